@@ -1,0 +1,252 @@
+//! Lists of backups.
+
+use emberkeep_model::{Backup, BackupId, BackupState, Gib, ProjectId, Timestamp, VolumeId};
+
+use super::{Rank, check_pages, name, number, sorted, sorts, text, time};
+use crate::conformance::insert;
+use crate::conformance::sample::Dice;
+use crate::{BackupField, BackupQuery, Catalog, Row};
+
+fn rank_backup(backup: &Backup, field: BackupField) -> Rank {
+    match field {
+        BackupField::CreatedAt => number(Some(backup.created_at)),
+        BackupField::UpdatedAt => number(backup.updated_at),
+        BackupField::DataTimestamp => number(Some(backup.data_timestamp)),
+        BackupField::SealedAt => number(backup.state.sealed().map(|s| s.at)),
+        BackupField::Id => Rank::Text(backup.id.to_string()),
+        BackupField::Name => text(backup.name.as_ref()),
+        BackupField::Size => Rank::Number(backup.size.0.into()),
+        BackupField::State => Rank::Text(backup.state.word().to_owned()),
+        BackupField::VolumeId => Rank::Text(backup.volume_id.to_string()),
+    }
+}
+
+const BACKUP_FIELDS: [BackupField; 9] = [
+    BackupField::CreatedAt,
+    BackupField::UpdatedAt,
+    BackupField::DataTimestamp,
+    BackupField::SealedAt,
+    BackupField::Id,
+    BackupField::Name,
+    BackupField::Size,
+    BackupField::State,
+    BackupField::VolumeId,
+];
+
+/// Backups that differ in every way that can be asked for.
+fn sample_backups(dice: &mut Dice, projects: &[ProjectId; 2]) -> Vec<Backup> {
+    let volumes: [VolumeId; 3] = [dice.id(), dice.id(), dice.id()];
+    let (vaults, checkpoints) = ([dice.id(), dice.id()], [dice.id(), dice.id()]);
+    let parents = [dice.id(), dice.id()];
+    let zones = ["nova", "az1"].map(str::to_owned);
+    let mut rows = Vec::new();
+    for _ in 0..50 {
+        let mut states = dice.backup_states();
+        if let BackupState::Available(sealed) = &mut states[2] {
+            sealed.at = time(dice);
+        }
+        rows.push(Backup {
+            project_id: dice.pick(projects),
+            volume_id: dice.pick(&volumes),
+            volume_name: name(dice),
+            vault_id: dice.maybe(|d| d.pick(&vaults)),
+            checkpoint_id: dice.maybe(|d| d.pick(&checkpoints)),
+            parent_id: dice.maybe(|d| d.pick(&parents)),
+            name: name(dice),
+            availability_zone: dice.maybe(|d| d.pick(&zones)),
+            size: Gib(dice.pick(&[1, 2])),
+            state: dice.pick(&states),
+            data_timestamp: time(dice),
+            created_at: time(dice),
+            updated_at: dice.maybe(time),
+            ..dice.backup()
+        });
+    }
+    rows
+}
+
+pub(super) async fn backups(catalog: &dyn Catalog) {
+    let mut dice = Dice(12);
+    let projects = [dice.id(), dice.id()];
+    let rows = sample_backups(&mut dice, &projects);
+    insert(catalog, rows.iter().cloned().map(Row::Backup)).await;
+    type Keep = Box<dyn Fn(&Backup) -> bool>;
+    let all = BackupQuery::default;
+    let first = projects[0].clone();
+    let some = vec![
+        rows[0].volume_id,
+        rows.iter()
+            .find(|r| r.volume_id != rows[0].volume_id)
+            .expect("another")
+            .volume_id,
+    ];
+    let vault = rows.iter().find_map(|r| r.vault_id);
+    let checkpoint = rows.iter().find_map(|r| r.checkpoint_id);
+    let parent = rows.iter().find_map(|r| r.parent_id);
+    let three = Some(Timestamp(3));
+    let filters: Vec<(&str, BackupQuery, Keep)> = vec![
+        ("all", all(), Box::new(|_| true)),
+        (
+            "project",
+            BackupQuery {
+                project: Some(first.clone()),
+                ..all()
+            },
+            Box::new(move |r| r.project_id == first),
+        ),
+        (
+            "name",
+            BackupQuery {
+                name: Some("b".to_owned()),
+                ..all()
+            },
+            Box::new(|r| r.name.as_deref() == Some("b")),
+        ),
+        (
+            "states",
+            BackupQuery {
+                states: vec!["available", "failed", "deleted", "none"],
+                ..all()
+            },
+            Box::new(|r| {
+                matches!(
+                    r.state,
+                    BackupState::Available(_) | BackupState::Failed { .. } | BackupState::Deleted
+                )
+            }),
+        ),
+        (
+            "volumes",
+            BackupQuery {
+                volumes: some.clone(),
+                ..all()
+            },
+            Box::new(move |r| some.contains(&r.volume_id)),
+        ),
+        (
+            "volume name",
+            BackupQuery {
+                volume_name: Some("ä".to_owned()),
+                ..all()
+            },
+            Box::new(|r| r.volume_name.as_deref() == Some("ä")),
+        ),
+        (
+            "vault",
+            BackupQuery { vault, ..all() },
+            Box::new(move |r| r.vault_id == vault),
+        ),
+        (
+            "in vaults",
+            BackupQuery {
+                in_vaults_only: true,
+                ..all()
+            },
+            Box::new(|r| r.vault_id.is_some()),
+        ),
+        (
+            "checkpoint",
+            BackupQuery {
+                checkpoint,
+                ..all()
+            },
+            Box::new(move |r| r.checkpoint_id == checkpoint),
+        ),
+        (
+            "parent",
+            BackupQuery { parent, ..all() },
+            Box::new(move |r| r.parent_id == parent),
+        ),
+        (
+            "zone",
+            BackupQuery {
+                availability_zone: Some("az1".to_owned()),
+                ..all()
+            },
+            Box::new(|r| r.availability_zone.as_deref() == Some("az1")),
+        ),
+        (
+            "incremental",
+            BackupQuery {
+                incremental: Some(true),
+                ..all()
+            },
+            Box::new(Backup::is_incremental),
+        ),
+        (
+            "full",
+            BackupQuery {
+                incremental: Some(false),
+                ..all()
+            },
+            Box::new(|r| !r.is_incremental()),
+        ),
+        (
+            "from",
+            BackupQuery {
+                created_from: three,
+                ..all()
+            },
+            Box::new(|r| r.created_at.0 >= 3),
+        ),
+        (
+            "to",
+            BackupQuery {
+                created_to: three,
+                ..all()
+            },
+            Box::new(|r| r.created_at.0 <= 3),
+        ),
+        (
+            "from and to, full, in vaults",
+            BackupQuery {
+                created_from: three,
+                created_to: three,
+                incremental: Some(false),
+                in_vaults_only: true,
+                ..all()
+            },
+            Box::new(|r| r.created_at.0 == 3 && r.parent_id.is_none() && r.vault_id.is_some()),
+        ),
+    ];
+    for (what, query, keep) in &filters {
+        for with_deleted in [false, true] {
+            let query = BackupQuery {
+                with_deleted,
+                ..query.clone()
+            };
+            let kept: Vec<_> = rows
+                .iter()
+                .filter(|r| keep(r) && (with_deleted || r.state != BackupState::Deleted))
+                .cloned()
+                .collect();
+            assert!(!kept.is_empty(), "{what} is a fair sample");
+            let orders = match *what {
+                "all" if !with_deleted => sorts(&BACKUP_FIELDS),
+                _ => vec![Vec::new()],
+            };
+            for sort in orders {
+                let want = sorted(&kept, &sort, rank_backup, |r| {
+                    (r.created_at, r.id.to_string())
+                });
+                let what = format!("backups, {what}, deleted too {with_deleted}, by {sort:?}");
+                let absent: BackupId = dice.id();
+                check_pages(
+                    &what,
+                    &want,
+                    |r| r.id,
+                    absent,
+                    async |paging| {
+                        let query = BackupQuery {
+                            paging,
+                            sort: sort.clone(),
+                            ..query.clone()
+                        };
+                        catalog.backups(&query).await.expect("list")
+                    },
+                )
+                .await;
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The metadata port and its adapters. Knows rows and revisions, not what they mean;
+//! start at `port.rs`.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+pub mod port;
+pub mod query;
+mod sql;
+mod sqlite;
+
+pub use port::{Catalog, CatalogError, Change, Key, Renewal, Row};
+pub use query::{
+    BackupField, BackupQuery, Direction, Page, Paging, SnapshotQuery, Sort, TaskQuery, VaultQuery,
+    VolumeField, VolumeQuery,
+};
+pub use sqlite::SqliteCatalog;

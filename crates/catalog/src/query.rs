@@ -1,0 +1,205 @@
+//! What can be asked of a list. Each list has a filter, an order and a page.
+
+use emberkeep_model::{
+    BackupId, CheckpointId, ObjectType, ProjectId, ProtectType, SnapshotId, TaskId, Timestamp,
+    VaultId, VaultStatus, VolumeId,
+};
+
+/// Which way a list runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Smallest first.
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// Which part of a list is wanted.
+///
+/// `marker` is the last item already seen: the page begins right after it, in the list's
+/// own order. A marker that is not there gives an empty page; whoever must refuse it looks it up first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paging<Id> {
+    /// At most so many items; all if none.
+    pub limit: Option<u32>,
+    /// Skip so many (after the marker, if both are given).
+    pub offset: u64,
+    /// The last item already seen.
+    pub marker: Option<Id>,
+    /// Count all matches, not only the page.
+    pub with_total: bool,
+}
+
+impl<Id> Default for Paging<Id> {
+    fn default() -> Self {
+        Self {
+            limit: None,
+            offset: 0,
+            marker: None,
+            with_total: false,
+        }
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// How many match in all, if asked for.
+    pub total: Option<u64>,
+}
+
+/// How rows can be sorted. Every order ends with `created_at`, then `id`, both in the direction of the
+/// first key (newest first if there is none), so that it is total.
+pub type Sort<Field> = Vec<(Field, Direction)>;
+
+/// What volumes can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub enum VolumeField {
+    CreatedAt,
+    UpdatedAt,
+    Id,
+    Name,
+    Size,
+    Status,
+}
+
+/// Which volumes, in which order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VolumeQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// With exactly this name.
+    pub name: Option<String>,
+    /// With this status (Cinder's word; one that is no status matches nothing).
+    pub status: Option<String>,
+    /// Only these.
+    pub ids: Option<Vec<VolumeId>>,
+    /// Order.
+    pub sort: Sort<VolumeField>,
+    /// Page.
+    pub paging: Paging<VolumeId>,
+}
+
+/// Which snapshots, in which order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SnapshotQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// With exactly this name.
+    pub name: Option<String>,
+    /// With this status.
+    pub status: Option<String>,
+    /// Of this volume.
+    pub volume: Option<VolumeId>,
+    /// Order.
+    pub sort: Sort<VolumeField>,
+    /// Page.
+    pub paging: Paging<SnapshotId>,
+}
+
+/// What backups can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub enum BackupField {
+    CreatedAt,
+    UpdatedAt,
+    DataTimestamp,
+    /// When the manifest became durable (CBR's `protected_at`).
+    SealedAt,
+    Id,
+    Name,
+    Size,
+    /// Our own state word.
+    State,
+    VolumeId,
+}
+
+/// Which backups, in which order. Deleted ones are left out unless `with_deleted`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BackupQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// With exactly this name.
+    pub name: Option<String>,
+    /// In any of these states, by our own words ([`emberkeep_model::BackupState::word`]); empty means any.
+    pub states: Vec<&'static str>,
+    /// Of any of these volumes; empty means any.
+    pub volumes: Vec<VolumeId>,
+    /// Of a volume that had this name.
+    pub volume_name: Option<String>,
+    /// In this vault.
+    pub vault: Option<VaultId>,
+    /// In any vault.
+    pub in_vaults_only: bool,
+    /// Of this run.
+    pub checkpoint: Option<CheckpointId>,
+    /// Made from this one's map.
+    pub parent: Option<BackupId>,
+    /// In this availability zone.
+    pub availability_zone: Option<String>,
+    /// Incremental ones, or full ones.
+    pub incremental: Option<bool>,
+    /// Asked for at this instant or later.
+    pub created_from: Option<Timestamp>,
+    /// Asked for at this instant or before.
+    pub created_to: Option<Timestamp>,
+    /// Deleted ones too.
+    pub with_deleted: bool,
+    /// Order.
+    pub sort: Sort<BackupField>,
+    /// Page.
+    pub paging: Paging<BackupId>,
+}
+
+/// Which vaults, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct VaultQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// With exactly this name.
+    pub name: Option<String>,
+    /// Only these; empty means any.
+    pub ids: Vec<VaultId>,
+    /// Of this object type.
+    pub object_type: Option<ObjectType>,
+    /// Of this protect type.
+    pub protect_type: Option<ProtectType>,
+    /// With this status.
+    pub status: Option<VaultStatus>,
+    /// Holding any of these resources; empty means any.
+    pub resources: Vec<VolumeId>,
+    /// Page.
+    pub paging: Paging<VaultId>,
+}
+
+/// Which tasks, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TaskQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// Doing any of these kinds of work ([`emberkeep_model::Work::word`]); empty means any.
+    pub work: Vec<&'static str>,
+    /// In any of these states ([`emberkeep_model::TaskState::word`]); empty means any.
+    pub states: Vec<&'static str>,
+    /// About this volume.
+    pub volume: Option<VolumeId>,
+    /// About a volume of this name.
+    pub volume_name: Option<String>,
+    /// About this backup.
+    pub backup: Option<BackupId>,
+    /// About this vault.
+    pub vault: Option<VaultId>,
+    /// About a vault of this name.
+    pub vault_name: Option<String>,
+    /// Part of this checkpoint.
+    pub checkpoint: Option<CheckpointId>,
+    /// Asked for at this instant or later.
+    pub created_from: Option<Timestamp>,
+    /// Asked for at this instant or before.
+    pub created_to: Option<Timestamp>,
+    /// Page.
+    pub paging: Paging<TaskId>,
+}

@@ -1,0 +1,264 @@
+//! Lists: which rows, in which order, from where on.
+//!
+//! Pages are found by key, not by counting: the marker's own row is joined as `m`, and a page holds what
+//! comes after it. Nothing is smaller than any value, in the order and in the comparison alike.
+
+use emberkeep_model::{Backup, BackupState, Snapshot, Task, Vault, Volume};
+
+use super::row::Stored;
+use super::statement::{Conditions, Statement, columns_of};
+use super::value::Field;
+use crate::{
+    BackupField, BackupQuery, Direction, Paging, SnapshotQuery, TaskQuery, VaultQuery, VolumeField,
+    VolumeQuery,
+};
+
+/// A column to sort by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Column {
+    name: &'static str,
+    nullable: bool,
+}
+
+const fn always(name: &'static str) -> Column {
+    Column {
+        name,
+        nullable: false,
+    }
+}
+
+const fn maybe(name: &'static str) -> Column {
+    Column {
+        name,
+        nullable: true,
+    }
+}
+
+fn volume_column(field: VolumeField) -> Column {
+    match field {
+        VolumeField::CreatedAt => always("created_at"),
+        VolumeField::UpdatedAt => maybe("updated_at"),
+        VolumeField::Id => always("id"),
+        VolumeField::Name => maybe("name"),
+        VolumeField::Size => always("size"),
+        VolumeField::Status => always("status"),
+    }
+}
+
+fn backup_column(field: BackupField) -> Column {
+    match field {
+        BackupField::CreatedAt => always("created_at"),
+        BackupField::UpdatedAt => maybe("updated_at"),
+        BackupField::DataTimestamp => always("data_timestamp"),
+        BackupField::SealedAt => maybe("sealed_at"),
+        BackupField::Id => always("id"),
+        BackupField::Name => maybe("name"),
+        BackupField::Size => always("size"),
+        BackupField::State => always("state"),
+        BackupField::VolumeId => always("volume_id"),
+    }
+}
+
+/// The statements of one list: its page, and the count of all matches if that was asked for.
+pub(crate) struct List {
+    pub(crate) page: Statement,
+    pub(crate) total: Option<Statement>,
+}
+
+pub(crate) fn volumes(query: &VolumeQuery) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.equal("name", query.name.as_ref());
+    wanted.equal("status", query.status.as_ref());
+    if let Some(ids) = &query.ids {
+        wanted.among("id", ids);
+    }
+    list::<Volume, _, _>(wanted, &query.sort, volume_column, &query.paging)
+}
+
+pub(crate) fn snapshots(query: &SnapshotQuery) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.equal("name", query.name.as_ref());
+    wanted.equal("status", query.status.as_ref());
+    wanted.equal("volume_id", query.volume.as_ref());
+    list::<Snapshot, _, _>(wanted, &query.sort, volume_column, &query.paging)
+}
+
+pub(crate) fn backups(query: &BackupQuery) -> List {
+    let mut wanted = Conditions::default();
+    if !query.with_deleted {
+        // As a literal, so that it matches the condition of the partial indexes.
+        wanted.add(format!("t.state <> '{}'", BackupState::Deleted.word()));
+    }
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.equal("name", query.name.as_ref());
+    wanted.words("state", &query.states);
+    wanted.any_of("volume_id", &query.volumes);
+    wanted.equal("volume_name", query.volume_name.as_ref());
+    wanted.equal("vault_id", query.vault.as_ref());
+    if query.in_vaults_only {
+        wanted.add("t.vault_id IS NOT NULL");
+    }
+    wanted.equal("checkpoint_id", query.checkpoint.as_ref());
+    wanted.equal("parent_id", query.parent.as_ref());
+    wanted.equal("availability_zone", query.availability_zone.as_ref());
+    match query.incremental {
+        Some(true) => wanted.add("t.parent_id IS NOT NULL"),
+        Some(false) => wanted.add("t.parent_id IS NULL"),
+        None => {}
+    }
+    wanted.compare("created_at", ">=", query.created_from.as_ref());
+    wanted.compare("created_at", "<=", query.created_to.as_ref());
+    list::<Backup, _, _>(wanted, &query.sort, backup_column, &query.paging)
+}
+
+pub(crate) fn vaults(query: &VaultQuery) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.equal("name", query.name.as_ref());
+    wanted.any_of("id", &query.ids);
+    wanted.equal("object_type", query.object_type.as_ref());
+    wanted.equal("protect_type", query.protect_type.as_ref());
+    wanted.equal("status", query.status.as_ref());
+    if let Some(places) = wanted.places(&query.resources) {
+        wanted.add(format!(
+            "t.id IN (SELECT r.vault_id FROM vault_resources r WHERE r.volume_id IN ({places}))"
+        ));
+    }
+    list::<Vault, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+}
+
+pub(crate) fn tasks(query: &TaskQuery) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.words("kind", &query.work);
+    wanted.words("state", &query.states);
+    wanted.equal("volume_id", query.volume.as_ref());
+    wanted.equal("volume_name", query.volume_name.as_ref());
+    wanted.equal("backup_id", query.backup.as_ref());
+    wanted.equal("vault_id", query.vault.as_ref());
+    wanted.equal("vault_name", query.vault_name.as_ref());
+    wanted.equal("checkpoint_id", query.checkpoint.as_ref());
+    wanted.compare("created_at", ">=", query.created_from.as_ref());
+    wanted.compare("created_at", "<=", query.created_to.as_ref());
+    list::<Task, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+}
+
+fn list<T: Stored, F: Copy, Id: Field>(
+    mut wanted: Conditions,
+    sort: &[(F, Direction)],
+    column: fn(F) -> Column,
+    paging: &Paging<Id>,
+) -> List {
+    let total = paging.with_total.then(|| Statement {
+        text: format!(
+            "SELECT COUNT(*) FROM {} t WHERE {}",
+            T::TABLE,
+            wanted.text()
+        ),
+        binds: wanted.binds.clone(),
+    });
+    let keys = total_order(sort.iter().map(|&(field, way)| (column(field), way)));
+    let mut from = format!("{} t", T::TABLE);
+    if let Some(marker) = &paging.marker {
+        let place = wanted.bind(marker);
+        from = format!("{} m JOIN {from} ON m.id = {place}", T::TABLE);
+        wanted.add(after_marker(&keys));
+    }
+    // A skip needs a limit in some engines, so there always is one.
+    let limit = wanted.bind(&paging.limit.map_or(i64::MAX, i64::from));
+    let offset = wanted.bind(&paging.offset);
+    let order: Vec<_> = keys.iter().map(order_by).collect();
+    let page = Statement {
+        text: format!(
+            "SELECT {} FROM {from} WHERE {} ORDER BY {} LIMIT {limit} OFFSET {offset}",
+            columns_of::<T>(),
+            wanted.text(),
+            order.join(", ")
+        ),
+        binds: wanted.binds,
+    };
+    List { page, total }
+}
+
+/// Ends an order with `created_at` and `id`, so that no two rows are equal in it.
+fn total_order(sort: impl Iterator<Item = (Column, Direction)>) -> Vec<(Column, Direction)> {
+    let mut keys: Vec<(Column, Direction)> = Vec::new();
+    let mut asked: Vec<_> = sort.collect();
+    let way = asked.first().map_or(Direction::Descending, |&(_, way)| way);
+    asked.extend([(always("created_at"), way), (always("id"), way)]);
+    for (column, way) in asked {
+        // A column named twice decides nothing the second time, and nothing is left to decide after the id.
+        if keys
+            .iter()
+            .all(|(known, _)| *known != column && known.name != "id")
+        {
+            keys.push((column, way));
+        }
+    }
+    keys
+}
+
+fn order_by(&(column, way): &(Column, Direction)) -> String {
+    let name = column.name;
+    match (way, column.nullable) {
+        (Direction::Ascending, false) => format!("t.{name} ASC"),
+        (Direction::Descending, false) => format!("t.{name} DESC"),
+        (Direction::Ascending, true) => format!("t.{name} ASC NULLS FIRST"),
+        (Direction::Descending, true) => format!("t.{name} DESC NULLS LAST"),
+    }
+}
+
+/// Says that `t` comes after `m`: equal in some first keys, then beyond it.
+fn after_marker(keys: &[(Column, Direction)]) -> String {
+    let mut equal = String::new();
+    let mut ways = Vec::new();
+    for key in keys {
+        ways.push(format!("({equal}{})", beyond(key)));
+        let name = key.0.name;
+        let is = if key.0.nullable {
+            "IS NOT DISTINCT FROM"
+        } else {
+            "="
+        };
+        equal.push_str(&format!("t.{name} {is} m.{name} AND "));
+    }
+    let after = format!("({})", ways.join(" OR "));
+    match keys.first() {
+        // Follows from the rest, but this one an index can begin at.
+        Some((
+            Column {
+                name,
+                nullable: false,
+            },
+            Direction::Ascending,
+        )) => {
+            format!("t.{name} >= m.{name} AND {after}")
+        }
+        Some((
+            Column {
+                name,
+                nullable: false,
+            },
+            Direction::Descending,
+        )) => {
+            format!("t.{name} <= m.{name} AND {after}")
+        }
+        _ => after,
+    }
+}
+
+fn beyond(&(column, way): &(Column, Direction)) -> String {
+    let name = column.name;
+    match (way, column.nullable) {
+        (Direction::Ascending, false) => format!("t.{name} > m.{name}"),
+        (Direction::Descending, false) => format!("t.{name} < m.{name}"),
+        (Direction::Ascending, true) => {
+            format!("(t.{name} > m.{name} OR (t.{name} IS NOT NULL AND m.{name} IS NULL))")
+        }
+        (Direction::Descending, true) => {
+            format!("(t.{name} < m.{name} OR (t.{name} IS NULL AND m.{name} IS NOT NULL))")
+        }
+    }
+}

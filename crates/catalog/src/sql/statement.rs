@@ -1,0 +1,155 @@
+//! One statement with its values, in words that every engine takes.
+
+use emberkeep_model::{Assignment, Timestamp, UserId, VaultId};
+
+use super::row::Stored;
+use super::value::{Bind, Field};
+
+/// A statement, its values numbered from `$1`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Statement {
+    pub(crate) text: String,
+    pub(crate) binds: Vec<Bind>,
+}
+
+/// The conditions that rows `t` of a list must meet.
+#[derive(Debug, Default)]
+pub(crate) struct Conditions {
+    clauses: Vec<String>,
+    pub(crate) binds: Vec<Bind>,
+}
+
+impl Conditions {
+    /// Takes a value in; returns what stands for it in the text.
+    pub(crate) fn bind(&mut self, value: &impl Field) -> String {
+        self.binds.push(value.to_bind());
+        format!("${}", self.binds.len())
+    }
+
+    pub(crate) fn add(&mut self, clause: impl Into<String>) {
+        self.clauses.push(clause.into());
+    }
+
+    /// Compares a column with a value, if there is one.
+    pub(crate) fn compare(&mut self, column: &str, operator: &str, value: Option<&impl Field>) {
+        if let Some(value) = value {
+            let place = self.bind(value);
+            self.add(format!("t.{column} {operator} {place}"));
+        }
+    }
+
+    pub(crate) fn equal(&mut self, column: &str, value: Option<&impl Field>) {
+        self.compare(column, "=", value);
+    }
+
+    /// Wants a column to be one of some values; none of them matches nothing.
+    pub(crate) fn among(&mut self, column: &str, values: &[impl Field]) {
+        let clause = match self.places(values) {
+            Some(places) => format!("t.{column} IN ({places})"),
+            None => "1 = 0".to_owned(),
+        };
+        self.add(clause);
+    }
+
+    /// Wants a column to be one of some values, if there are any.
+    pub(crate) fn any_of(&mut self, column: &str, values: &[impl Field]) {
+        if !values.is_empty() {
+            self.among(column, values);
+        }
+    }
+
+    pub(crate) fn words(&mut self, column: &str, words: &[&'static str]) {
+        let words: Vec<String> = words.iter().map(|&w| w.to_owned()).collect();
+        self.any_of(column, &words);
+    }
+
+    /// Takes values in; returns what stands for them, if there are any.
+    pub(crate) fn places(&mut self, values: &[impl Field]) -> Option<String> {
+        let places: Vec<_> = values.iter().map(|value| self.bind(value)).collect();
+        (!places.is_empty()).then(|| places.join(", "))
+    }
+
+    /// Returns the clause that joins them all.
+    pub(crate) fn text(&self) -> String {
+        if self.clauses.is_empty() {
+            "1 = 1".to_owned()
+        } else {
+            self.clauses.join(" AND ")
+        }
+    }
+}
+
+/// Names columns of table `t`.
+pub(crate) fn columns_of<T: Stored>() -> String {
+    let columns: Vec<_> = T::COLUMNS.iter().map(|c| format!("t.{c}")).collect();
+    columns.join(", ")
+}
+
+/// Reads every row in which `column` has a value, in the order given.
+pub(crate) fn rows_where<T: Stored>(column: &str, value: &impl Field, order: &str) -> Statement {
+    Statement {
+        text: format!(
+            "SELECT {} FROM {} t WHERE t.{column} = $1 ORDER BY {order}",
+            columns_of::<T>(),
+            T::TABLE
+        ),
+        binds: vec![value.to_bind()],
+    }
+}
+
+/// Reads the row with a key of one column.
+pub(crate) fn row<T: Stored>(key: &impl Field) -> Statement {
+    rows_where::<T>(T::COLUMNS[0], key, "1")
+}
+
+/// Reads a whole table.
+pub(crate) fn all_rows<T: Stored>(order: &str) -> Statement {
+    Statement {
+        text: format!(
+            "SELECT {} FROM {} t ORDER BY {order}",
+            columns_of::<T>(),
+            T::TABLE
+        ),
+        binds: Vec::new(),
+    }
+}
+
+/// Reads the roles of a user.
+pub(crate) fn roles_of(user: &UserId) -> Statement {
+    rows_where::<Assignment>("user_id", user, "t.project_id, t.role")
+}
+
+/// Removes tokens that have ended; returns a row for each.
+pub(crate) fn purge_tokens(now: Timestamp) -> Statement {
+    Statement {
+        text: "DELETE FROM tokens WHERE expires_at < $1 RETURNING hash".to_owned(),
+        binds: vec![now.to_bind()],
+    }
+}
+
+/// Counts what vaults hold: their id, GiB of resources, bytes stored, backups.
+pub(crate) fn vault_usage(vaults: &[VaultId]) -> Statement {
+    let mut wanted = Conditions::default();
+    let places = wanted.places(vaults).unwrap_or_else(|| "NULL".to_owned());
+    Statement {
+        text: format!(
+            "SELECT v.id, \
+             (SELECT CAST(COALESCE(SUM(r.size), 0) AS BIGINT) FROM vault_resources r WHERE r.vault_id = v.id), \
+             (SELECT CAST(COALESCE(SUM(b.bytes_stored), 0) AS BIGINT) FROM backups b \
+             WHERE b.vault_id = v.id AND b.state <> 'deleted'), \
+             (SELECT COUNT(*) FROM backups b WHERE b.vault_id = v.id AND b.state <> 'deleted') \
+             FROM vaults v WHERE v.id IN ({places})"
+        ),
+        binds: wanted.binds,
+    }
+}
+
+/// Counts what a vault holds of each volume: its id, bytes stored, backups.
+pub(crate) fn resource_usage(vault: VaultId) -> Statement {
+    Statement {
+        text: "SELECT b.volume_id, CAST(COALESCE(SUM(b.bytes_stored), 0) AS BIGINT), COUNT(*) FROM backups b \
+               WHERE b.vault_id = $1 AND b.state <> 'deleted' GROUP BY b.volume_id ORDER BY b.volume_id"
+            .to_owned(),
+        binds: vec![vault.to_bind()],
+    }
+}

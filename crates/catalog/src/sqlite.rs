@@ -1,0 +1,256 @@
+//! SQLite: one file, one writer, a few readers. Holds no statement of its own but the migrations.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::error::ErrorKind;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Arguments as _, AssertSqlSafe, Row as _, TypeInfo as _, ValueRef as _};
+
+use crate::CatalogError;
+use crate::sql::{Bind, Cell, Engine, Needs, Record, Statement, Step};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a statement waits for another process (a backup tool, a curious `sqlite3`) to let go.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads are short; more readers than this only wait for the same disk.
+const READERS: u32 = 4;
+
+/// A catalogue in an SQLite database.
+#[derive(Debug, Clone)]
+pub struct SqliteCatalog {
+    /// Has one connection, which makes writers queue here rather than fight over the file's lock.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    what: String,
+}
+
+impl SqliteCatalog {
+    /// Opens the catalogue in the file `path`, which is made if it is not there, readable by its owner alone.
+    /// An older schema is brought up to date; a newer one is refused and left as it is.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, CatalogError> {
+        Self::open_patiently(path.as_ref(), BUSY_TIMEOUT).await
+    }
+
+    /// Opens a catalogue that is gone when the last clone of it is dropped.
+    pub async fn in_memory() -> Result<Self, CatalogError> {
+        let what = "the catalogue in memory".to_owned();
+        let options = SqliteConnectOptions::new()
+            .in_memory(true)
+            .foreign_keys(true);
+        // The database lives in its connection: there is one, for reading and writing, and it stays.
+        let pool = pool(1)
+            .connect_with(options)
+            .await
+            .map_err(|e| failure(e, &what))?;
+        migrate(&pool, &what).await?;
+        Ok(Self {
+            readers: pool.clone(),
+            writer: pool,
+            what,
+        })
+    }
+
+    async fn open_patiently(path: &Path, busy: Duration) -> Result<Self, CatalogError> {
+        let what = format!("the catalogue {}", path.display());
+        make_private(path).map_err(|e| CatalogError::Failed(Box::new(e)))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(busy)
+            // A row that says a backup is available must survive a power cut as the backup does.
+            .synchronous(SqliteSynchronous::Full);
+        let writing = options.clone().journal_mode(SqliteJournalMode::Wal);
+        let writer = pool(1)
+            .connect_with(writing)
+            .await
+            .map_err(|e| failure(e, &what))?;
+        migrate(&writer, &what).await?;
+        let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+        Ok(Self {
+            writer,
+            readers,
+            what,
+        })
+    }
+
+    /// Waits until every statement under way has ended, then closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        // Connections to a file do not go stale.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+/// Makes an empty file for its owner alone, unless there is one: it will hold hashes of passwords.
+/// SQLite gives its companion files the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+async fn migrate(pool: &SqlitePool, what: &str) -> Result<(), CatalogError> {
+    let mut connection = pool.acquire().await.map_err(|e| failure(e, what))?;
+    let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    let found = schema_version(&mut connection)
+        .await
+        .map_err(|e| failure(e, what))?;
+    if found > known {
+        return Err(CatalogError::TooNew { found, known });
+    }
+    MIGRATIONS.run(&mut *connection).await.map_err(|e| match e {
+        MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => failure(e, what),
+        e => CatalogError::Failed(Box::new(e)),
+    })
+}
+
+/// Returns the newest migration that was applied; 0 for an empty database.
+async fn schema_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    if sqlx::query_scalar::<_, i64>(tables)
+        .fetch_one(&mut *connection)
+        .await?
+        == 0
+    {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+}
+
+impl Engine for SqliteCatalog {
+    async fn read(&self, statements: Vec<Statement>) -> Result<Vec<Vec<Record>>, CatalogError> {
+        let failed = |e| failure(e, &self.what);
+        let mut results = Vec::with_capacity(statements.len());
+        // A single statement sees one moment anyway.
+        if statements.len() < 2 {
+            let mut connection = self.readers.acquire().await.map_err(failed)?;
+            for statement in statements {
+                results.push(run(&mut connection, statement).await.map_err(failed)?);
+            }
+        } else {
+            let mut transaction = self.readers.begin().await.map_err(failed)?;
+            for statement in statements {
+                results.push(run(&mut transaction, statement).await.map_err(failed)?);
+            }
+            transaction.commit().await.map_err(failed)?;
+        }
+        Ok(results)
+    }
+
+    async fn write(&self, steps: Vec<Step>) -> Result<Vec<Vec<Record>>, CatalogError> {
+        let failed = |e| failure(e, &self.what);
+        // Takes the lock at once: a read that becomes a write later could not be retried.
+        let mut transaction = self
+            .writer
+            .begin_with("BEGIN IMMEDIATE")
+            .await
+            .map_err(failed)?;
+        let mut results = Vec::with_capacity(steps.len());
+        for step in steps {
+            let refusal = match run(&mut transaction, step.statement).await {
+                Ok(records) if records.is_empty() && step.needs == Needs::Row => {
+                    CatalogError::Stale { what: step.what }
+                }
+                Ok(records) => {
+                    results.push(records);
+                    continue;
+                }
+                Err(e) => self.refusal(e, step.what),
+            };
+            transaction.rollback().await.map_err(failed)?;
+            return Err(refusal);
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(results)
+    }
+}
+
+impl SqliteCatalog {
+    /// Says what a failed step means for the row `what`.
+    fn refusal(&self, error: sqlx::Error, what: String) -> CatalogError {
+        match error.as_database_error().map(|e| e.kind()) {
+            Some(ErrorKind::UniqueViolation) => CatalogError::Exists { what },
+            Some(ErrorKind::ForeignKeyViolation) => CatalogError::Stale { what },
+            _ => failure(error, &self.what),
+        }
+    }
+}
+
+async fn run(connection: &mut SqliteConnection, statement: Statement) -> sqlx::Result<Vec<Record>> {
+    let mut arguments = SqliteArguments::default();
+    for bind in statement.binds {
+        match bind {
+            Bind::Int(value) => arguments.add(value),
+            Bind::Text(value) => arguments.add(value),
+            Bind::Bool(value) => arguments.add(value),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    // Safe: the text is put together from our own words alone, all values are bound.
+    let query = sqlx::query_with(AssertSqlSafe(statement.text), arguments);
+    query
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(record)
+        .collect()
+}
+
+fn record(row: &SqliteRow) -> sqlx::Result<Record> {
+    (0..row.len())
+        .map(|i| {
+            let value = row.try_get_raw(i)?;
+            if value.is_null() {
+                return Ok(Cell::Null);
+            }
+            let kind = value.type_info();
+            match kind.name() {
+                "INTEGER" => row.try_get_unchecked(i).map(Cell::Int),
+                "TEXT" => row.try_get_unchecked(i).map(Cell::Text),
+                other => Ok(Cell::Odd(other.to_owned())),
+            }
+        })
+        .collect()
+}
+
+/// Says what a failure of the database means for whoever asked.
+fn failure(error: sqlx::Error, what: &str) -> CatalogError {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    let code = error
+        .as_database_error()
+        .and_then(|e| e.code()?.parse::<i32>().ok());
+    // The low byte is the kind of failure, the rest tells more.
+    match code.map(|code| code & 0xff) {
+        Some(BUSY | LOCKED) => CatalogError::InUse {
+            what: what.to_owned(),
+        },
+        _ => CatalogError::Failed(Box::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! `emberkeep checkpoint`: one run over a vault, one backup for each of its volumes.
+
+use clap::{Args, Subcommand};
+use emberkeep_sdk::{Checkpoint, CheckpointId, Connection, NewCheckpoint, TaskFilter, VaultBackup};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::connect::ConnectArgs;
+use crate::error::CliError;
+use crate::lookup;
+use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::wait::{self, Patience, WaitArgs};
+
+/// Options of `checkpoint`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Back up what is in a vault, at once
+    Create {
+        /// The vault's name or id
+        vault: String,
+        /// The base name of the backups
+        #[arg(long)]
+        name: Option<String>,
+        /// Free text
+        #[arg(long)]
+        description: Option<String>,
+        /// Read everything anew instead of starting from each volume's newest backup
+        #[arg(long)]
+        full: bool,
+        /// Only this volume of the vault (name or id); may be given several times
+        #[arg(long = "volume", value_name = "VOLUME")]
+        volumes: Vec<String>,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Show one checkpoint with its backups
+    Show {
+        /// Its id
+        checkpoint: String,
+    },
+}
+
+/// A checkpoint with the backups it made.
+#[derive(Debug, Serialize)]
+struct View {
+    #[serde(flatten)]
+    checkpoint: Checkpoint,
+    backups: Vec<VaultBackup>,
+}
+
+const SHOW: &[Column<View>] = &[
+    column("id", "ID", |view| view.checkpoint.id.to_string()),
+    column("vault", "Vault", |view| {
+        format!(
+            "{} {}",
+            view.checkpoint.vault.id,
+            view.checkpoint.vault.name.as_deref().unwrap_or_default()
+        )
+    }),
+    column("status", "Status", |view| view.checkpoint.status.clone()),
+    column("backups", "Backups", |view| {
+        let lines: Vec<_> = view
+            .backups
+            .iter()
+            .map(|backup| {
+                format!(
+                    "{}  {}  {}",
+                    backup.id,
+                    or_dash(backup.name.as_deref()),
+                    backup.status
+                )
+            })
+            .collect();
+        or_dash(Some(&lines.join("\n")))
+    }),
+    column("skipped", "Left out", |view| {
+        let word = |entry: &serde_json::Map<String, Value>, key: &str| {
+            or_dash(entry.get(key).and_then(Value::as_str))
+        };
+        let lines: Vec<_> = view
+            .checkpoint
+            .vault
+            .skipped_resources
+            .iter()
+            .map(|entry| format!("{}  {}", word(entry, "id"), word(entry, "reason")))
+            .collect();
+        or_dash(Some(&lines.join("\n")))
+    }),
+    column("created_at", "Created", |view| {
+        time(view.checkpoint.created_at.as_deref())
+    }),
+];
+
+/// Runs `checkpoint`.
+pub(crate) async fn run(args: CheckpointArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    let connection = connect.open().await?;
+    match args.verb {
+        Verb::Create {
+            vault,
+            name,
+            description,
+            full,
+            volumes,
+            wait,
+        } => {
+            let new = NewCheckpoint {
+                vault_id: lookup::vault(&connection, &vault).await?.id,
+                name,
+                description,
+                incremental: !full,
+                volumes: lookup::volumes(&connection, &volumes).await?,
+            };
+            let begun = connection
+                .cbr()
+                .create_checkpoint(&new)
+                .await
+                .map_err(|error| {
+                    CliError::from(error).doing(format_args!("backing up vault '{vault}'"))
+                })?;
+            let id = begun.id.clone();
+            let skipped = begun.vault.skipped_resources.clone();
+            let mut checkpoint = begun;
+            if wait.wait {
+                checkpoint = finished(&connection, &id, wait.patience()).await?;
+                // Only the first answer is sure to say what was left out.
+                if checkpoint.vault.skipped_resources.is_empty() {
+                    checkpoint.vault.skipped_resources = skipped;
+                }
+            }
+            show(&connection, checkpoint, &output).await
+        }
+        Verb::Show { checkpoint } => {
+            if !lookup::is_id(&checkpoint) {
+                return Err(CliError::not_found(format!(
+                    "no checkpoint has the id '{checkpoint}'"
+                )));
+            }
+            let checkpoint = connection
+                .cbr()
+                .checkpoint(&CheckpointId::from(checkpoint.as_str()))
+                .await?;
+            show(&connection, checkpoint, &output).await
+        }
+    }
+}
+
+async fn show(
+    connection: &Connection,
+    checkpoint: Checkpoint,
+    output: &Output,
+) -> Result<(), CliError> {
+    let backups = connection.cbr().backups(None, Some(&checkpoint.id)).await?;
+    output.record(
+        SHOW,
+        &View {
+            checkpoint,
+            backups,
+        },
+    )
+}
+
+/// Waits until every backup of a run is made; a run with one in error is a failure.
+pub(crate) async fn finished(
+    connection: &Connection,
+    id: &CheckpointId,
+    patience: Patience,
+) -> Result<Checkpoint, CliError> {
+    let api = connection.cbr();
+    let filter = TaskFilter {
+        checkpoint_id: Some(id.clone()),
+        ..TaskFilter::default()
+    };
+    wait::until(
+        connection,
+        "backing up",
+        Some(filter),
+        patience,
+        async || {
+            let checkpoint = api.checkpoint(id).await?;
+            match checkpoint.status.as_str() {
+                "available" => Ok(Some(checkpoint)),
+                "protecting" => Ok(None),
+                status => Err(CliError::failed(format!("checkpoint {id} is {status}"))
+                    .hint("`emberkeep task list` shows why")),
+            }
+        },
+    )
+    .await
+}

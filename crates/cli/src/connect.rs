@@ -1,0 +1,110 @@
+//! Which service a command talks to.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use emberkeep_sdk::{CloudConfig, Connection, OsArgs};
+
+use crate::error::CliError;
+
+/// The name of the service's own cloud in the `clouds.yaml` of its data directory.
+const OWN_CLOUD: &str = "emberkeep";
+/// Where `serve` and `quickstart` keep their data unless told otherwise.
+pub(crate) const DEFAULT_DATA_DIR: &str = "emberkeep-data";
+
+/// Which service to talk to.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConnectArgs {
+    /// The data directory of the service (its clouds.yaml says how to reach it)
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "EMBERKEEP_DATA_DIR",
+        global = true,
+        help_heading = "Connection"
+    )]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A cloud of clouds.yaml, as `openstack --os-cloud` takes it; comes before --data-dir
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
+    pub(crate) os_cloud: Option<String>,
+}
+
+impl ConnectArgs {
+    /// Signs in.
+    pub(crate) async fn open(&self) -> Result<Connection, CliError> {
+        Ok(Connection::open(self.cloud(OsArgs::from_env())?).await?)
+    }
+
+    /// Finds the cloud; see the help text for the order.
+    fn cloud(&self, mut env: OsArgs) -> Result<CloudConfig, CliError> {
+        if let Some(name) = &self.os_cloud {
+            env.cloud = Some(name.clone());
+            return CloudConfig::discover(&env)
+                .map_err(|error| CliError::from(emberkeep_sdk::SdkError::from(error)));
+        }
+        if let Some(dir) = self.own_data_dir(&env) {
+            return own_cloud(&dir);
+        }
+        CloudConfig::discover(&env)
+            .map_err(|error| CliError::from(emberkeep_sdk::SdkError::from(error)))
+    }
+
+    /// Returns the local data directory that this command is about, if it is about one.
+    pub(crate) fn local_data_dir(&self) -> Option<PathBuf> {
+        if self.os_cloud.is_some() {
+            None
+        } else {
+            self.own_data_dir(&OsArgs::from_env())
+        }
+    }
+
+    fn own_data_dir(&self, env: &OsArgs) -> Option<PathBuf> {
+        if let Some(dir) = &self.data_dir {
+            return Some(dir.clone());
+        }
+        let default = PathBuf::from(DEFAULT_DATA_DIR);
+        let named = env.cloud.is_some() || env.auth_url.is_some();
+        (!named && default.join("clouds.yaml").exists()).then_some(default)
+    }
+}
+
+/// Reads the cloud that a service has written into its data directory.
+pub(crate) fn own_cloud(dir: &Path) -> Result<CloudConfig, CliError> {
+    let file = dir.join("clouds.yaml");
+    if !file.exists() {
+        return Err(
+            CliError::not_found(format!("{} does not exist", file.display())).hint(format!(
+                "the service writes it: emberkeep serve --data-dir {}",
+                dir.display()
+            )),
+        );
+    }
+    CloudConfig::from_file(&file, Some(OWN_CLOUD))
+        .map_err(|error| CliError::from(emberkeep_sdk::SdkError::from(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "clouds:\n  emberkeep:\n    auth: {auth_url: 'http://127.0.0.1:1/identity/v3', username: admin, password: x, project_name: emberkeep}\n";
+
+    #[test]
+    fn a_data_directory_is_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = ConnectArgs {
+            data_dir: Some(dir.path().to_owned()),
+            os_cloud: None,
+        };
+        let error = args.cloud(OsArgs::default()).unwrap_err();
+        assert_eq!(error.status(), crate::ExitStatus::NotFound, "{error}");
+        std::fs::write(dir.path().join("clouds.yaml"), FILE).unwrap();
+        assert_eq!(args.cloud(OsArgs::default()).unwrap().name, "emberkeep");
+        // A named data directory comes before what the environment says.
+        let env = OsArgs {
+            cloud: Some("other".to_owned()),
+            ..OsArgs::default()
+        };
+        assert_eq!(args.cloud(env).unwrap().name, "emberkeep");
+    }
+}

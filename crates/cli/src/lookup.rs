@@ -1,0 +1,204 @@
+//! From what people type, a name or an id, to the one thing it means.
+
+use emberkeep_sdk::{
+    Backup, BackupId, Connection, SdkError, Snapshot, SnapshotId, Vault, VaultId, Volume, VolumeId,
+};
+
+use crate::error::CliError;
+use crate::output::{or_dash, time};
+
+/// What has an id and may have a name.
+pub(crate) trait Nameable {
+    const NOUN: &'static str;
+
+    fn id(&self) -> &str;
+    fn name(&self) -> Option<&str>;
+    fn created_at(&self) -> Option<&str>;
+}
+
+macro_rules! nameable {
+    ($($kind:ty = $noun:literal, $name:expr;)*) => {$(
+        impl Nameable for $kind {
+            const NOUN: &'static str = $noun;
+
+            fn id(&self) -> &str {
+                self.id.as_str()
+            }
+
+            fn name(&self) -> Option<&str> {
+                let name: fn(&Self) -> Option<&str> = $name;
+                name(self)
+            }
+
+            fn created_at(&self) -> Option<&str> {
+                self.created_at.as_deref()
+            }
+        }
+    )*};
+}
+
+nameable! {
+    Volume = "volume", |item| item.name.as_deref();
+    Snapshot = "snapshot", |item| item.name.as_deref();
+    Backup = "backup", |item| item.name.as_deref();
+    Vault = "vault", |item| Some(&item.name);
+}
+
+/// Finds a volume by id or name.
+pub(crate) async fn volume(connection: &Connection, wanted: &str) -> Result<Volume, CliError> {
+    let api = connection.block_storage();
+    if is_id(wanted)
+        && let Some(found) = there(api.volume(&VolumeId::from(wanted)).await)?
+    {
+        return Ok(found);
+    }
+    choose(wanted, api.volumes(Some(wanted)).await?)
+}
+
+/// Finds volumes by ids or names.
+pub(crate) async fn volumes(
+    connection: &Connection,
+    wanted: &[String],
+) -> Result<Vec<VolumeId>, CliError> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(volume(connection, name).await?.id);
+    }
+    Ok(ids)
+}
+
+/// Finds a snapshot by id or name.
+pub(crate) async fn snapshot(connection: &Connection, wanted: &str) -> Result<Snapshot, CliError> {
+    let api = connection.block_storage();
+    if is_id(wanted)
+        && let Some(found) = there(api.snapshot(&SnapshotId::from(wanted)).await)?
+    {
+        return Ok(found);
+    }
+    choose(wanted, api.snapshots(Some(wanted), None).await?)
+}
+
+/// Finds a backup by id or name.
+pub(crate) async fn backup(connection: &Connection, wanted: &str) -> Result<Backup, CliError> {
+    let api = connection.block_storage();
+    if is_id(wanted)
+        && let Some(found) = there(api.backup(&BackupId::from(wanted)).await)?
+    {
+        return Ok(found);
+    }
+    choose(wanted, api.backups(Some(wanted), None, None).await?)
+}
+
+/// Finds a vault by id or name.
+pub(crate) async fn vault(connection: &Connection, wanted: &str) -> Result<Vault, CliError> {
+    let api = connection.cbr();
+    if is_id(wanted)
+        && let Some(found) = there(api.vault(&VaultId::from(wanted)).await)?
+    {
+        return Ok(found);
+    }
+    choose(wanted, api.vaults(Some(wanted)).await?)
+}
+
+fn there<T>(answer: Result<T, SdkError>) -> Result<Option<T>, CliError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells whether text has the form of an id, with dashes or without.
+pub(crate) fn is_id(text: &str) -> bool {
+    let digits = text.bytes().filter(|b| *b != b'-').count();
+    digits == 32 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+/// Takes the only candidate that bears the name; services may filter more loosely than by equality.
+pub(crate) fn choose<T: Nameable>(wanted: &str, candidates: Vec<T>) -> Result<T, CliError> {
+    let mut named: Vec<T> = candidates
+        .into_iter()
+        .filter(|item| item.name() == Some(wanted))
+        .collect();
+    match (named.pop(), named.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (None, _) => Err(CliError::not_found(format!(
+            "no {} has the name or id '{wanted}'",
+            T::NOUN
+        ))
+        .hint(format!("`emberkeep {} list` shows what there is", T::NOUN))),
+        (Some(last), false) => {
+            named.push(last);
+            let list: Vec<_> = named
+                .iter()
+                .map(|item| {
+                    format!(
+                        "  {}  made {}",
+                        item.id(),
+                        time(Some(&or_dash(item.created_at())))
+                    )
+                })
+                .collect();
+            Err(CliError::refused(format!(
+                "{} {}s are called '{wanted}'",
+                named.len(),
+                T::NOUN
+            ))
+            .hint(format!(
+                "give the id of the one you mean:\n{}",
+                list.join("\n")
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ExitStatus;
+
+    fn volume(id: &str, name: &str) -> Volume {
+        serde_json::from_value(
+            json!({"id": id, "name": name, "size": 1, "status": "available",
+            "created_at": "2026-03-01T12:00:00.000000"}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn only_an_exact_and_single_name_will_do() {
+        let all = || {
+            vec![
+                volume("1", "a"),
+                volume("2", "ab"),
+                volume("3", "b"),
+                volume("4", "b"),
+            ]
+        };
+        assert_eq!(choose("a", all()).unwrap().id.as_str(), "1");
+        let none = choose("c", all()).unwrap_err();
+        assert_eq!(none.status(), ExitStatus::NotFound);
+        let many = choose("b", all()).unwrap_err();
+        assert_eq!(many.status(), ExitStatus::Refused);
+        insta::assert_snapshot!(many, @r"
+        2 volumes are called 'b'
+          give the id of the one you mean:
+          3  made 2026-03-01 12:00:00
+          4  made 2026-03-01 12:00:00
+        ");
+    }
+
+    #[test]
+    fn ids_are_told_from_names() {
+        for (text, want) in [
+            ("2f1d7b1e-59a4-4b50-9d5c-1c2b3d4e5f60", true),
+            ("2f1d7b1e59a44b509d5c1c2b3d4e5f60", true),
+            ("disk-a", false),
+            ("", false),
+        ] {
+            assert_eq!(is_id(text), want, "{text}");
+        }
+    }
+}

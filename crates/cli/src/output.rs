@@ -1,0 +1,428 @@
+//! What commands print: tables for people, JSON for programs, bare values for shells.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::CliError;
+
+/// The forms output can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// Everything that is known, for programs.
+    Json,
+    /// Bare values, a tab between columns, one line an item (or a field).
+    Value,
+}
+
+/// The output options of a command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OutputArgs {
+    /// How to print: a table, JSON with every field, or bare values
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_enum,
+        default_value_t,
+        global = true,
+        help_heading = "Output"
+    )]
+    output: Format,
+    /// Print this column only; may be given several times
+    #[arg(
+        short = 'c',
+        long = "column",
+        value_name = "NAME",
+        global = true,
+        help_heading = "Output"
+    )]
+    columns: Vec<String>,
+}
+
+/// One column of a table, or one field of a record.
+pub(crate) struct Column<T> {
+    key: &'static str,
+    title: &'static str,
+    show: fn(&T) -> String,
+}
+
+/// Declares a column: its name for `-c`, its heading, and how a value is shown.
+pub(crate) const fn column<T>(
+    key: &'static str,
+    title: &'static str,
+    show: fn(&T) -> String,
+) -> Column<T> {
+    Column { key, title, show }
+}
+
+enum Chosen<'a, T> {
+    Column(&'a Column<T>),
+    /// A field that only JSON has.
+    Field(&'a str),
+}
+
+impl<T: Serialize> Chosen<'_, T> {
+    fn title(&self) -> &str {
+        match self {
+            Self::Column(column) => column.title,
+            Self::Field(name) => name,
+        }
+    }
+
+    fn key(&self) -> &str {
+        match self {
+            Self::Column(column) => column.key,
+            Self::Field(name) => name,
+        }
+    }
+
+    fn show(&self, item: &T, json: &Value) -> String {
+        match self {
+            Self::Column(column) => (column.show)(item),
+            Self::Field(name) => match json.get(name) {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            },
+        }
+    }
+}
+
+/// Where and how a command prints.
+#[derive(Debug, Clone)]
+pub struct Output {
+    format: Format,
+    columns: Vec<String>,
+    /// The widest a line of a table may be; none when nobody looks at it.
+    width: Option<u16>,
+}
+
+impl Output {
+    /// Prints to standard output as the options say.
+    pub fn new(args: &OutputArgs) -> Self {
+        Self {
+            format: args.output,
+            columns: args.columns.clone(),
+            width: width(),
+        }
+    }
+
+    /// Returns the form that was asked for.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints many items.
+    pub(crate) fn list<T: Serialize>(
+        &self,
+        columns: &[Column<T>],
+        items: &[T],
+    ) -> Result<(), CliError> {
+        print(&self.render_list(columns, items)?)
+    }
+
+    /// Prints one item, a line for each field.
+    pub(crate) fn record<T: Serialize>(
+        &self,
+        fields: &[Column<T>],
+        item: &T,
+    ) -> Result<(), CliError> {
+        print(&self.render_record(fields, item)?)
+    }
+
+    /// Prints what was done: `words` for people, `item` for programs, `value` for shells.
+    pub(crate) fn done(
+        &self,
+        words: &str,
+        value: &str,
+        item: &impl Serialize,
+    ) -> Result<(), CliError> {
+        match self.format {
+            Format::Table => print(&format!("{words}\n")),
+            Format::Json => print(&pretty(&to_json(item)?)),
+            Format::Value => print(&format!("{value}\n")),
+        }
+    }
+
+    fn render_list<T: Serialize>(
+        &self,
+        columns: &[Column<T>],
+        items: &[T],
+    ) -> Result<String, CliError> {
+        let json = items.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
+        let chosen = self.choose(columns, json.first())?;
+        let rows = || {
+            items.iter().zip(&json).map(|(item, json)| {
+                chosen
+                    .iter()
+                    .map(|column| column.show(item, json))
+                    .collect::<Vec<_>>()
+            })
+        };
+        Ok(match self.format {
+            Format::Json => pretty(&Value::Array(
+                json.iter().map(|item| self.reduce(&chosen, item)).collect(),
+            )),
+            Format::Value => rows().map(|row| row.join("\t") + "\n").collect(),
+            Format::Table => {
+                let titles: Vec<_> = chosen
+                    .iter()
+                    .map(|column| column.title().to_owned())
+                    .collect();
+                self.table(titles, rows().collect())
+            }
+        })
+    }
+
+    fn render_record<T: Serialize>(
+        &self,
+        fields: &[Column<T>],
+        item: &T,
+    ) -> Result<String, CliError> {
+        let json = to_json(item)?;
+        let chosen = self.choose(fields, Some(&json))?;
+        Ok(match self.format {
+            Format::Json => pretty(&self.reduce(&chosen, &json)),
+            Format::Value => chosen
+                .iter()
+                .map(|field| field.show(item, &json) + "\n")
+                .collect(),
+            Format::Table => {
+                let rows = chosen
+                    .iter()
+                    .map(|field| vec![field.title().to_owned(), field.show(item, &json)])
+                    .collect();
+                self.table(vec!["Field".to_owned(), "Value".to_owned()], rows)
+            }
+        })
+    }
+
+    fn choose<'a, T>(
+        &'a self,
+        columns: &'a [Column<T>],
+        sample: Option<&Value>,
+    ) -> Result<Vec<Chosen<'a, T>>, CliError> {
+        if self.columns.is_empty() {
+            return Ok(columns.iter().map(Chosen::Column).collect());
+        }
+        self.columns
+            .iter()
+            .map(|name| {
+                let known = columns.iter().find(|column| {
+                    name.eq_ignore_ascii_case(column.key) || name.eq_ignore_ascii_case(column.title)
+                });
+                match (known, sample) {
+                    (Some(column), _) => Ok(Chosen::Column(column)),
+                    (None, Some(sample)) if sample.get(name).is_some() => Ok(Chosen::Field(name)),
+                    // With no item to look at, any name may be a field.
+                    (None, None) => Ok(Chosen::Field(name)),
+                    (None, Some(_)) => {
+                        let names: Vec<_> = columns.iter().map(|column| column.key).collect();
+                        Err(CliError::usage(format!("there is no column '{name}'"))
+                            .hint(format!("columns: {}", names.join(", "))))
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// Keeps of a JSON object what was chosen; everything if nothing was.
+    fn reduce<T: Serialize>(&self, chosen: &[Chosen<'_, T>], json: &Value) -> Value {
+        if self.columns.is_empty() {
+            return json.clone();
+        }
+        chosen
+            .iter()
+            .map(|column| {
+                (
+                    column.key().to_owned(),
+                    json.get(column.key()).cloned().unwrap_or_default(),
+                )
+            })
+            .collect()
+    }
+
+    fn table(&self, titles: Vec<String>, rows: Vec<Vec<String>>) -> String {
+        let mut table = Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        // Ids are there to be copied: a broken one is of no use.
+        let whole: Vec<_> = (0..titles.len())
+            .map(|at| {
+                rows.iter()
+                    .all(|row| row.get(at).is_some_and(|cell| is_id(cell)))
+            })
+            .collect();
+        table.set_header(titles.iter().map(|title| title.to_uppercase()));
+        table.add_rows(rows);
+        for (column, whole) in table.column_iter_mut().zip(whole) {
+            column.set_padding((0, 2));
+            if whole {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        if let Some(width) = self.width {
+            table
+                .set_content_arrangement(ContentArrangement::Dynamic)
+                .set_width(width);
+        }
+        let mut text = String::new();
+        for line in table.lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn is_id(cell: &str) -> bool {
+    cell.len() == 36 && cell.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+fn to_json(item: &impl Serialize) -> Result<Value, CliError> {
+    serde_json::to_value(item).map_err(|cause| CliError::failed_by("writing JSON", &cause))
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Writes to standard output; a reader that has gone away ends the command quietly.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Err(CliError::output_closed()),
+        Err(cause) => Err(CliError::failed_by("writing to standard output", &cause)),
+    }
+}
+
+/// Says something beside the output, on standard error; nothing is lost if nobody reads it.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn width() -> Option<u16> {
+    let stdout = io::stdout();
+    if stdout.is_terminal() {
+        return rustix::termios::tcgetwinsize(&stdout)
+            .ok()
+            .map(|size| size.ws_col)
+            .filter(|columns| *columns >= 20)
+            .or(Some(80));
+    }
+    std::env::var("COLUMNS").ok()?.parse().ok()
+}
+
+/// Shows what may be missing: a dash says that it was asked for and is not there.
+pub(crate) fn or_dash(text: Option<&str>) -> String {
+    text.filter(|text| !text.is_empty())
+        .unwrap_or("-")
+        .to_owned()
+}
+
+/// Shows an API's time for people: `2026-03-01 12:00:00`, UTC.
+pub(crate) fn time(text: Option<&str>) -> String {
+    let text = or_dash(text);
+    match text.split_once('T') {
+        Some((day, rest)) => format!("{day} {}", rest.get(..8).unwrap_or(rest)),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const COLUMNS: &[Column<Value>] = &[
+        column("id", "ID", |item| {
+            item["id"].as_str().unwrap_or_default().to_owned()
+        }),
+        column("name", "Name", |item| or_dash(item["name"].as_str())),
+        column("created_at", "Created", |item| {
+            time(item["created_at"].as_str())
+        }),
+    ];
+
+    fn items() -> Vec<Value> {
+        vec![
+            json!({"id": "2f1d7b1e-59a4-4b50-9d5c-1c2b3d4e5f60", "name": "disk-a", "size": 4, "created_at": "2026-03-01T12:00:00.000000"}),
+            json!({"id": "2f1d7b1e-59a4-4b50-9d5c-1c2b3d4e5f61", "name": "a disk with a name that is far too long for the room there is", "size": 5, "created_at": "2026-03-01T12:00:00.000000"}),
+            json!({"id": "2f1d7b1e-59a4-4b50-9d5c-1c2b3d4e5f62", "name": null, "size": 6, "created_at": null}),
+        ]
+    }
+
+    fn output(format: Format, columns: &[&str]) -> Output {
+        Output {
+            format,
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            width: Some(80),
+        }
+    }
+
+    #[test]
+    fn a_table_fits_80_columns_and_breaks_no_id() {
+        let text = output(Format::Table, &[])
+            .render_list(COLUMNS, &items())
+            .unwrap();
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_record_is_a_line_a_field() {
+        insta::assert_snapshot!(
+            output(Format::Table, &[])
+                .render_record(COLUMNS, &items()[1])
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn json_holds_everything_unless_columns_are_chosen() {
+        let all = output(Format::Json, &[])
+            .render_list(COLUMNS, &items())
+            .unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&all).unwrap(), json!(items()));
+        let some = output(Format::Json, &["ID", "size"])
+            .render_record(COLUMNS, &items()[0])
+            .unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&some).unwrap(),
+            json!({"id": "2f1d7b1e-59a4-4b50-9d5c-1c2b3d4e5f60", "size": 4})
+        );
+    }
+
+    #[test]
+    fn values_are_bare() {
+        let text = output(Format::Value, &["name", "size"])
+            .render_list(COLUMNS, &items()[..1])
+            .unwrap();
+        assert_eq!(text, "disk-a\t4\n");
+        let text = output(Format::Value, &["size"])
+            .render_record(COLUMNS, &items()[0])
+            .unwrap();
+        assert_eq!(text, "4\n");
+    }
+
+    #[test]
+    fn an_unknown_column_is_named() {
+        let error = output(Format::Table, &["colour"])
+            .render_list(COLUMNS, &items())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no column 'colour'\n  columns: id, name, created_at"
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! `emberkeep repo`: the engine on a repository directory, without any service.
+
+mod backup;
+mod find;
+mod key;
+mod reports;
+mod restore;
+mod watch;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use emberkeep_engine::{ChunkerSpec, InitOptions, ProjectRepository, Repository, RepositoryError};
+use emberkeep_store::{LocalStore, StoreError};
+use serde_json::json;
+
+use crate::error::CliError;
+use crate::output::{Output, OutputArgs};
+pub(crate) use reports::ratio;
+
+/// The project under which the offline commands keep their backups.
+const LOCAL_PROJECT: &str = "local";
+
+const EXAMPLES: &str = "\
+Examples:
+  emberkeep repo init /backups
+  emberkeep repo backup /backups disk.img --name monday
+  emberkeep repo backup /backups disk.img --name tuesday     only what changed is stored
+  emberkeep repo list /backups
+  emberkeep repo restore /backups monday out.img
+  emberkeep repo delete /backups monday && emberkeep repo sweep /backups
+  emberkeep repo check /backups --read-data
+
+The repository of a service can be read the same way:
+  emberkeep repo check DATA_DIR/repository --key-file DATA_DIR/master.key
+
+Exit codes: 0 done, 1 failed (or damage found), 2 usage, 3 not found, 4 refused.";
+
+/// Options of `repo`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RepoArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a repository in an empty directory
+    Init {
+        /// The directory; it is made if it is missing
+        repo: PathBuf,
+        #[command(flatten)]
+        key: key::KeyArgs,
+        /// How large chunks are on average; larger ones cost less memory and find less in common
+        #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = chunk_size)]
+        chunk_size: ChunkerSpec,
+    },
+    /// Back up a disk image (raw or qcow2) or a block device
+    Backup(backup::BackupArgs),
+    /// List backups, newest first
+    List {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Write a backup to a file or a block device
+    Restore(restore::RestoreArgs),
+    /// Delete backups; others lose nothing. `sweep` frees the room
+    Delete {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Names, ids or beginnings of ids
+        #[arg(required = true)]
+        backups: Vec<String>,
+    },
+    /// Free what no backup needs any more; backups may run meanwhile
+    Sweep(reports::SweepArgs),
+    /// Look for damage, and name the backups it hurts
+    Check {
+        #[command(flatten)]
+        place: PlaceArgs,
+        /// Read and verify every byte, not the structure alone
+        #[arg(long)]
+        read_data: bool,
+    },
+    /// Count what there is, and what deduplication and compression save
+    Stats {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+/// Which repository, which key, whose backups.
+#[derive(Debug, Args)]
+struct PlaceArgs {
+    /// The repository's directory
+    repo: PathBuf,
+    #[command(flatten)]
+    key: key::KeyArgs,
+    /// Whose backups, in the repository of a service [default: every project's; `local` to write]
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+}
+
+fn chunk_size(text: &str) -> Result<ChunkerSpec, String> {
+    let digits = text.trim_end_matches(['K', 'k']);
+    let number: u32 = digits
+        .parse()
+        .map_err(|_| "give a size like 64K".to_owned())?;
+    let bytes = if digits.len() == text.len() {
+        Some(number)
+    } else {
+        number.checked_mul(1 << 10)
+    };
+    bytes
+        .and_then(ChunkerSpec::aligned)
+        .ok_or_else(|| "must be a power of two from 16K to 1024K".to_owned())
+}
+
+/// Runs `repo`.
+pub(crate) fn run(args: RepoArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    match args.verb {
+        Verb::Init {
+            repo,
+            key,
+            chunk_size,
+        } => init(&repo, &key, chunk_size, &output),
+        Verb::Backup(args) => backup::run(args, &output),
+        Verb::List { place } => reports::list(&place.projects()?, &output),
+        Verb::Restore(args) => restore::run(args, &output),
+        Verb::Delete { place, backups } => delete(&place, &backups, &output),
+        Verb::Sweep(args) => reports::sweep(args, &output),
+        Verb::Check { place, read_data } => reports::check(&place, read_data, &output),
+        Verb::Stats { place } => reports::stats(&place, &output),
+    }
+}
+
+impl PlaceArgs {
+    fn open(&self) -> Result<Repository, CliError> {
+        let repo = &self.repo;
+        if !repo.join("format").is_file() {
+            return Err(
+                CliError::not_found(format!("{} is not a repository", repo.display())).hint(
+                    format!("`emberkeep repo init {}` makes one", repo.display()),
+                ),
+            );
+        }
+        let key = self.key.load(repo)?;
+        let store = LocalStore::open(repo).map_err(|error| store_error(&error))?;
+        Repository::open(Arc::new(store), &key).map_err(|error| repository_error(&error))
+    }
+
+    /// Opens the projects to read from: the named one, or all.
+    fn projects(&self) -> Result<Vec<ProjectRepository>, CliError> {
+        let mut all = self
+            .open()?
+            .projects()
+            .map_err(|error| repository_error(&error))?;
+        if let Some(name) = &self.project {
+            all.retain(|project| project.project() == name);
+            if all.is_empty() {
+                return Err(CliError::not_found(format!(
+                    "the repository holds no project '{name}'"
+                )));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Opens the project to write to: the named one, or the offline commands' own.
+    fn own_project(&self) -> Result<ProjectRepository, CliError> {
+        let name = self.project.as_deref().unwrap_or(LOCAL_PROJECT);
+        self.open()?
+            .project(name)
+            .map_err(|error| repository_error(&error))
+    }
+}
+
+fn init(
+    repo: &Path,
+    key: &key::KeyArgs,
+    chunker: ChunkerSpec,
+    output: &Output,
+) -> Result<(), CliError> {
+    refuse_occupied(repo)?;
+    let store = LocalStore::create(repo).map_err(|error| store_error(&error))?;
+    let (master, path) = key.load_or_create(repo)?;
+    let made = Repository::init(Arc::new(store), &master, InitOptions { chunker })
+        .map_err(|error| repository_error(&error))?;
+    let words = format!(
+        "repository {} made in {}\nits key is {}: keep a copy elsewhere, without it the backups cannot be read",
+        made.id(),
+        repo.display(),
+        path.display(),
+    );
+    let json =
+        json!({"id": made.id(), "path": repo, "key_file": path, "key_id": master.id().to_string()});
+    output.done(&words, &made.id().to_string(), &json)
+}
+
+/// Refuses a directory that holds anything but what a broken-off `init` leaves.
+fn refuse_occupied(repo: &Path) -> Result<(), CliError> {
+    let Ok(entries) = fs::read_dir(repo) else {
+        return Ok(());
+    };
+    if repo.join("format").exists() {
+        return Err(CliError::refused(format!(
+            "{} holds a repository already",
+            repo.display()
+        )));
+    }
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let ours = ["tmp", "keys", key::FILE_NAME]
+            .iter()
+            .any(|known| name == *known);
+        if !ours {
+            return Err(CliError::refused(format!(
+                "{} is not empty: it holds '{}'",
+                repo.display(),
+                name.to_string_lossy()
+            ))
+            .hint("a repository needs a directory of its own"));
+        }
+    }
+    Ok(())
+}
+
+fn delete(place: &PlaceArgs, names: &[String], output: &Output) -> Result<(), CliError> {
+    let project = place.own_project()?;
+    let manifests = find::manifests(std::slice::from_ref(&project))?;
+    let mut chosen = Vec::with_capacity(names.len());
+    for name in names {
+        chosen.push(find::one(name, &manifests)?.manifest.backup_id);
+    }
+    for id in &chosen {
+        project
+            .delete(*id)
+            .map_err(|error| repository_error(&error))?;
+    }
+    let ids: Vec<_> = chosen.iter().map(ToString::to_string).collect();
+    let words = format!(
+        "deleted {}\n`emberkeep repo sweep {}` frees the room",
+        ids.join(", "),
+        place.repo.display()
+    );
+    output.done(&words, &ids.join("\n"), &json!({"deleted": ids}))
+}
+
+/// Words what a repository refuses.
+fn repository_error(error: &RepositoryError) -> CliError {
+    let words = crate::error::chain(error);
+    match error {
+        RepositoryError::NotARepository { .. } | RepositoryError::NoSuchBackup(_) => {
+            CliError::not_found(words)
+        }
+        RepositoryError::Exists { .. } => CliError::refused(words),
+        RepositoryError::WrongMasterKey { .. } | RepositoryError::NoMasterKey { .. } => {
+            CliError::refused(words).hint("--key-file names another key file")
+        }
+        RepositoryError::Damaged(_) | RepositoryError::Descriptor { .. } => CliError::failed(words)
+            .hint("`emberkeep repo check` looks for damage and names the backups it hurts"),
+        RepositoryError::Store(error) => store_error(error),
+    }
+}
+
+fn store_error(error: &StoreError) -> CliError {
+    CliError::failed_by("the repository", error)
+}

@@ -1,0 +1,75 @@
+//! The master key file of a repository.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use emberkeep_keys::{KeyFileError, MasterKey};
+
+use crate::error::CliError;
+use crate::output::say;
+
+/// What the key file is called within a repository.
+pub(super) const FILE_NAME: &str = "master.key";
+
+/// Where the key lies.
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    /// The master key file [default: master.key in the repository, or beside it]
+    #[arg(long, value_name = "FILE", env = "EMBERKEEP_KEY_FILE")]
+    key_file: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// Reads the key of an existing repository; never makes one.
+    pub(super) fn load(&self, repo: &Path) -> Result<MasterKey, CliError> {
+        let path = self.place(repo);
+        let loaded = MasterKey::load(&path).map_err(|error| key_error(&error))?;
+        if loaded.open_to_others {
+            say(&format!(
+                "emberkeep: other users can read the key file {0}; `chmod 600 {0}` keeps it private",
+                path.display()
+            ));
+        }
+        Ok(loaded.key)
+    }
+
+    /// Reads the key for a new repository, or makes one where there is none.
+    pub(super) fn load_or_create(&self, repo: &Path) -> Result<(MasterKey, PathBuf), CliError> {
+        let path = self
+            .key_file
+            .clone()
+            .unwrap_or_else(|| repo.join(FILE_NAME));
+        if path.exists() {
+            return Ok((self.load(repo)?, path));
+        }
+        let key = MasterKey::create(&path).map_err(|error| key_error(&error))?;
+        Ok((key, path))
+    }
+
+    fn place(&self, repo: &Path) -> PathBuf {
+        if let Some(path) = &self.key_file {
+            return path.clone();
+        }
+        let inside = repo.join(FILE_NAME);
+        // A service keeps its key beside the repository, so that one copy does not hold both.
+        let beside = std::path::absolute(repo)
+            .ok()
+            .and_then(|repo| repo.parent().map(|dir| dir.join(FILE_NAME)));
+        match beside {
+            Some(beside) if !inside.exists() && beside.exists() => beside,
+            _ => inside,
+        }
+    }
+}
+
+fn key_error(error: &KeyFileError) -> CliError {
+    let told = CliError::refused(crate::error::chain(error));
+    match error {
+        KeyFileError::Missing { .. } => told.hint(
+            "put the key file back, or name it with --key-file; a new key would open nothing",
+        ),
+        KeyFileError::Exists { .. } | KeyFileError::Damaged { .. } | KeyFileError::Io { .. } => {
+            told
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `emberkeep serve`: the service, until it is told to stop.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use emberkeep_server::{Config, ConfigArgs, StartError};
+
+use crate::connect::ConnectArgs;
+use crate::error::CliError;
+use crate::logging::LogArgs;
+use crate::output::print;
+
+const EXAMPLES: &str = "\
+When it serves, it prints one line on standard output:
+  ready http://127.0.0.1:8776
+Logs go to standard error. SIGTERM or Ctrl-C stops it; running work is handed over.
+
+Examples:
+  emberkeep serve
+  emberkeep serve --data-dir /srv/emberkeep --listen 127.0.0.1:8776
+  OS_CLIENT_CONFIG_FILE=/srv/emberkeep/clouds.yaml openstack --os-cloud emberkeep volume list";
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    settings: ServiceArgs,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// What the service can be told on the command line.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServiceArgs {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8776]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "EMBERKEEP_LISTEN")]
+    listen: Option<String>,
+    /// A configuration file (TOML); every key of it is also a variable EMBERKEEP_…
+    #[arg(long, value_name = "FILE", env = "EMBERKEEP_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ServiceArgs {
+    /// Reads the configuration, with the data directory of the connection options.
+    pub(crate) fn load(self, connect: ConnectArgs) -> Result<Config, CliError> {
+        if connect.os_cloud.is_some() {
+            return Err(CliError::usage(
+                "--os-cloud names a service elsewhere; this one is run here",
+            ));
+        }
+        let args = ConfigArgs {
+            file: self.config,
+            data_dir: connect.data_dir,
+            listen: self.listen,
+        };
+        Config::load(args).map_err(|error| CliError::failed_by("the configuration", &error))
+    }
+}
+
+/// Runs `serve`.
+pub(crate) async fn run(args: ServeArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    args.log.start("info")?;
+    let config = args.settings.load(connect)?;
+    let running = emberkeep_server::start(config)
+        .await
+        .map_err(|error| not_started(&error))?;
+    if let Err(error) = print(&format!("ready {}\n", running.url())) {
+        running.shutdown().await;
+        return Err(error);
+    }
+    running.stopped().await;
+    Ok(())
+}
+
+/// Words a failure to start.
+pub(crate) fn not_started(error: &StartError) -> CliError {
+    let told = CliError::failed_by("the service did not start", error);
+    match error {
+        StartError::Listen { .. } => {
+            told.hint("another address: --listen 127.0.0.1:0 takes a free port")
+        }
+        StartError::DataDir(_)
+        | StartError::Key { .. }
+        | StartError::NewKey(_)
+        | StartError::RepositoryGone { .. }
+        | StartError::Repository(_)
+        | StartError::Store(_)
+        | StartError::Catalog(_)
+        | StartError::Volumes(_)
+        | StartError::Recovery(_) => told,
+    }
+}

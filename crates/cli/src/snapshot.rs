@@ -1,0 +1,154 @@
+//! `emberkeep snapshot`: lasting snapshots of volumes.
+
+use clap::{Args, Subcommand};
+use emberkeep_sdk::{NewSnapshot, Snapshot};
+
+use crate::connect::ConnectArgs;
+use crate::error::CliError;
+use crate::lookup;
+use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::volume::deleted;
+use crate::wait::{self, WaitArgs};
+
+/// Options of `snapshot`.
+#[derive(Debug, Args)]
+pub(crate) struct SnapshotArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the project's snapshots
+    List {
+        /// Only those of this volume (name or id)
+        #[arg(long)]
+        volume: Option<String>,
+    },
+    /// Take a snapshot
+    Create {
+        /// The volume's name or id
+        volume: String,
+        /// The snapshot's name
+        #[arg(long)]
+        name: Option<String>,
+        /// Free text
+        #[arg(long)]
+        description: Option<String>,
+        /// Also of a volume in use
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Delete snapshots
+    Delete {
+        /// Their names or ids
+        #[arg(required = true)]
+        snapshots: Vec<String>,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+const FIELDS: &[Column<Snapshot>] = &[
+    column("id", "ID", |snapshot| snapshot.id.to_string()),
+    column("name", "Name", |snapshot| or_dash(snapshot.name.as_deref())),
+    column("size", "Size", |snapshot| format!("{} GiB", snapshot.size)),
+    column("status", "Status", |snapshot| snapshot.status.clone()),
+];
+
+const SHOW: &[Column<Snapshot>] = &[
+    column("id", "ID", |snapshot| snapshot.id.to_string()),
+    column("name", "Name", |snapshot| or_dash(snapshot.name.as_deref())),
+    column("volume_id", "Volume", |snapshot| {
+        snapshot.volume_id.to_string()
+    }),
+    column("size", "Size", |snapshot| format!("{} GiB", snapshot.size)),
+    column("status", "Status", |snapshot| snapshot.status.clone()),
+    column("created_at", "Created", |snapshot| {
+        time(snapshot.created_at.as_deref())
+    }),
+];
+
+/// Runs `snapshot`.
+pub(crate) async fn run(args: SnapshotArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    let connection = connect.open().await?;
+    let api = connection.block_storage();
+    match args.verb {
+        Verb::List { volume } => {
+            let volume = match &volume {
+                Some(name) => Some(lookup::volume(&connection, name).await?.id),
+                None => None,
+            };
+            output.list(FIELDS, &api.snapshots(None, volume.as_ref()).await?)
+        }
+        Verb::Create {
+            volume,
+            name,
+            description,
+            force,
+            wait,
+        } => {
+            let volume_id = lookup::volume(&connection, &volume).await?.id;
+            let new = NewSnapshot {
+                volume_id,
+                name,
+                description,
+                force,
+            };
+            let mut snapshot = api.create_snapshot(&new).await?;
+            if wait.wait {
+                let id = snapshot.id.clone();
+                snapshot = wait::until(
+                    &connection,
+                    "taking the snapshot",
+                    None,
+                    wait.patience(),
+                    async || {
+                        let snapshot = api.snapshot(&id).await?;
+                        match snapshot.status.as_str() {
+                            "available" => Ok(Some(snapshot)),
+                            "error" => Err(CliError::failed(format!(
+                                "snapshot {id} could not be taken"
+                            ))),
+                            _ => Ok(None),
+                        }
+                    },
+                )
+                .await?;
+            }
+            output.record(SHOW, &snapshot)
+        }
+        Verb::Delete { snapshots, wait } => {
+            let patience = wait.patience();
+            let mut ids = Vec::with_capacity(snapshots.len());
+            for name in &snapshots {
+                ids.push(lookup::snapshot(&connection, name).await?.id);
+            }
+            for (name, id) in snapshots.iter().zip(&ids) {
+                api.delete_snapshot(id).await.map_err(|error| {
+                    CliError::from(error).doing(format_args!("deleting snapshot '{name}'"))
+                })?;
+            }
+            for id in ids.iter().filter(|_| wait.wait) {
+                wait::until(&connection, "deleting", None, patience, async || match api
+                    .snapshot(id)
+                    .await
+                {
+                    Err(error) if error.is_not_found() => Ok(Some(())),
+                    Err(error) => Err(error.into()),
+                    Ok(snapshot) if snapshot.status.starts_with("error") => Err(CliError::failed(
+                        format!("snapshot {id} could not be deleted"),
+                    )),
+                    Ok(_) => Ok(None),
+                })
+                .await?;
+            }
+            deleted(&output, "snapshot", wait, &ids)
+        }
+    }
+}

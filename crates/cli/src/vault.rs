@@ -1,0 +1,293 @@
+//! `emberkeep vault`: what is protected together, and how much room it has.
+
+use clap::{ArgAction, Args, Subcommand};
+use emberkeep_model::ByteCount;
+use emberkeep_sdk::{Connection, NewVault, Vault, VaultChange, VaultId, VaultResource, VolumeId};
+use serde_json::Value;
+
+use crate::connect::ConnectArgs;
+use crate::error::CliError;
+use crate::lookup;
+use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::volume::deleted;
+use crate::wait::{self, Patience, WaitArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  emberkeep vault create disks --size 100 --volume web --volume db
+  emberkeep vault add disks mail
+  emberkeep checkpoint create disks --wait
+  emberkeep vault show disks";
+
+/// Options of `vault`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct VaultArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the project's vaults
+    List,
+    /// Show one vault with its resources
+    Show {
+        /// Its name or id
+        vault: String,
+    },
+    /// Make a vault for volumes
+    Create {
+        /// Its name
+        name: String,
+        /// Its capacity in GiB
+        #[arg(long, value_name = "GIB")]
+        size: u64,
+        /// A volume to begin with (name or id); may be given several times
+        #[arg(long = "volume", value_name = "VOLUME")]
+        volumes: Vec<String>,
+        /// Free text
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// Change a vault
+    Update {
+        /// Its name or id
+        vault: String,
+        /// The new name
+        #[arg(long)]
+        name: Option<String>,
+        /// The new capacity in GiB
+        #[arg(long, value_name = "GIB")]
+        size: Option<u64>,
+        /// Whether it grows by itself when full
+        #[arg(long, value_name = "true|false", action = ArgAction::Set)]
+        auto_expand: Option<bool>,
+    },
+    /// Put volumes into a vault
+    Add {
+        /// The vault's name or id
+        vault: String,
+        /// The volumes' names or ids
+        #[arg(required = true)]
+        volumes: Vec<String>,
+    },
+    /// Take volumes out of a vault; their backups in it are deleted
+    Remove {
+        /// The vault's name or id
+        vault: String,
+        /// The volumes' names or ids
+        #[arg(required = true)]
+        volumes: Vec<String>,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Delete a vault with all its backups
+    Delete {
+        /// Its name or id
+        vault: String,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+const LIST: &[Column<Vault>] = &[
+    column("id", "ID", |vault| vault.id.to_string()),
+    column("name", "Name", |vault| vault.name.clone()),
+    column("size", "Size", |vault| {
+        format!("{} GiB", vault.billing.size)
+    }),
+    column("used", "Used", used),
+    column("status", "Status", |vault| vault.billing.status.clone()),
+];
+
+const SHOW: &[Column<Vault>] = &[
+    column("id", "ID", |vault| vault.id.to_string()),
+    column("name", "Name", |vault| vault.name.clone()),
+    column("description", "Description", |vault| {
+        or_dash(vault.description.as_deref())
+    }),
+    column("object_type", "Protects", |vault| {
+        vault.billing.object_type.clone()
+    }),
+    column("status", "Status", |vault| vault.billing.status.clone()),
+    column("size", "Size", |vault| {
+        format!("{} GiB", vault.billing.size)
+    }),
+    column("allocated", "Allocated", |vault| {
+        format!("{} GiB", vault.billing.allocated)
+    }),
+    column("used", "Used", used),
+    column("resources", "Resources", |vault| {
+        let lines: Vec<_> = vault.resources.iter().map(resource).collect();
+        or_dash(Some(&lines.join("\n")))
+    }),
+    column("created_at", "Created", |vault| {
+        time(vault.created_at.as_deref())
+    }),
+];
+
+/// CBR counts what is used in MiB.
+fn used(vault: &Vault) -> String {
+    ByteCount(vault.billing.used << 20).to_string()
+}
+
+fn resource(resource: &VaultResource) -> String {
+    format!(
+        "{}  {}  {}  {} backups",
+        resource.id,
+        or_dash(resource.name.as_deref()),
+        or_dash(resource.protect_status.as_deref()),
+        resource
+            .more
+            .get("backup_count")
+            .map_or_else(|| "-".to_owned(), Value::to_string),
+    )
+}
+
+/// Runs `vault`.
+pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    let connection = connect.open().await?;
+    let api = connection.cbr();
+    match args.verb {
+        Verb::List => output.list(LIST, &api.vaults(None).await?),
+        Verb::Show { vault } => output.record(SHOW, &lookup::vault(&connection, &vault).await?),
+        Verb::Create {
+            name,
+            size,
+            volumes,
+            description,
+        } => {
+            let volumes = lookup::volumes(&connection, &volumes).await?;
+            let new = NewVault {
+                name,
+                description,
+                size_gib: size,
+                volumes,
+            };
+            output.record(SHOW, &api.create_vault(&new).await?)
+        }
+        Verb::Update {
+            vault,
+            name,
+            size,
+            auto_expand,
+        } => {
+            let id = lookup::vault(&connection, &vault).await?.id;
+            let change = VaultChange {
+                name,
+                size_gib: size,
+                auto_expand,
+            };
+            output.record(SHOW, &api.update_vault(&id, &change).await?)
+        }
+        Verb::Add { vault, volumes } => {
+            let id = lookup::vault(&connection, &vault).await?.id;
+            api.add_volumes(&id, &lookup::volumes(&connection, &volumes).await?)
+                .await?;
+            output.record(SHOW, &api.vault(&id).await?)
+        }
+        Verb::Remove {
+            vault,
+            volumes,
+            wait,
+        } => {
+            let vault = lookup::vault(&connection, &vault).await?;
+            let volumes = resources(&connection, &vault, &volumes).await?;
+            api.remove_volumes(&vault.id, &volumes).await?;
+            if wait.wait {
+                removed(&connection, &vault.id, &volumes, wait.patience()).await?;
+            }
+            output.record(SHOW, &api.vault(&vault.id).await?)
+        }
+        Verb::Delete { vault, wait } => {
+            let id = lookup::vault(&connection, &vault).await?.id;
+            api.delete_vault(&id).await?;
+            if wait.wait {
+                wait::until(
+                    &connection,
+                    "deleting",
+                    None,
+                    wait.patience(),
+                    async || match api.vault(&id).await {
+                        Err(error) if error.is_not_found() => Ok(Some(())),
+                        Err(error) => Err(error.into()),
+                        Ok(vault) if vault.billing.status == "error" => {
+                            Err(CliError::failed(format!("vault {id} could not be deleted")))
+                        }
+                        Ok(_) => Ok(None),
+                    },
+                )
+                .await?;
+            }
+            deleted(&output, "vault", wait, &[id])
+        }
+    }
+}
+
+/// Finds volumes among a vault's own resources first: a volume may be gone while its backups stay.
+async fn resources(
+    connection: &Connection,
+    vault: &Vault,
+    wanted: &[String],
+) -> Result<Vec<VolumeId>, CliError> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        let mut inside = vault
+            .resources
+            .iter()
+            .filter(|resource| resource.id == *name || resource.name.as_ref() == Some(name));
+        ids.push(match (inside.next(), inside.next()) {
+            (Some(only), None) => VolumeId::from(only.id.as_str()),
+            _ => lookup::volume(connection, name).await?.id,
+        });
+    }
+    Ok(ids)
+}
+
+async fn removed(
+    connection: &Connection,
+    vault: &VaultId,
+    volumes: &[VolumeId],
+    patience: Patience,
+) -> Result<(), CliError> {
+    let api = connection.cbr();
+    wait::until(connection, "removing", None, patience, async || {
+        let left = api.vault(vault).await?.resources;
+        let gone = volumes
+            .iter()
+            .all(|id| left.iter().all(|resource| resource.id != id.0));
+        Ok(gone.then_some(()))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sample() -> Vault {
+        serde_json::from_value(json!({
+            "id": "2f1d7b1e-59a4-4b50-9d5c-1c2b3d4e5f60", "name": "disks-a", "description": "team A",
+            "billing": {"size": 100, "allocated": 12, "used": 1536, "status": "available", "object_type": "disk"},
+            "resources": [{"id": "9e6f2a70-0c11-4f8b-8d0e-6f1f5b8f3a10", "name": "web", "protect_status": "available", "backup_count": 3}],
+            "created_at": "2026-03-01T12:00:00.000000",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn units_are_shown() {
+        let vault = sample();
+        assert_eq!(used(&vault), "1.5 GiB");
+        assert_eq!(
+            resource(&vault.resources[0]),
+            "9e6f2a70-0c11-4f8b-8d0e-6f1f5b8f3a10  web  available  3 backups"
+        );
+    }
+}

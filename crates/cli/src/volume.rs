@@ -1,0 +1,305 @@
+//! `emberkeep volume`: what lies on the service's volumes, and how to get it in and out.
+
+mod export;
+mod import;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use emberkeep_sdk::{Connection, NewVolume, TaskFilter, Volume, VolumeId};
+use serde_json::{Value, json};
+
+use crate::connect::ConnectArgs;
+use crate::error::CliError;
+use crate::lookup;
+use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::wait::{self, Patience, WaitArgs};
+pub(crate) use import::send;
+
+const EXAMPLES: &str = "\
+Examples:
+  emberkeep volume create --size 10 data
+  emberkeep volume import disk.qcow2 --name web
+  emberkeep volume export web web.raw
+  emberkeep volume list -o json";
+
+/// Options of `volume`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct VolumeArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the project's volumes
+    List {
+        /// Only those called so
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Show one volume
+    Show {
+        /// Its name or id
+        volume: String,
+    },
+    /// Make a volume: empty, from a snapshot, or as a copy of another
+    Create(CreateArgs),
+    /// Make a volume from a disk image (raw or qcow2) on this machine
+    Import(import::ImportArgs),
+    /// Write a volume to a raw image file on this machine, holes left out
+    Export(export::ExportArgs),
+    /// Print where the bytes of a file-backed volume lie
+    ///
+    /// With the data directory at hand this works without the service too, given an id.
+    Path {
+        /// Its name or id
+        volume: String,
+    },
+    /// Delete volumes
+    Delete {
+        /// Their names or ids
+        #[arg(required = true)]
+        volumes: Vec<String>,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Make a volume larger
+    Extend {
+        /// Its name or id
+        volume: String,
+        /// The new size in GiB
+        #[arg(value_name = "GIB", value_parser = clap::value_parser!(u32).range(1..))]
+        size: u32,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Its name
+    name: Option<String>,
+    /// Its size in GiB; may be left out where the source tells it
+    #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u32).range(1..), required_unless_present_any = ["snapshot", "source"])]
+    size: Option<u32>,
+    /// Make it from this snapshot (name or id)
+    #[arg(long, conflicts_with = "source")]
+    snapshot: Option<String>,
+    /// Make it a copy of this volume (name or id)
+    #[arg(long, value_name = "VOLUME")]
+    source: Option<String>,
+    /// Its type
+    #[arg(long = "type", value_name = "NAME")]
+    volume_type: Option<String>,
+    /// Free text
+    #[arg(long)]
+    description: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+const LIST: &[Column<Volume>] = &[
+    column("id", "ID", |volume| volume.id.to_string()),
+    column("name", "Name", |volume| or_dash(volume.name.as_deref())),
+    column("size", "Size", |volume| format!("{} GiB", volume.size)),
+    column("status", "Status", |volume| volume.status.clone()),
+];
+
+const SHOW: &[Column<Volume>] = &[
+    column("id", "ID", |volume| volume.id.to_string()),
+    column("name", "Name", |volume| or_dash(volume.name.as_deref())),
+    column("description", "Description", |volume| {
+        text(volume, "description")
+    }),
+    column("size", "Size", |volume| format!("{} GiB", volume.size)),
+    column("status", "Status", |volume| volume.status.clone()),
+    column("volume_type", "Type", |volume| text(volume, "volume_type")),
+    column("bootable", "Bootable", |volume| text(volume, "bootable")),
+    column("snapshot_id", "From snapshot", |volume| {
+        text(volume, "snapshot_id")
+    }),
+    column("source_volid", "Copy of", |volume| {
+        text(volume, "source_volid")
+    }),
+    column("created_at", "Created", |volume| {
+        time(volume.created_at.as_deref())
+    }),
+];
+
+fn text(volume: &Volume, key: &str) -> String {
+    or_dash(volume.more.get(key).and_then(Value::as_str))
+}
+
+/// Runs `volume`.
+pub(crate) async fn run(args: VolumeArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    if let Verb::Path { volume } = &args.verb {
+        return path(volume, &connect, &output).await;
+    }
+    let connection = connect.open().await?;
+    let api = connection.block_storage();
+    match args.verb {
+        Verb::List { name } => output.list(LIST, &api.volumes(name.as_deref()).await?),
+        Verb::Show { volume } => output.record(SHOW, &lookup::volume(&connection, &volume).await?),
+        Verb::Create(args) => create(args, &connection, &output).await,
+        Verb::Import(args) => import::run(args, &connection, &output).await,
+        Verb::Export(args) => export::run(args, &connection, &output).await,
+        Verb::Path { .. } => Ok(()),
+        Verb::Delete { volumes, wait } => delete(&volumes, wait, &connection, &output).await,
+        Verb::Extend { volume, size, wait } => {
+            let volume = lookup::volume(&connection, &volume).await?;
+            api.extend_volume(&volume.id, size).await?;
+            let mut volume = api.volume(&volume.id).await?;
+            if wait.wait {
+                volume = settled(&connection, &volume.id, "extending", wait.patience()).await?;
+            }
+            output.record(SHOW, &volume)
+        }
+    }
+}
+
+async fn create(
+    args: CreateArgs,
+    connection: &Connection,
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut new = NewVolume {
+        name: args.name,
+        description: args.description,
+        size: args.size,
+        volume_type: args.volume_type,
+        ..NewVolume::default()
+    };
+    if let Some(name) = &args.snapshot {
+        new.snapshot_id = Some(lookup::snapshot(connection, name).await?.id);
+    }
+    if let Some(name) = &args.source {
+        new.source_volume_id = Some(lookup::volume(connection, name).await?.id);
+    }
+    let mut volume = connection.block_storage().create_volume(&new).await?;
+    if args.wait.wait {
+        volume = settled(
+            connection,
+            &volume.id,
+            "making the volume",
+            args.wait.patience(),
+        )
+        .await?;
+    }
+    output.record(SHOW, &volume)
+}
+
+async fn delete(
+    names: &[String],
+    wait: WaitArgs,
+    connection: &Connection,
+    output: &Output,
+) -> Result<(), CliError> {
+    let api = connection.block_storage();
+    let patience = wait.patience();
+    let ids = lookup::volumes(connection, names).await?;
+    for (name, id) in names.iter().zip(&ids) {
+        api.delete_volume(id).await.map_err(|error| {
+            CliError::from(error).doing(format_args!("deleting volume '{name}'"))
+        })?;
+    }
+    if wait.wait {
+        for id in &ids {
+            wait::until(connection, "deleting", None, patience, async || {
+                match api.volume(id).await {
+                    Err(error) if error.is_not_found() => Ok(Some(())),
+                    Err(error) => Err(error.into()),
+                    Ok(volume) if volume.status.starts_with("error") => Err(CliError::failed(
+                        format!("volume {id} could not be deleted"),
+                    )),
+                    Ok(_) => Ok(None),
+                }
+            })
+            .await?;
+        }
+    }
+    deleted(output, "volume", wait, &ids)
+}
+
+/// Says what was deleted, or that its deletion has begun.
+pub(crate) fn deleted<I: std::fmt::Display>(
+    output: &Output,
+    noun: &str,
+    wait: WaitArgs,
+    ids: &[I],
+) -> Result<(), CliError> {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let how = if wait.wait {
+        "deleted"
+    } else {
+        "deletion begun"
+    };
+    let words: Vec<_> = ids.iter().map(|id| format!("{noun} {id}: {how}")).collect();
+    output.done(
+        &words.join("\n"),
+        &ids.join("\n"),
+        &json!({"deleted": ids, "done": wait.wait}),
+    )
+}
+
+/// Waits until nothing goes on with a volume; a status of error is a failure.
+pub(crate) async fn settled(
+    connection: &Connection,
+    id: &VolumeId,
+    what: &str,
+    patience: Patience,
+) -> Result<Volume, CliError> {
+    let api = connection.block_storage();
+    let filter = TaskFilter {
+        volume_id: Some(id.clone()),
+        ..TaskFilter::default()
+    };
+    wait::until(connection, what, Some(filter), patience, async || {
+        let volume = api.volume(id).await?;
+        match volume.status.as_str() {
+            "available" | "in-use" => Ok(Some(volume)),
+            status if status.starts_with("error") => Err(CliError::failed(format!(
+                "{what}: volume {id} is now {status}"
+            ))
+            .hint("`emberkeep task list` shows why")),
+            _ => Ok(None),
+        }
+    })
+    .await
+}
+
+async fn path(wanted: &str, connect: &ConnectArgs, output: &Output) -> Result<(), CliError> {
+    let print = |path: PathBuf| {
+        let text = path.display().to_string();
+        output.done(&text, &text, &json!({"path": text}))
+    };
+    if let Some(path) = connect
+        .local_data_dir()
+        .and_then(|dir| on_disk(&dir, wanted))
+    {
+        return print(path);
+    }
+    let connection = connect.open().await?;
+    let volume = lookup::volume(&connection, wanted).await?;
+    match connection.native().volume_path(&volume.id).await? {
+        Some(path) => print(path),
+        None => Err(CliError::refused(format!(
+            "volume {} is not kept in a file",
+            volume.id
+        ))),
+    }
+}
+
+/// Looks into a data directory on this machine, which needs no service.
+fn on_disk(data_dir: &std::path::Path, id: &str) -> Option<PathBuf> {
+    if !lookup::is_id(id) {
+        return None;
+    }
+    let path = data_dir.join("volumes").join(format!("{id}.raw"));
+    path.is_file()
+        .then(|| std::path::absolute(&path).unwrap_or(path))
+}

@@ -1,0 +1,127 @@
+//! Waiting for something slow to end: asks again and again, shows a bar meanwhile.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use emberkeep_sdk::native_types::Task;
+use emberkeep_sdk::{Connection, TaskFilter, TaskId};
+
+use crate::error::CliError;
+use crate::progress::Bar;
+
+/// The first pause between two questions; each next one is longer, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether to wait for the end, and for how long.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct WaitArgs {
+    /// Wait until it is done, with a progress bar on a terminal
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Stop waiting after so many seconds (exit code 5); the work itself goes on
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub(crate) timeout: Option<u64>,
+}
+
+impl WaitArgs {
+    /// Returns the patience asked for.
+    pub(crate) fn patience(self) -> Patience {
+        Patience::new(self.timeout)
+    }
+}
+
+/// How long to wait at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    since: Instant,
+    limit: Option<Duration>,
+    pause: Duration,
+}
+
+impl Patience {
+    /// Starts the clock; no limit means for ever.
+    pub(crate) fn new(limit_secs: Option<u64>) -> Self {
+        Self {
+            since: Instant::now(),
+            limit: limit_secs.map(Duration::from_secs),
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Pauses before the next question, or says that the time is over.
+    async fn pause(&mut self, what: &str) -> Result<(), CliError> {
+        let mut pause = self.pause;
+        if let Some(limit) = self.limit {
+            let left = limit.saturating_sub(self.since.elapsed());
+            if left.is_zero() {
+                return Err(CliError::timed_out(format!(
+                    "{what}: not done after {} s",
+                    limit.as_secs()
+                ))
+                .hint("it goes on; `emberkeep task list` shows how far it has come"));
+            }
+            pause = pause.min(left);
+        }
+        tokio::time::sleep(pause).await;
+        self.pause = (self.pause * 3 / 2).min(LAST_PAUSE);
+        Ok(())
+    }
+}
+
+/// Asks `ask` until it answers with something, showing the progress of the task that
+/// `filter` finds, where the service can tell.
+pub(crate) async fn until<T>(
+    connection: &Connection,
+    what: &str,
+    filter: Option<TaskFilter>,
+    mut patience: Patience,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>, CliError>,
+) -> Result<T, CliError> {
+    let mut bar = None;
+    let mut filter = filter;
+    loop {
+        if let Some(answer) = ask().await? {
+            return Ok(answer);
+        }
+        if let Some(wanted) = &filter {
+            match connection.native().tasks(wanted).await {
+                Ok(tasks) => show(
+                    &mut bar,
+                    what,
+                    tasks.iter().find(|task| task.status == "running"),
+                ),
+                // Only Emberkeep has progress; other clouds are asked once.
+                Err(_) => filter = None,
+            }
+        }
+        patience.pause(what).await?;
+    }
+}
+
+/// Follows one task to its end.
+pub(crate) async fn task(
+    connection: &Connection,
+    id: &TaskId,
+    mut patience: Patience,
+) -> Result<Task, CliError> {
+    let mut bar = None;
+    loop {
+        let task = connection.native().task(id).await?;
+        if !matches!(&*task.status, "waiting" | "running") {
+            return Ok(task);
+        }
+        show(&mut bar, &task.kind, Some(&task));
+        patience.pause(&task.kind).await?;
+    }
+}
+
+fn show(bar: &mut Option<Bar>, what: &str, task: Option<&Task>) {
+    let Some(progress) = task.map(|task| task.progress) else {
+        return;
+    };
+    if progress.bytes_total > 0 {
+        bar.get_or_insert_with(|| Bar::new(what, progress.bytes_total))
+            .set(progress.bytes_done, progress.bytes_total);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the repository has already, and what this run is about to add.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use emberkeep_format::{ChunkId, PackId};
+
+use crate::index::Index;
+
+/// Answers, for all workers, whether a chunk has to be stored.
+pub(crate) struct Known {
+    index: Index,
+    /// Packs of the index that this backup leans on.
+    used: Vec<AtomicBool>,
+    /// Chunks that a worker of this run took on; if that fails, so does the run.
+    claimed: Mutex<HashSet<ChunkId, BuildHasherDefault<IdHasher>>>,
+}
+
+impl Known {
+    pub(crate) fn new(index: Index) -> Self {
+        let used = index
+            .packs()
+            .iter()
+            .map(|_| AtomicBool::new(false))
+            .collect();
+        Self {
+            index,
+            used,
+            claimed: Mutex::default(),
+        }
+    }
+
+    /// Tells whether the caller must store the chunk: nobody has, and nobody else will.
+    pub(crate) fn claim(&self, id: ChunkId) -> bool {
+        if let Some(entry) = self.index.reliable(&id) {
+            let used = &self.used[entry.pack as usize];
+            // Mostly set already, and writing would take the cache line from the others.
+            if !used.load(Relaxed) {
+                used.store(true, Relaxed);
+            }
+            return false;
+        }
+        self.claimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id)
+    }
+
+    /// Returns a pack this backup leans on that is not there any more.
+    pub(crate) fn first_vanished(&self, there: &[(PackId, u64)]) -> Option<PackId> {
+        let there: HashSet<PackId> = there.iter().map(|(pack, _)| *pack).collect();
+        let used = self.index.packs().iter().zip(&self.used);
+        used.filter(|(_, used)| used.load(Relaxed))
+            .map(|(record, _)| record.pack)
+            .find(|pack| !there.contains(pack))
+    }
+}
+
+/// Ids are uniform already: their first bytes are as good as any hash of them.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(head) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*head);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,199 @@
+//! Why an operation did not succeed, worded for the person who asked for it.
+
+use emberkeep_format::{FormatError, ObjectId};
+use emberkeep_model::{BackupId, ByteCount};
+use emberkeep_store::StoreError;
+use emberkeep_volumes::VolumeError;
+
+use crate::damage::{Damage, ReadError};
+
+/// Why a repository could not be made, opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// There is no repository here.
+    #[error("{place} is not a repository")]
+    NotARepository {
+        /// Where it was looked for.
+        place: String,
+    },
+    /// There is a repository here already.
+    #[error("{place} holds a repository already")]
+    Exists {
+        /// Where it lies.
+        place: String,
+    },
+    /// The descriptor is damaged or of a later version.
+    #[error("the repository in {place} cannot be understood")]
+    Descriptor {
+        /// Where it lies.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        cause: FormatError,
+    },
+    /// The master key is not the repository's.
+    #[error(
+        "this repository was made with master key {}; the key file holds {given}",
+        made_with.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    )]
+    WrongMasterKey {
+        /// Keys that would open it.
+        made_with: Vec<ObjectId>,
+        /// The key that was tried.
+        given: ObjectId,
+    },
+    /// The repository holds no wrapped secret at all: no key can open it.
+    #[error("the repository in {place} has lost its wrapped key")]
+    NoMasterKey {
+        /// Where it lies.
+        place: String,
+    },
+    /// Something in the repository is damaged.
+    #[error("the repository is damaged: {0}")]
+    Damaged(#[source] Box<Damage>),
+    /// There is no such backup.
+    #[error("backup {0} does not exist")]
+    NoSuchBackup(BackupId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<ReadError> for RepositoryError {
+    fn from(cause: ReadError) -> Self {
+        match cause {
+            ReadError::Store(cause) => Self::Store(cause),
+            ReadError::Damaged(damage) => Self::Damaged(damage),
+        }
+    }
+}
+
+/// Why a backup was not made. What was stored so far is garbage that the next sweep finds.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// A backup of this id is there already.
+    #[error("backup {0} exists already")]
+    Exists(BackupId),
+    /// The backup it should be made after does not exist.
+    #[error("the parent backup {0} does not exist")]
+    NoSuchParent(BackupId),
+    /// The volume could not be read.
+    #[error("the volume could not be read")]
+    Source(#[from] VolumeError),
+    /// The repository could not be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run was cancelled.
+    #[error("the backup was cancelled")]
+    Cancelled,
+    /// A sweep took this run for dead, so what it relies on may be gone.
+    #[error("the run was silent for too long and was taken for dead; try again")]
+    SessionLost,
+    /// A pack that chunks of this backup lie in is gone.
+    #[error("pack {0}, which holds data of this backup, has vanished; try again")]
+    PackVanished(String),
+    /// The compressor could not be prepared.
+    #[error("the compressor could not be prepared")]
+    Compressor(#[source] std::io::Error),
+}
+
+impl From<ReadError> for BackupError {
+    fn from(cause: ReadError) -> Self {
+        Self::Repository(cause.into())
+    }
+}
+
+/// Why a volume was not restored. The target may hold part of the data.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is no such backup.
+    #[error("backup {0} does not exist")]
+    NoSuchBackup(BackupId),
+    /// The backup's data is damaged; nothing wrong was written in its place.
+    #[error("backup {backup} is damaged: {damage}")]
+    BackupDamaged {
+        /// The backup.
+        backup: BackupId,
+        /// Where the damage lies.
+        #[source]
+        damage: Box<Damage>,
+    },
+    /// The target is smaller than the volume was.
+    #[error("the volume holds {have} but the backup needs {need}")]
+    VolumeTooSmall {
+        /// Bytes there are.
+        have: ByteCount,
+        /// Bytes there have to be.
+        need: ByteCount,
+    },
+    /// The target could not be written.
+    #[error("the target volume could not be written")]
+    Target(#[from] VolumeError),
+    /// The repository could not be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run was cancelled.
+    #[error("the restore was cancelled")]
+    Cancelled,
+    /// The decompressor could not be prepared.
+    #[error("the decompressor could not be prepared")]
+    Decompressor(#[source] std::io::Error),
+}
+
+/// Why a sweep stopped. Whatever it did so far is safe, and the next one goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// Another sweep is running.
+    #[error("another sweep of this project is running (session {0})")]
+    Busy(ObjectId),
+    /// A backup's data cannot be found, so nothing can be called dead with certainty.
+    #[error("nothing is swept while the repository is damaged: {0}; run check")]
+    Damaged(#[source] Box<Damage>),
+    /// The repository could not be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run was cancelled.
+    #[error("the sweep was cancelled")]
+    Cancelled,
+    /// Another sweep took this one for dead.
+    #[error("the sweep was silent for too long and was taken for dead")]
+    SessionLost,
+    /// The decompressor could not be prepared.
+    #[error("the decompressor could not be prepared")]
+    Decompressor(#[source] std::io::Error),
+}
+
+impl From<ReadError> for SweepError {
+    fn from(cause: ReadError) -> Self {
+        match cause {
+            ReadError::Store(cause) => Self::Store(cause),
+            ReadError::Damaged(damage) => Self::Damaged(damage),
+        }
+    }
+}
+
+/// Why a check did not come to its end. Damage is not an error but a finding.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The repository could not be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run was cancelled.
+    #[error("the check was cancelled")]
+    Cancelled,
+    /// The decompressor could not be prepared.
+    #[error("the decompressor could not be prepared")]
+    Decompressor(#[source] std::io::Error),
+}

@@ -1,0 +1,34 @@
+//! The data plane: backs volumes up into a repository and brings them back.
+//!
+//! Everything blocks and runs on its own threads; nothing here is async, knows of tasks, users
+//! or wires, or keeps state outside the store. Start at `repository.rs`, then `backup.rs` and
+//! `restore.rs`; `sweep.rs` says why no operation needs an exclusive lock.
+
+mod backup;
+mod check;
+mod damage;
+mod error;
+mod index;
+mod load;
+mod packs;
+mod reader;
+mod repository;
+mod restore;
+mod run;
+mod session;
+mod space;
+mod sweep;
+mod tree;
+
+pub use backup::{BackupReport, BackupRequest};
+pub use check::{CheckOptions, CheckReport, Problem};
+pub use damage::{Damage, DamageCause, ReadError};
+pub use error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
+pub use repository::{InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats};
+pub use restore::RestoreReport;
+pub use run::{Progress, Run};
+pub use sweep::{SweepOptions, SweepReport};
+
+pub use emberkeep_format::{
+    BackupStatistics, ChangeRecord, ChunkerSpec, Manifest, ObjectId, SourceRecord, UnixMicros,
+};

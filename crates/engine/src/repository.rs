@@ -1,0 +1,351 @@
+//! A repository and the projects in it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use emberkeep_format::{
+    ChunkerSpec, Descriptor, EnvelopeKind, KeySpace, Manifest, PackKind, UnixMicros, names,
+};
+use emberkeep_keys::{MasterKey, ProjectKey, RepositorySecret};
+use emberkeep_model::{BackupId, ByteCount};
+use emberkeep_store::{ObjectStore, StoreError, list_all};
+
+use crate::backup::{self, BackupReport, BackupRequest};
+use crate::check::{self, CheckOptions, CheckReport};
+use crate::damage::{Damage, ReadError};
+use crate::error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
+use crate::load::{list_manifests, load_index};
+use crate::restore::{self, RestoreReport};
+use crate::run::Run;
+use crate::space::{Space, now};
+use crate::sweep::{self, SweepOptions, SweepReport};
+
+/// The average chunk size of a repository that does not ask for another.
+const DEFAULT_CHUNK: u32 = 64 << 10;
+
+/// What can be chosen when a repository is made, and never after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InitOptions {
+    /// How volumes are cut into chunks.
+    pub chunker: ChunkerSpec,
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        let chunker = ChunkerSpec::aligned(DEFAULT_CHUNK).expect("the default is a valid size");
+        Self { chunker }
+    }
+}
+
+/// An open repository; clones share it.
+#[derive(Clone)]
+pub struct Repository {
+    store: Arc<dyn ObjectStore>,
+    descriptor: Descriptor,
+    secret: RepositorySecret,
+}
+
+impl Repository {
+    /// Makes a repository in an empty store; refuses where there is one.
+    ///
+    /// The descriptor comes last: until then there is no repository, and making one
+    /// again leaves at most a wrapped secret that nothing uses.
+    pub fn init(
+        store: Arc<dyn ObjectStore>,
+        master: &MasterKey,
+        options: InitOptions,
+    ) -> Result<Self, RepositoryError> {
+        let place = store.describe();
+        if store.head(names::FORMAT)?.is_some() {
+            return Err(RepositoryError::Exists { place });
+        }
+        let descriptor = Descriptor::new(uuid::Uuid::new_v4(), options.chunker, now());
+        let secret = RepositorySecret::generate(descriptor.id);
+        store.put(&names::master_key(master.id()), &[&secret.wrap(master)])?;
+        match store.put_if_absent(names::FORMAT, &[&descriptor.encode()]) {
+            Ok(()) => Ok(Self {
+                store,
+                descriptor,
+                secret,
+            }),
+            Err(StoreError::AlreadyExists { .. }) => Err(RepositoryError::Exists { place }),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
+    /// Opens a repository with the master key it was made with.
+    pub fn open(store: Arc<dyn ObjectStore>, master: &MasterKey) -> Result<Self, RepositoryError> {
+        let place = store.describe();
+        let stored = match store.get(names::FORMAT) {
+            Ok(stored) => stored,
+            Err(StoreError::NotFound { .. }) => {
+                return Err(RepositoryError::NotARepository { place });
+            }
+            Err(cause) => return Err(cause.into()),
+        };
+        let descriptor =
+            Descriptor::decode(&stored).map_err(|cause| RepositoryError::Descriptor {
+                place: place.clone(),
+                cause,
+            })?;
+        let name = names::master_key(master.id());
+        let wrapped = match store.get(&name) {
+            Ok(wrapped) => wrapped,
+            Err(StoreError::NotFound { .. }) => {
+                let made_with: Vec<_> = list_all(&*store, names::MASTER_KEYS)?
+                    .iter()
+                    .filter_map(|object| names::last_segment(&object.name))
+                    .collect();
+                return Err(if made_with.is_empty() {
+                    RepositoryError::NoMasterKey { place }
+                } else {
+                    RepositoryError::WrongMasterKey {
+                        made_with,
+                        given: master.id(),
+                    }
+                });
+            }
+            Err(cause) => return Err(cause.into()),
+        };
+        let secret = RepositorySecret::unwrap(descriptor.id, master, wrapped)
+            .map_err(|cause| ReadError::damaged(name, None, cause))?;
+        Ok(Self {
+            store,
+            descriptor,
+            secret,
+        })
+    }
+
+    /// Tells whether a store holds a repository, without any key.
+    pub fn exists(store: &dyn ObjectStore) -> Result<bool, StoreError> {
+        Ok(store.head(names::FORMAT)?.is_some())
+    }
+
+    /// Returns the repository's id.
+    pub fn id(&self) -> uuid::Uuid {
+        self.descriptor.id
+    }
+
+    /// Returns how volumes are cut into chunks.
+    pub fn chunker(&self) -> ChunkerSpec {
+        self.descriptor.chunker
+    }
+
+    /// Returns when the repository was made.
+    pub fn created_at(&self) -> UnixMicros {
+        self.descriptor.created_at
+    }
+
+    /// Opens a project's part; the first use makes its key.
+    pub fn project(&self, project: &str) -> Result<ProjectRepository, RepositoryError> {
+        let space = self.secret.key_space(project);
+        let name = names::project_key(space);
+        let wrapped = match self.store.get(&name) {
+            Ok(wrapped) => wrapped,
+            Err(StoreError::NotFound { .. }) => {
+                let key = ProjectKey::generate(project.to_owned());
+                match self
+                    .store
+                    .put_if_absent(&name, &[&self.secret.wrap_project(&key)])
+                {
+                    Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
+                    Err(cause) => return Err(cause.into()),
+                }
+                // Whoever was first: theirs is the key.
+                self.store.get(&name)?
+            }
+            Err(cause) => return Err(cause.into()),
+        };
+        self.open_space(space, &name, wrapped)
+    }
+
+    /// Opens every project that has a key here.
+    pub fn projects(&self) -> Result<Vec<ProjectRepository>, RepositoryError> {
+        let mut projects = Vec::new();
+        for object in list_all(&*self.store, names::PROJECT_KEYS)? {
+            let Some(space) = names::last_segment(&object.name) else {
+                continue;
+            };
+            match self.store.get(&object.name) {
+                Ok(wrapped) => projects.push(self.open_space(space, &object.name, wrapped)?),
+                Err(StoreError::NotFound { .. }) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        Ok(projects)
+    }
+
+    /// Erases a project for ever by deleting its key; its objects stay as noise.
+    pub fn erase_project(&self, project: &str) -> Result<(), RepositoryError> {
+        let name = names::project_key(self.secret.key_space(project));
+        Ok(self.store.delete_many(&[name])?)
+    }
+
+    fn open_space(
+        &self,
+        space: KeySpace,
+        name: &str,
+        wrapped: Vec<u8>,
+    ) -> Result<ProjectRepository, RepositoryError> {
+        let key = self
+            .secret
+            .unwrap_project(space, wrapped)
+            .map_err(|cause| ReadError::damaged(name, None, cause))?;
+        Ok(ProjectRepository {
+            space: Arc::new(Space {
+                store: self.store.clone(),
+                descriptor: self.descriptor.clone(),
+                project: key.project().to_owned(),
+                names: names::SpaceNames(space),
+                keys: key.derive(),
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Repository({} in {})",
+            self.descriptor.id,
+            self.store.describe()
+        )
+    }
+}
+
+/// The manifests of a project, and those that could not be read.
+#[derive(Debug, Default)]
+pub struct Manifests {
+    /// Every readable one, oldest first.
+    pub readable: Vec<Manifest>,
+    /// Places where a manifest should be but is not.
+    pub damaged: Vec<Damage>,
+}
+
+/// What a project's part of a repository holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RepositoryStats {
+    /// Backups there are.
+    pub backups: u64,
+    /// The sizes of their volumes, summed.
+    pub logical_bytes: u64,
+    /// Bytes of distinct chunks, before compression.
+    pub unique_bytes: u64,
+    /// Bytes the project takes in the store.
+    pub stored_bytes: u64,
+    /// Distinct chunks.
+    pub chunks: u64,
+    /// Packs.
+    pub packs: u64,
+}
+
+/// One project's part of a repository; clones share it.
+#[derive(Clone)]
+pub struct ProjectRepository {
+    space: Arc<Space>,
+}
+
+impl ProjectRepository {
+    /// Returns the project's name.
+    pub fn project(&self) -> &str {
+        &self.space.project
+    }
+
+    /// Backs a volume up. When this returns, the backup is durable and complete.
+    pub fn backup(
+        &self,
+        source: &dyn emberkeep_volumes::SourceSnapshot,
+        request: BackupRequest,
+        run: &Run,
+    ) -> Result<BackupReport, BackupError> {
+        backup::backup(&self.space, source, request, run)
+    }
+
+    /// Writes a backup to a volume. When this returns, the volume is durable and complete.
+    pub fn restore(
+        &self,
+        backup: BackupId,
+        target: &dyn emberkeep_volumes::RestoreTarget,
+        run: &Run,
+    ) -> Result<RestoreReport, RestoreError> {
+        restore::restore(&self.space, backup, target, run)
+    }
+
+    /// Reads every manifest.
+    pub fn manifests(&self) -> Result<Manifests, RepositoryError> {
+        let mut found = Manifests::default();
+        for (name, _) in list_manifests(&self.space)? {
+            match self
+                .space
+                .load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)
+            {
+                Ok(manifest) => found.readable.extend(manifest),
+                Err(ReadError::Damaged(damage)) => found.damaged.push(*damage),
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        found.readable.sort_by_key(|m| (m.created_at, m.backup_id));
+        Ok(found)
+    }
+
+    /// Reads one manifest.
+    pub fn manifest(&self, backup: BackupId) -> Result<Manifest, RepositoryError> {
+        let name = self.space.names.manifest(backup);
+        self.space
+            .load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)?
+            .ok_or(RepositoryError::NoSuchBackup(backup))
+    }
+
+    /// Deletes a backup; durable on return. Tells whether it was there. Other backups
+    /// lose nothing, and a sweep frees what no backup needs any more.
+    pub fn delete(&self, backup: BackupId) -> Result<bool, RepositoryError> {
+        let name = self.space.names.manifest(backup);
+        let there = self.space.store.head(&name)?.is_some();
+        self.space.store.delete_many(&[name])?;
+        Ok(there)
+    }
+
+    /// Frees what no backup needs.
+    pub fn sweep(&self, options: SweepOptions, run: &Run) -> Result<SweepReport, SweepError> {
+        sweep::sweep(&self.space, options, run)
+    }
+
+    /// Looks for damage.
+    pub fn check(&self, options: CheckOptions, run: &Run) -> Result<CheckReport, CheckError> {
+        check::check(&self.space, options, run)
+    }
+
+    /// Counts what there is.
+    pub fn stats(&self) -> Result<RepositoryStats, RepositoryError> {
+        let index = load_index(&self.space)?.index;
+        let mut stats = RepositoryStats::default();
+        for manifest in self.manifests()?.readable {
+            let ByteCount(size) = manifest.size;
+            stats.backups += 1;
+            stats.logical_bytes += size;
+        }
+        for twins in index.entries().chunk_by(|a, b| a.id == b.id) {
+            if index.packs()[twins[0].pack as usize].kind == PackKind::Data {
+                stats.chunks += 1;
+                stats.unique_bytes += u64::from(twins[0].plain_len());
+            }
+        }
+        for object in list_all(&*self.space.store, &self.space.names.root())? {
+            stats.stored_bytes += object.size;
+            stats.packs += u64::from(object.name.starts_with(&self.space.names.packs()));
+        }
+        Ok(stats)
+    }
+}
+
+impl fmt::Debug for ProjectRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ProjectRepository({} in {})",
+            self.space.project,
+            self.space.store.describe()
+        )
+    }
+}

@@ -1,0 +1,352 @@
+//! Bringing a volume back.
+//!
+//! Workers take windows; each fetches the chunks of its window in few ranged reads, verifies
+//! and writes them, in whatever order they lie in the store.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use emberkeep_format::{
+    ChunkId, EnvelopeKind, FormatError, Manifest, Page, PageEntry, SessionKind,
+};
+use emberkeep_model::BackupId;
+use emberkeep_volumes::{RestoreTarget, TargetState};
+
+use crate::damage::ReadError;
+use crate::error::RestoreError;
+use crate::load::{condemned_packs, load_condemned, load_index};
+use crate::reader::ChunkReader;
+use crate::run::Run;
+use crate::session::Session;
+use crate::space::{Space, worker_count};
+use crate::tree::{Walk, read_pages};
+
+/// Pages read at once.
+const PAGES: usize = 32;
+
+/// A volume that was restored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreReport {
+    /// The backup's manifest.
+    pub manifest: Manifest,
+    /// Bytes of data written.
+    pub written_bytes: u64,
+    /// Bytes of data that the target held already.
+    pub kept_bytes: u64,
+    /// Bytes made zero on a target that held data.
+    pub zeroed_bytes: u64,
+}
+
+/// Why a worker stopped, before it is known what backup it worked for.
+enum Halt {
+    Read(ReadError),
+    Other(RestoreError),
+}
+
+impl From<ReadError> for Halt {
+    fn from(cause: ReadError) -> Self {
+        Self::Read(cause)
+    }
+}
+
+impl<T: Into<RestoreError>> From<T> for Halt {
+    fn from(cause: T) -> Self {
+        Self::Other(cause.into())
+    }
+}
+
+impl Halt {
+    fn of(self, backup: BackupId) -> RestoreError {
+        match self {
+            Self::Read(ReadError::Damaged(damage)) => {
+                RestoreError::BackupDamaged { backup, damage }
+            }
+            Self::Read(ReadError::Store(cause)) => RestoreError::Store(cause),
+            Self::Other(cause) => cause,
+        }
+    }
+}
+
+pub(crate) fn restore(
+    space: &Arc<Space>,
+    backup: BackupId,
+    target: &dyn RestoreTarget,
+    run: &Run,
+) -> Result<RestoreReport, RestoreError> {
+    // First of all the session: from here on no sweep deletes what we are about to read.
+    let session = Session::start(space, SessionKind::Restore)?;
+    let name = space.names.manifest(backup);
+    let manifest = space
+        .load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)
+        .map_err(|cause| Halt::Read(cause).of(backup))?
+        .ok_or(RestoreError::NoSuchBackup(backup))?;
+    if target.size() < manifest.size {
+        return Err(RestoreError::VolumeTooSmall {
+            have: target.size(),
+            need: manifest.size,
+        });
+    }
+    let mut outcome = attempt(space, &manifest, target, run);
+    // A chunk may have moved between our reading the index and a sweep's finishing with a pack
+    // that was condemned before we came; a fresh index knows where it is now.
+    if matches!(&outcome, Err(Halt::Read(cause)) if cause.is_missing()) {
+        tracing::info!(%backup, "a pack is gone; restoring again with a fresh index");
+        outcome = attempt(space, &manifest, target, run);
+    }
+    let totals = outcome.map_err(|halt| halt.of(backup))?;
+    target.finish()?;
+    if let Err(cause) = session.end() {
+        tracing::warn!(%cause, "the session of a finished restore could not be removed");
+    }
+    Ok(RestoreReport {
+        manifest,
+        written_bytes: totals.written,
+        kept_bytes: totals.kept,
+        zeroed_bytes: totals.zeroed,
+    })
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    written: u64,
+    kept: u64,
+    zeroed: u64,
+}
+
+fn attempt(
+    space: &Space,
+    manifest: &Manifest,
+    target: &dyn RestoreTarget,
+    run: &Run,
+) -> Result<Totals, Halt> {
+    let condemned = condemned_packs(&load_condemned(space)?);
+    let mut index = load_index(space)?.index;
+    index.condemn(|pack| condemned.contains(&pack));
+    run.begin(manifest.size.0);
+    let window = u64::from(space.descriptor.window());
+    let reader = || ChunkReader::new(space, &index, run).map_err(RestoreError::Decompressor);
+    let feed = Mutex::new(Feed {
+        reader: reader()?,
+        walk: Walk::new(manifest.root),
+        leaf: VecDeque::new(),
+        ready: VecDeque::new(),
+        window,
+        size: manifest.size.0,
+        covered: 0,
+        over: false,
+    });
+    let results: Vec<Result<Totals, Halt>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..worker_count())
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut worker = Worker {
+                        space,
+                        target,
+                        run,
+                        reader: reader()?,
+                        held: Vec::new(),
+                        totals: Totals::default(),
+                    };
+                    worker.work(&feed)
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    });
+    let mut sum = Totals::default();
+    for totals in results {
+        let totals = totals?;
+        sum.written += totals.written;
+        sum.kept += totals.kept;
+        sum.zeroed += totals.zeroed;
+    }
+    Ok(sum)
+}
+
+/// Something to do.
+enum Job {
+    /// A stretch between windows that hold data.
+    Zero(Range<u64>),
+    /// The window that lies there.
+    Window(Range<u64>, Page),
+}
+
+/// Walks the map for all workers, reading pages in groups.
+struct Feed<'a> {
+    reader: ChunkReader<'a>,
+    walk: Walk,
+    leaf: VecDeque<(u64, ChunkId)>,
+    ready: VecDeque<(u64, Page)>,
+    window: u64,
+    size: u64,
+    covered: u64,
+    over: bool,
+}
+
+impl Feed<'_> {
+    fn next(&mut self) -> Result<Option<Job>, ReadError> {
+        while !self.over && self.ready.is_empty() {
+            self.refill()?;
+        }
+        let next = self.ready.front().map_or(self.size, |(start, _)| *start);
+        if self.covered < next {
+            let gap = self.covered..next;
+            self.covered = next;
+            return Ok(Some(Job::Zero(gap)));
+        }
+        Ok(self.ready.pop_front().map(|(start, page)| {
+            self.covered = self.size.min(start + self.window);
+            Job::Window(start..self.covered, page)
+        }))
+    }
+
+    fn refill(&mut self) -> Result<(), ReadError> {
+        if self.leaf.is_empty() {
+            match self
+                .walk
+                .next_pages(&mut self.reader, &mut |_| Ok::<_, ReadError>(true))?
+            {
+                Some(pages) => self.leaf.extend(pages),
+                None => self.over = true,
+            }
+            return Ok(());
+        }
+        let group: Vec<_> = self.leaf.drain(..PAGES.min(self.leaf.len())).collect();
+        let ids: Vec<_> = group.iter().map(|(_, id)| *id).collect();
+        let mut pages = vec![None; ids.len()];
+        let window = u32::try_from(self.window).expect("windows are 16 MiB at most");
+        read_pages(&mut self.reader, &ids, window, |at, page| {
+            pages[at] = Some(page);
+            Ok::<_, ReadError>(())
+        })?;
+        for ((number, id), page) in group.into_iter().zip(pages) {
+            let start = number.checked_mul(self.window);
+            let page = page.expect("every page that was asked for was handed out");
+            let end = page
+                .entries
+                .last()
+                .map_or(0, |entry| u64::from(entry.end()));
+            match start {
+                Some(start) if start >= self.covered && start.saturating_add(end) <= self.size => {
+                    self.ready.push_back((start, page));
+                }
+                _ => {
+                    let reason = "it reaches beyond the volume";
+                    let cause = FormatError::Malformed {
+                        what: "page",
+                        reason,
+                    };
+                    return Err(ReadError::damaged(format!("page {id}"), None, cause));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One thread's tools.
+struct Worker<'a> {
+    space: &'a Space,
+    target: &'a dyn RestoreTarget,
+    run: &'a Run,
+    reader: ChunkReader<'a>,
+    held: Vec<u8>,
+    totals: Totals,
+}
+
+impl Worker<'_> {
+    fn work(&mut self, feed: &Mutex<Feed<'_>>) -> Result<Totals, Halt> {
+        let lock = || feed.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let job = lock().next();
+            let done = match job {
+                Ok(None) => return Ok(self.totals),
+                Ok(Some(Job::Zero(range))) => self.zero(range),
+                Ok(Some(Job::Window(range, page))) => self.window(range, &page),
+                Err(cause) => Err(cause.into()),
+            };
+            if let Err(halt) = done {
+                // Nothing more to do for the others either.
+                let mut feed = lock();
+                feed.over = true;
+                feed.ready.clear();
+                feed.covered = feed.size;
+                return Err(halt);
+            }
+        }
+    }
+
+    fn holds_data(&self) -> bool {
+        self.target.state() == TargetState::HoldsData
+    }
+
+    /// Zeroes are left out only where the target says by its type that it is zero.
+    fn zero(&mut self, range: Range<u64>) -> Result<(), Halt> {
+        if self.run.is_cancelled() {
+            return Err(RestoreError::Cancelled.into());
+        }
+        let length = range.end - range.start;
+        if self.holds_data() && length > 0 {
+            self.target.zero(range)?;
+            self.totals.zeroed += length;
+        }
+        self.run.add_done(length);
+        Ok(())
+    }
+
+    /// Tells whether the target holds a chunk's bytes already; one that cannot be read does not.
+    fn target_has(&mut self, offset: u64, entry: &PageEntry) -> bool {
+        let length = entry.length as usize;
+        if self.held.len() < length {
+            self.held.resize(length, 0);
+        }
+        let held = &mut self.held[..length];
+        self.target.read_at(offset, held).is_ok() && self.space.keys.chunk_ids.id(held) == entry.id
+    }
+
+    fn window(&mut self, range: Range<u64>, page: &Page) -> Result<(), Halt> {
+        let start = range.start;
+        let mut wanted = Vec::with_capacity(page.entries.len());
+        let mut end = 0;
+        for entry in &page.entries {
+            self.zero(start + u64::from(end)..start + u64::from(entry.offset))?;
+            end = entry.end();
+            if self.holds_data() && self.target_has(start + u64::from(entry.offset), entry) {
+                self.totals.kept += u64::from(entry.length);
+                self.run.add_done(u64::from(entry.length));
+            } else {
+                wanted.push(*entry);
+            }
+        }
+        self.zero(start + u64::from(end)..range.end)?;
+        let ids: Vec<_> = wanted.iter().map(|entry| entry.id).collect();
+        let (target, run, totals) = (self.target, self.run, &mut self.totals);
+        self.reader.fetch(&ids, |at, plain| {
+            if run.is_cancelled() {
+                return Err(RestoreError::Cancelled.into());
+            }
+            let entry = &wanted[at];
+            if plain.len() != entry.length as usize {
+                let reason = "a chunk does not have the length that the page says";
+                let cause = FormatError::Malformed {
+                    what: "page",
+                    reason,
+                };
+                return Err(ReadError::damaged(format!("chunk {}", entry.id), None, cause).into());
+            }
+            target.write_at(start + u64::from(entry.offset), plain)?;
+            totals.written += plain.len() as u64;
+            run.add_done(plain.len() as u64);
+            run.add_stored(plain.len() as u64);
+            Ok::<_, Halt>(())
+        })
+    }
+}

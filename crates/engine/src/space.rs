@@ -1,0 +1,160 @@
+//! One project's part of a repository: its keys, its names, and sealed objects in it.
+
+use std::sync::Arc;
+
+use emberkeep_format::{
+    Descriptor, Envelope, EnvelopeKind, FormatError, NONCE_LEN, PACK_HEADER_LEN, PACK_TRAILER_LEN,
+    PackHeader, PackId, PackTrailer, SealKey, TocEntry, UnixMicros, decode_toc, names::SpaceNames,
+};
+use emberkeep_keys::{ProjectKeys, random};
+use emberkeep_store::{ObjectStore, StoreError};
+
+use crate::damage::{DamageCause, ReadError};
+
+/// What every operation on a project needs.
+pub(crate) struct Space {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) descriptor: Descriptor,
+    pub(crate) project: String,
+    pub(crate) names: SpaceNames,
+    pub(crate) keys: ProjectKeys,
+}
+
+impl Space {
+    fn key(&self, kind: EnvelopeKind) -> &SealKey {
+        match kind {
+            EnvelopeKind::IndexRun => &self.keys.index,
+            EnvelopeKind::Manifest => &self.keys.manifests,
+            EnvelopeKind::Session | EnvelopeKind::Condemnation | EnvelopeKind::Lease => {
+                &self.keys.records
+            }
+            EnvelopeKind::MasterWrap | EnvelopeKind::ProjectKey => {
+                unreachable!("wrapped keys belong to the repository, not to a project")
+            }
+        }
+    }
+
+    /// Seals an object for the place it will be stored at.
+    pub(crate) fn seal(&self, kind: EnvelopeKind, name: &str, plain: &[u8]) -> Vec<u8> {
+        let place = Envelope {
+            kind,
+            repository: self.descriptor.id,
+            name,
+        };
+        place.seal(self.key(kind), random::<NONCE_LEN>(), plain)
+    }
+
+    /// Reads a sealed object and decodes its plaintext.
+    pub(crate) fn load<T>(
+        &self,
+        kind: EnvelopeKind,
+        name: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, FormatError>,
+    ) -> Result<T, ReadError> {
+        let mut stored = self.store.get(name).map_err(ReadError::from_store)?;
+        let place = Envelope {
+            kind,
+            repository: self.descriptor.id,
+            name,
+        };
+        place
+            .open(self.key(kind), &mut stored)
+            .and_then(decode)
+            .map_err(|cause| ReadError::damaged(name, None, cause))
+    }
+
+    /// Reads a sealed object that another run may have removed meanwhile.
+    pub(crate) fn load_if_there<T>(
+        &self,
+        kind: EnvelopeKind,
+        name: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, FormatError>,
+    ) -> Result<Option<T>, ReadError> {
+        match self.load(kind, name, decode) {
+            Err(cause) if cause.is_missing() => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Describes the pack of that name.
+    pub(crate) fn pack_header(&self, pack: PackId, kind: emberkeep_format::PackKind) -> PackHeader {
+        PackHeader {
+            kind,
+            repository: self.descriptor.id,
+            pack,
+        }
+    }
+
+    /// Reads a pack's header and table of contents, without its chunks.
+    pub(crate) fn read_toc(
+        &self,
+        pack: PackId,
+        size: u64,
+    ) -> Result<(PackHeader, Vec<TocEntry>), ReadError> {
+        let name = self.names.pack(pack);
+        let damaged = |cause: FormatError| ReadError::damaged(&name, None, cause);
+        let ranged = |range| {
+            self.store
+                .get_range(&name, range)
+                .map_err(ReadError::from_store)
+        };
+        let least = (PACK_HEADER_LEN + PACK_TRAILER_LEN) as u64;
+        if size < least {
+            let cause = DamageCause::Size {
+                have: size,
+                want: least,
+            };
+            return Err(ReadError::damaged(&name, None, cause));
+        }
+        let header = PackHeader::decode(&ranged(0..PACK_HEADER_LEN as u64)?).map_err(damaged)?;
+        self.expect_header(&header, pack).map_err(damaged)?;
+        let tail = ranged(size - PACK_TRAILER_LEN as u64..size)?;
+        let trailer = PackTrailer::decode(&tail, size).map_err(damaged)?;
+        let start = u64::from(trailer.toc_offset);
+        let mut sealed = ranged(start..start + u64::from(trailer.toc_len))?;
+        let toc = decode_toc(&self.keys.pack(pack), &header, &trailer, &mut sealed)
+            .map_err(|cause| ReadError::damaged(&name, Some(start), cause))?;
+        Ok((header, toc))
+    }
+
+    /// Refuses a header that belongs to another pack or repository.
+    pub(crate) fn expect_header(
+        &self,
+        header: &PackHeader,
+        pack: PackId,
+    ) -> Result<(), FormatError> {
+        if *header == self.pack_header(pack, header.kind) {
+            Ok(())
+        } else {
+            Err(FormatError::Malformed {
+                what: "pack",
+                reason: "it belongs elsewhere",
+            })
+        }
+    }
+
+    /// Lists the packs there are, with their sizes; other names are left alone.
+    pub(crate) fn list_packs(&self) -> Result<Vec<(PackId, u64)>, StoreError> {
+        let listed = emberkeep_store::list_all(&*self.store, &self.names.packs())?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|object| {
+                let pack = emberkeep_format::names::last_segment(&object.name)?;
+                (self.names.pack(pack) == object.name).then_some((pack, object.size))
+            })
+            .collect())
+    }
+}
+
+/// Returns the time; the only clock of this crate, used for sessions and end times.
+pub(crate) fn now() -> UnixMicros {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixMicros(since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)))
+}
+
+/// Returns how many threads work on one run.
+pub(crate) fn worker_count() -> usize {
+    std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .clamp(1, 8)
+}

@@ -1,0 +1,108 @@
+//! Deletes what was condemned and is still not needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emberkeep_format::{IndexEntry, PackId, PackRecord};
+
+use super::mark::{self, chunks, keeper};
+use super::{Ready, Sweep, SweepReport};
+use crate::error::SweepError;
+use crate::index::Index;
+use crate::load::{condemned_packs, load_condemned, load_index};
+use crate::packs::{RUN_ENTRIES, store_run};
+
+/// Objects deleted in one call.
+const DELETIONS: usize = 500;
+
+/// Marks again, pardons what is needed after all, and deletes the rest: index first, so that
+/// no index ever names a pack that is gone.
+pub(super) fn finish(
+    sweep: &Sweep<'_>,
+    ready: &[Ready],
+    report: &mut SweepReport,
+) -> Result<(), SweepError> {
+    let space = sweep.space;
+    sweep.fence()?;
+    let condemned = condemned_packs(&load_condemned(space)?);
+    let loaded = load_index(space)?;
+    let mut index = loaded.index;
+    index.condemn(|pack| condemned.contains(&pack));
+    let packs = space.list_packs()?;
+    index.compare_with(&packs);
+    let live = mark::mark(space, &index, sweep.run)?;
+
+    let mut doomed: BTreeSet<PackId> = ready.iter().flat_map(|r| r.packs.iter().copied()).collect();
+    let candidates = doomed.len();
+    for (_, places) in chunks(&index, &live).filter(|(live, _)| *live) {
+        if keeper(&index, places).is_none()
+            && let Some(last) = places.iter().find(|e| !index.standing(e.pack).missing)
+        {
+            doomed.remove(&index.packs()[last.pack as usize].pack);
+        }
+    }
+    report.pardoned_packs = (candidates - doomed.len()) as u64;
+
+    let mut kept: Vec<IndexEntry> = Vec::with_capacity(index.entries().len());
+    for (live, places) in chunks(&index, &live) {
+        let there = |entry: &IndexEntry| {
+            let gone = doomed.contains(&index.packs()[entry.pack as usize].pack);
+            !gone && !index.standing(entry.pack).missing
+        };
+        let before = kept.len();
+        kept.extend(places.iter().filter(|entry| there(entry)));
+        if live && kept.len() == before {
+            // Lost, not dead: its entry is what tells a check where it should be.
+            kept.extend(places);
+        }
+    }
+    let mut written = Vec::new();
+    if !loaded.runs.is_empty() {
+        written = write_runs(sweep, &index, &kept)?;
+    }
+    if let Err(lost) = sweep.fence() {
+        // Another sweep may have deleted packs that these runs name.
+        space.store.delete_many(&written)?;
+        return Err(lost);
+    }
+    space.store.delete_many(&loaded.runs)?;
+
+    let sizes: BTreeMap<PackId, u64> = packs.into_iter().collect();
+    let there: Vec<_> = doomed
+        .iter()
+        .filter_map(|pack| sizes.get_key_value(pack))
+        .collect();
+    for group in there.chunks(DELETIONS) {
+        sweep.fence()?;
+        let names: Vec<String> = group
+            .iter()
+            .map(|(pack, _)| space.names.pack(**pack))
+            .collect();
+        space.store.delete_many(&names)?;
+        report.deleted_packs += group.len() as u64;
+        report.freed_bytes += group.iter().map(|(_, size)| **size).sum::<u64>();
+    }
+    // Last: until here a crash leaves a condemnation that the next sweep takes up.
+    let done: Vec<String> = ready.iter().map(|ready| ready.name.clone()).collect();
+    Ok(space.store.delete_many(&done)?)
+}
+
+/// Writes entries, which are sorted, as few runs, each with the packs it needs.
+fn write_runs(
+    sweep: &Sweep<'_>,
+    index: &Index,
+    entries: &[IndexEntry],
+) -> Result<Vec<String>, SweepError> {
+    let mut names = Vec::new();
+    for part in entries.chunks(RUN_ENTRIES) {
+        let used: BTreeSet<u32> = part.iter().map(|entry| entry.pack).collect();
+        let packs: Vec<PackRecord> = used.iter().map(|at| index.packs()[*at as usize]).collect();
+        let places: BTreeMap<u32, u32> = used.into_iter().zip(0..).collect();
+        let mut run: Vec<IndexEntry> = part.to_vec();
+        for entry in &mut run {
+            // Order is kept: places grow with the packs they stand for.
+            entry.pack = places[&entry.pack];
+        }
+        names.push(store_run(sweep.space, &packs, &run)?);
+    }
+    Ok(names)
+}

@@ -1,0 +1,138 @@
+//! What backups need.
+
+use emberkeep_format::{ChunkId, EnvelopeKind, IndexEntry, Manifest, PackId};
+use emberkeep_plan::PackFacts;
+
+use crate::damage::{DamageCause, ReadError};
+use crate::error::SweepError;
+use crate::index::{Index, Standing};
+use crate::load::list_manifests;
+use crate::reader::ChunkReader;
+use crate::run::Run;
+use crate::space::Space;
+use crate::tree::{Walk, read_pages};
+
+/// Pages read at once.
+const PAGES: usize = 64;
+
+/// One bit for each entry of an index; that of a chunk's first entry says that it is needed.
+pub(super) struct Marks(Vec<u64>);
+
+impl Marks {
+    /// Sets a bit; tells whether it was clear.
+    fn set(&mut self, at: usize) -> bool {
+        let (word, bit) = (&mut self.0[at / 64], 1 << (at % 64));
+        let was_clear = *word & bit == 0;
+        *word |= bit;
+        was_clear
+    }
+
+    fn get(&self, at: usize) -> bool {
+        self.0[at / 64] & 1 << (at % 64) != 0
+    }
+}
+
+/// Marks every chunk, page and node that a manifest leads to. Fails if any of them is in
+/// no pack: what is missing may lie in a pack that looks dead.
+pub(super) fn mark(space: &Space, index: &Index, run: &Run) -> Result<Marks, SweepError> {
+    let mut marks = Marks(vec![0; index.entries().len().div_ceil(64)]);
+    let mut reader = ChunkReader::new(space, index, run).map_err(SweepError::Decompressor)?;
+    for (name, _) in list_manifests(space)? {
+        let found = space.load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)?;
+        let Some(manifest) = found else { continue };
+        let mut walk = Walk::new(manifest.root);
+        while let Some(pages) = walk.next_pages(&mut reader, &mut |id| {
+            // What is marked has been walked: maps share most of their parts.
+            visit(&mut marks, index, &name, id)
+        })? {
+            let mut fresh = Vec::new();
+            for (_, id) in pages {
+                if visit(&mut marks, index, &name, id)? {
+                    fresh.push(id);
+                }
+            }
+            for group in fresh.chunks(PAGES) {
+                if run.is_cancelled() {
+                    return Err(SweepError::Cancelled);
+                }
+                let window = space.descriptor.window();
+                read_pages(&mut reader, group, window, |_, page| {
+                    for entry in &page.entries {
+                        visit(&mut marks, index, &name, entry.id)?;
+                    }
+                    Ok::<_, SweepError>(())
+                })?;
+            }
+        }
+    }
+    Ok(marks)
+}
+
+fn visit(
+    marks: &mut Marks,
+    index: &Index,
+    manifest: &str,
+    id: ChunkId,
+) -> Result<bool, SweepError> {
+    match index.position(&id) {
+        Some(at) => Ok(marks.set(at)),
+        None => Err(ReadError::damaged(manifest, None, DamageCause::NoLocation(id)).into()),
+    }
+}
+
+/// Chunks of an index with all their places, and whether they are needed.
+pub(super) fn chunks<'i>(
+    index: &'i Index,
+    marks: &'i Marks,
+) -> impl Iterator<Item = (bool, &'i [IndexEntry])> {
+    let mut start = 0;
+    index
+        .entries()
+        .chunk_by(|a, b| a.id == b.id)
+        .map(move |places| {
+            let live = marks.get(start);
+            start += places.len();
+            (live, places)
+        })
+}
+
+/// Returns the place where a needed chunk is kept: the lowest sound pack that stays.
+pub(super) fn keeper<'p>(index: &Index, places: &'p [IndexEntry]) -> Option<&'p IndexEntry> {
+    places
+        .iter()
+        .find(|entry| index.standing(entry.pack) == Standing::default())
+}
+
+/// Sums up, for every pack there is, what its chunks are worth.
+pub(super) fn facts(
+    index: &Index,
+    marks: &Marks,
+    packs: &[(PackId, u64)],
+) -> Vec<PackFacts<PackId>> {
+    let mut sums = vec![(0, 0); index.packs().len()];
+    for (live, places) in chunks(index, marks) {
+        for entry in places {
+            sums[entry.pack as usize].0 += u64::from(entry.sealed_len);
+        }
+        if let Some(keeper) = live.then(|| keeper(index, places)).flatten() {
+            sums[keeper.pack as usize].1 += u64::from(keeper.sealed_len);
+        }
+    }
+    packs
+        .iter()
+        .map(|(pack, size)| {
+            let known = index
+                .packs()
+                .binary_search_by_key(pack, |record| record.pack)
+                .ok();
+            let (chunk_bytes, live_bytes) = known.map_or((0, 0), |at| sums[at]);
+            PackFacts {
+                pack: *pack,
+                size: *size,
+                chunk_bytes,
+                live_bytes,
+                indexed: known.is_some(),
+            }
+        })
+        .collect()
+}

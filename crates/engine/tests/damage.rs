@@ -1,0 +1,213 @@
+//! Flipped, cut and missing objects: refused and named, never wrong bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use emberkeep_engine::{CheckOptions, Repository, RestoreError, Run};
+use support::*;
+
+const READ: CheckOptions = CheckOptions { read_data: true };
+
+/// What becomes of backup 1 with the store as it is: true if it came back right.
+fn outcome(fixture: &Fixture, want: &[u8], what: &str) -> bool {
+    let Ok(repository) = Repository::open(fixture.store.clone(), &fixture.master) else {
+        return false;
+    };
+    let Ok(project) = repository.project("project-a") else {
+        return false;
+    };
+    let target = Target::used(vec![0xee; want.len()]);
+    match project.restore(id(1), &target, &Run::new()) {
+        Ok(_) => {
+            assert!(
+                target.finished() == want,
+                "{what}: wrong bytes were restored"
+            );
+            true
+        }
+        Err(_) => {
+            assert!(
+                !*target.finished.lock().unwrap(),
+                "{what}: finished in spite of the damage"
+            );
+            false
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_refused_or_harmless_and_check_finds_it() {
+    let fixture = Fixture::new();
+    let bytes = mixed(3 * MIB + 17, 4);
+    fixture.backup(1, &bytes);
+    for name in fixture.names("") {
+        let good = fixture.store.get(&name).unwrap();
+        let step = (good.len() / 23).max(1);
+        let mut places: BTreeSet<usize> = (0..good.len()).step_by(step).collect();
+        places.extend([good.len() - 1, good.len() / 2, 4, 5]);
+        for at in places {
+            let mut bad = good.clone();
+            bad[at] ^= 0x20;
+            fixture.store.put(&name, &[&bad]).unwrap();
+            let what = format!("{name} byte {at}");
+            let right = outcome(&fixture, &bytes, &what);
+            // The project was opened before: a check needs keys, and those are tested alone.
+            if name.starts_with("p/") {
+                let report = fixture.project.check(READ, &Run::new()).unwrap();
+                assert!(!report.problems.is_empty(), "{what}: check found nothing");
+                let named = report.problems.iter().any(|p| p.damage.object == name);
+                assert!(named, "{what}: {:?}", report.problems);
+                let hurt = report.problems.iter().any(|p| p.backups == [id(1)]);
+                assert!(
+                    hurt || right,
+                    "{what}: not restored, and check does not say so"
+                );
+                if name.contains("packs") {
+                    assert!(
+                        hurt,
+                        "{what}: the backup is not named: {:?}",
+                        report.problems
+                    );
+                }
+            } else if right {
+                // The descriptor's own words may change where nothing depends on them.
+                assert_eq!(name, "format", "{what}");
+            }
+        }
+        fixture.store.put(&name, &[&good]).unwrap();
+    }
+    fixture.restores(1, &bytes);
+}
+
+#[test]
+fn restore_names_the_backup_the_pack_and_the_place() {
+    let fixture = Fixture::new();
+    let bytes = noise(3 * MIB, 4);
+    fixture.backup(1, &bytes);
+    let pack = data_pack(&fixture);
+    let mut bad = fixture.store.get(&pack).unwrap();
+    bad[MIB] ^= 1;
+    fixture.store.put(&pack, &[&bad]).unwrap();
+    let refused = fixture
+        .project
+        .restore(id(1), &Target::fresh(3 * MIB), &Run::new())
+        .unwrap_err();
+    let RestoreError::BackupDamaged { backup, damage } = &refused else {
+        panic!("{refused}")
+    };
+    assert_eq!((*backup, &damage.object), (id(1), &pack));
+    let at = damage.offset.unwrap() as usize;
+    assert!(at <= MIB && MIB - at < 300 * KIB, "{at}");
+    assert!(refused.to_string().contains(&pack), "{refused}");
+}
+
+/// The larger of the two packs.
+fn data_pack(fixture: &Fixture) -> String {
+    let size = |name: &String| fixture.store.head(name).unwrap();
+    fixture.names("packs").into_iter().max_by_key(size).unwrap()
+}
+
+#[test]
+fn missing_and_cut_objects_are_found_without_reading_data() {
+    for (what, damage) in [
+        ("missing", None),
+        ("cut", Some(2)),
+        ("empty", Some(usize::MAX)),
+    ] {
+        let fixture = Fixture::new();
+        let bytes = text(3 * MIB, 1);
+        fixture.backup(1, &bytes);
+        fixture.backup(2, &noise(MIB, 9));
+        let pack = fixture
+            .names("packs")
+            .into_iter()
+            .find(|name| {
+                let good = fixture.store.get(name).unwrap();
+                fixture
+                    .store
+                    .delete_many(std::slice::from_ref(name))
+                    .unwrap();
+                let needed = !outcome(&fixture, &bytes, "one pack less");
+                fixture.store.put(name, &[&good]).unwrap();
+                needed
+            })
+            .unwrap();
+        let good = fixture.store.get(&pack).unwrap();
+        match damage {
+            None => fixture
+                .store
+                .delete_many(std::slice::from_ref(&pack))
+                .unwrap(),
+            Some(part) => fixture
+                .store
+                .put(&pack, &[&good[..good.len() / part]])
+                .unwrap(),
+        }
+        assert!(!outcome(&fixture, &bytes, what), "{what}");
+        let report = fixture
+            .project
+            .check(CheckOptions::default(), &Run::new())
+            .unwrap();
+        let found = report.problems.iter().find(|p| p.damage.object == pack);
+        assert_eq!(
+            found.map(|p| &p.backups[..]),
+            Some(&[id(1)][..]),
+            "{what}: {:?}",
+            report.problems
+        );
+
+        // The next backup of the same bytes stores again what is gone, and heals the old one.
+        fixture.backup(3, &bytes);
+        fixture.restores(3, &bytes);
+        if damage.is_none() {
+            fixture.restores(1, &bytes);
+        }
+    }
+}
+
+#[test]
+fn a_lost_index_is_rebuilt_from_the_packs_when_damaged() {
+    let fixture = Fixture::new();
+    let bytes = mixed(3 * MIB, 2);
+    fixture.backup(1, &bytes);
+    let run = fixture.names("index").remove(0);
+    fixture.store.put(&run, &[b"junk"]).unwrap();
+    fixture.restores(1, &bytes);
+    let again = fixture.backup(2, &bytes);
+    assert_eq!(again.statistics.new_chunks, 0);
+    // A sweep writes it anew.
+    let options = emberkeep_engine::SweepOptions::default();
+    fixture.project.sweep(options, &Run::new()).unwrap();
+    assert!(
+        fixture
+            .project
+            .check(READ, &Run::new())
+            .unwrap()
+            .problems
+            .is_empty()
+    );
+    fixture.restores(1, &bytes);
+}
+
+#[test]
+fn a_sweep_refuses_while_something_needed_cannot_be_found() {
+    let fixture = Fixture::new();
+    fixture.backup(1, &text(2 * MIB, 1));
+    fixture.backup(2, &noise(2 * MIB, 2));
+    let run = fixture.names("index").remove(0);
+    fixture.store.delete_many(&[run]).unwrap();
+    let before = fixture.names("packs");
+    let refused = fixture.project.sweep(Default::default(), &Run::new());
+    assert!(
+        matches!(refused, Err(emberkeep_engine::SweepError::Damaged(_))),
+        "{refused:?}"
+    );
+    assert_eq!(fixture.names("packs"), before);
+    assert!(fixture.names("locks").is_empty() && fixture.names("sessions").is_empty());
+}

@@ -1,0 +1,37 @@
+//! Bytes at rest: encodes and decodes everything a repository stores, format version 1.
+//!
+//! Does no I/O, reads no clock and draws no random numbers: keys, nonces and times are arguments.
+//! Every decoder is total: any input gives a value or a [`FormatError`], never a panic, and no
+//! length found in the input is believed before it is checked. `docs/format.md` describes the
+//! same bytes in words; start at `pack.rs`, the object that holds the data.
+
+mod bytes;
+mod chunk;
+mod cut;
+mod descriptor;
+mod error;
+mod ids;
+mod index;
+mod manifest;
+mod map;
+pub mod names;
+mod pack;
+mod records;
+mod seal;
+mod zero;
+
+pub use chunk::{Compressor, Decompressor, Encoding, MAX_CHUNK};
+pub use cut::{BLOCK, Cutter, Segments, Verdict};
+pub use descriptor::{ChunkerSpec, Descriptor, FORMAT_VERSION, MAX_WINDOW_LOG2, MIN_WINDOW_LOG2};
+pub use error::FormatError;
+pub use ids::{ChunkId, ChunkIdKey, KeySpace, ObjectId, PackId, UnixMicros};
+pub use index::{IndexEntry, IndexRun, PackRecord, encode_run};
+pub use manifest::{BackupStatistics, ChangeRecord, Manifest, MapRoot, SourceRecord};
+pub use map::{FANOUT, Node, NodeEntry, Page, PageEntry, depth_for};
+pub use pack::{
+    PACK_HEADER_LEN, PACK_TRAILER_LEN, PackBuilder, PackHeader, PackKind, PackTrailer, TocEntry,
+    decode_toc, open_chunk, verify_checksum,
+};
+pub use records::{Condemnation, Lease, SessionKind, SessionOwner, SessionRecord};
+pub use seal::{Envelope, EnvelopeKind, NONCE_LEN, SealKey, TAG_LEN};
+pub use zero::is_zero;

@@ -1,0 +1,105 @@
+//! Names of objects in a store.
+
+use emberkeep_model::BackupId;
+
+use crate::{KeySpace, ObjectId, PackId};
+
+/// The descriptor.
+pub const FORMAT: &str = "format";
+/// Starts the names of wrapped repository secrets.
+pub const MASTER_KEYS: &str = "keys/master/";
+/// Starts the names of wrapped project keys.
+pub const PROJECT_KEYS: &str = "keys/projects/";
+/// Ends the name of the object that a session's owner renews.
+pub const BEAT: &str = ".beat";
+
+/// Returns the name of the repository secret wrapped by a master key.
+pub fn master_key(key: ObjectId) -> String {
+    format!("{MASTER_KEYS}{key}")
+}
+
+/// Returns the name of a project's wrapped key.
+pub fn project_key(space: KeySpace) -> String {
+    format!("{PROJECT_KEYS}{space}")
+}
+
+/// Names of the objects of one project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpaceNames(pub KeySpace);
+
+impl SpaceNames {
+    /// Starts every name of the project.
+    pub fn root(self) -> String {
+        format!("p/{}/", self.0)
+    }
+
+    /// Starts the names of packs.
+    pub fn packs(self) -> String {
+        format!("p/{}/packs/", self.0)
+    }
+
+    /// Names a pack, spread over 256 directories.
+    pub fn pack(self, pack: PackId) -> String {
+        format!("p/{}/packs/{:02x}/{pack}", self.0, pack.0[0])
+    }
+
+    /// Starts the names of index runs.
+    pub fn index(self) -> String {
+        format!("p/{}/index/", self.0)
+    }
+
+    /// Names an index run.
+    pub fn index_run(self, run: ObjectId) -> String {
+        format!("p/{}/index/{run}", self.0)
+    }
+
+    /// Starts the names of manifests.
+    pub fn manifests(self) -> String {
+        format!("p/{}/manifests/", self.0)
+    }
+
+    /// Names a manifest.
+    pub fn manifest(self, backup: BackupId) -> String {
+        format!("p/{}/manifests/{backup}", self.0)
+    }
+
+    /// Starts the names of sessions.
+    pub fn sessions(self) -> String {
+        format!("p/{}/sessions/", self.0)
+    }
+
+    /// Names a session; written once, so that a session that was ended stays ended.
+    pub fn session(self, session: ObjectId) -> String {
+        format!("p/{}/sessions/{session}", self.0)
+    }
+
+    /// Names the object that a session's owner renews.
+    pub fn session_beat(self, session: ObjectId) -> String {
+        format!("p/{}/sessions/{session}{BEAT}", self.0)
+    }
+
+    /// Starts the names of condemnations.
+    pub fn condemned(self) -> String {
+        format!("p/{}/condemned/", self.0)
+    }
+
+    /// Names a condemnation.
+    pub fn condemnation(self, id: ObjectId) -> String {
+        format!("p/{}/condemned/{id}", self.0)
+    }
+
+    /// Starts the names of sweep leases.
+    pub fn leases(self) -> String {
+        format!("p/{}/locks/sweep/", self.0)
+    }
+
+    /// Names a sweep lease; padded, so that names sort as numbers do.
+    pub fn lease(self, generation: u64) -> String {
+        format!("p/{}/locks/sweep/{generation:020}", self.0)
+    }
+}
+
+/// Returns what follows the last `/`, parsed; none for names that are not of this kind.
+pub fn last_segment<T: std::str::FromStr>(name: &str) -> Option<T> {
+    name.rsplit('/').next()?.parse().ok()
+}

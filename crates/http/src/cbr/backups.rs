@@ -1,0 +1,161 @@
+//! Backups in vaults (`cbr-v3.md §2.4`).
+
+use std::collections::HashSet;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use emberkeep_model::{Caller, VaultId};
+use emberkeep_service::query::{BackupField, BackupQuery, Direction, Page, Paging, VaultQuery};
+use emberkeep_service::{BackupView, CbrRestore, VaultView};
+use emberkeep_wire::cbr as wire;
+use serde_json::{Value, json};
+
+use super::edge::{Call, page, paging, read, wrapped};
+use super::refusal::Refusal;
+use crate::App;
+
+fn shown(view: &BackupView) -> wire::Backup {
+    wire::Backup::of(&view.backup, view.progress, view.bootable)
+}
+
+pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
+    let asked = wire::BackupList::parse(&call.query()?)?;
+    if asked.never {
+        return page::<wire::Backup, _>("backups", &[], 0, &asked.page);
+    }
+    let limits = asked.page.clone();
+    let found = match asked.used_percent {
+        None => app.service.cbr_backups(&call.caller, query(asked)).await?,
+        Some(percent) => in_vaults_this_full(&app, &call.caller, percent, asked).await?,
+    };
+    let backups: Vec<_> = found.items.iter().map(shown).collect();
+    page(
+        "backups",
+        &backups,
+        found.total.unwrap_or_default(),
+        &limits,
+    )
+}
+
+fn query(asked: wire::BackupList) -> BackupQuery {
+    let sort = asked.sort.into_iter().map(|(key, order)| {
+        let field = match key {
+            wire::BackupSort::CreatedAt => BackupField::CreatedAt,
+            wire::BackupSort::UpdatedAt => BackupField::UpdatedAt,
+            wire::BackupSort::Name => BackupField::Name,
+            wire::BackupSort::Status => BackupField::State,
+            wire::BackupSort::ProtectedAt => BackupField::SealedAt,
+            wire::BackupSort::Id => BackupField::Id,
+        };
+        let direction = match order {
+            wire::BackupOrder::Ascending => Direction::Ascending,
+            wire::BackupOrder::Descending => Direction::Descending,
+        };
+        (field, direction)
+    });
+    BackupQuery {
+        name: asked.name,
+        states: asked.states,
+        volumes: asked.resource_id.into_iter().collect(),
+        volume_name: asked.resource_name,
+        vault: asked.vault_id,
+        in_vaults_only: true,
+        checkpoint: asked.checkpoint_id,
+        availability_zone: asked.resource_az,
+        incremental: asked.incremental,
+        created_from: asked.start_time,
+        created_to: asked.end_time,
+        sort: sort.collect(),
+        paging: paging(&asked.page),
+        ..BackupQuery::default()
+    }
+}
+
+/// Lists backups whose vault is at least so full. The catalogue does not know how full a vault
+/// is, and hardly anybody asks: so the page is cut here.
+async fn in_vaults_this_full(
+    app: &App,
+    caller: &Caller,
+    percent: u8,
+    asked: wire::BackupList,
+) -> Result<Page<BackupView>, Refusal> {
+    let limits = asked.page.clone();
+    let ids: Vec<_> = asked.vault_id.into_iter().collect();
+    let vaults = VaultQuery {
+        ids,
+        ..VaultQuery::default()
+    };
+    let vaults = app.service.vaults(caller, vaults).await?.items;
+    let full: HashSet<VaultId> = vaults
+        .iter()
+        .filter(|view| used_percent(view) >= u128::from(percent))
+        .map(|view| view.vault.id)
+        .collect();
+    let mut all = query(asked);
+    all.paging = Paging::default();
+    let mut items = app.service.cbr_backups(caller, all).await?.items;
+    items.retain(|view| view.backup.vault_id.is_some_and(|id| full.contains(&id)));
+    let total = items.len() as u64;
+    if let Some(marker) = limits.marker {
+        let seen = items.iter().position(|view| view.backup.id == marker);
+        items.drain(..seen.map_or(items.len(), |place| place + 1));
+    }
+    let skip = usize::try_from(limits.skip()).unwrap_or(usize::MAX);
+    let items = items
+        .into_iter()
+        .skip(skip)
+        .take(limits.limit as usize)
+        .collect();
+    Ok(Page {
+        items,
+        total: Some(total),
+    })
+}
+
+fn used_percent(view: &VaultView) -> u128 {
+    let size = u128::from(view.vault.size.bytes().0).max(1);
+    u128::from(view.usage.used.0) * 100 / size
+}
+
+pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
+    let backup = app.service.cbr_backup(&call.caller, call.id()?).await?;
+    wrapped("backup", &shown(&backup))
+}
+
+pub(super) async fn rename(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::Rename::parse).await?;
+    let backup = app
+        .service
+        .cbr_rename_backup(&call.caller, id, asked.name)
+        .await?;
+    wrapped("backup", &shown(&backup))
+}
+
+pub(super) async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Refusal> {
+    app.service
+        .cbr_delete_backup(&call.caller, call.id()?)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn restore(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::RestoreAsked::parse).await?;
+    let to = CbrRestore {
+        volume_id: asked.volume_id,
+    };
+    let begun = app.service.cbr_restore(&call.caller, id, to).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"job_id": begun.task_id}))))
+}

@@ -1,0 +1,45 @@
+//! Checkpoints: runs over a vault (`cbr-v3.md §2.3`).
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use emberkeep_service::{CheckpointView, NewCheckpoint};
+use emberkeep_wire::cbr as wire;
+
+use super::edge::{Call, read, wrapped};
+use super::refusal::Refusal;
+use crate::App;
+
+fn shown(view: &CheckpointView) -> wire::Checkpoint {
+    match &view.vault {
+        Some(vault) => wire::Checkpoint::of(&view.checkpoint, Some(&vault.vault), &vault.resources),
+        None => wire::Checkpoint::of(&view.checkpoint, None, &[]),
+    }
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let asked = read(body, wire::CheckpointCreate::parse).await?;
+    if let Some(policy) = asked.policy_id {
+        return Err(Refusal::NoSuchPolicy(policy));
+    }
+    let new = NewCheckpoint {
+        vault_id: asked.vault_id,
+        name: asked.name,
+        description: asked.description,
+        incremental: asked.incremental,
+        automatic: asked.automatic,
+        resources: asked.resources,
+        retention_days: asked.retention_days,
+    };
+    let made = app.service.create_checkpoint(&call.caller, new).await?;
+    wrapped("checkpoint", &shown(&made))
+}
+
+pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
+    let checkpoint = app.service.checkpoint(&call.caller, call.id()?).await?;
+    wrapped("checkpoint", &shown(&checkpoint))
+}

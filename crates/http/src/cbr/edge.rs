@@ -1,0 +1,139 @@
+//! What all calls of CBR share: who calls, which project and thing the path names.
+
+use std::str::FromStr;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Query, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use emberkeep_model::Caller;
+use emberkeep_service::ServiceError;
+use emberkeep_service::query::Paging;
+use emberkeep_wire::cbr as wire;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::refusal::Refusal;
+use crate::{App, RequestId, authenticate, base_url, read_body};
+
+/// The request's id by the name that the Huawei SDKs print.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Puts the request's id on the answer a second time.
+pub(super) async fn name_request(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(Ok(id)) = id.map(|id| HeaderValue::from_str(&id.0)) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// A call by somebody whose token is good for the project in the path.
+pub(super) struct Call {
+    /// Who.
+    pub(super) caller: Caller,
+    id: Option<String>,
+    query: Result<Vec<(String, String)>, Refusal>,
+}
+
+impl Call {
+    /// Returns the id in the path.
+    pub(super) fn id<Id: FromStr>(&self) -> Result<Id, Refusal> {
+        Ok(wire::uuid("id", self.id.as_deref().unwrap_or_default())?)
+    }
+
+    /// Returns the pairs of the query.
+    pub(super) fn query(&mut self) -> Result<Vec<(String, String)>, Refusal> {
+        std::mem::replace(&mut self.query, Ok(Vec::new()))
+    }
+}
+
+impl FromRequestParts<App> for Call {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let request_id = parts
+            .extensions
+            .get::<RequestId>()
+            .map(|id| id.0.clone())
+            .unwrap_or_default();
+        let caller = match authenticate(app, &parts.headers, &request_id).await {
+            Ok((caller, _)) => caller,
+            Err(ServiceError::Unauthenticated) => {
+                let identity = format!("{}/identity/v3", base_url(&parts.headers, app));
+                return Err(Refusal::SignIn { identity });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut project = None;
+        let mut id = None;
+        // A path whose parameters are no text names nothing we know.
+        let params = RawPathParams::from_request_parts(parts, app).await;
+        for (name, value) in params.as_ref().map_err(|_| Refusal::NoRoute)? {
+            match name {
+                "project" => project = Some(value.to_owned()),
+                _ => id = Some(value.to_owned()),
+            }
+        }
+        if project.as_deref() != Some(caller.project_id.as_str()) {
+            return Err(project
+                .and_then(|project| project.parse().ok())
+                .map_or(ServiceError::Forbidden, ServiceError::WrongProject)
+                .into());
+        }
+        let query = Query::try_from_uri(&parts.uri)
+            .map(|Query(pairs)| pairs)
+            .map_err(|rejection| Refusal::Query(rejection.body_text()));
+        Ok(Self { caller, id, query })
+    }
+}
+
+/// Reads a body and then its fields.
+pub(super) async fn read<T>(
+    body: Body,
+    parse: fn(&[u8]) -> Result<T, wire::Refused>,
+) -> Result<T, Refusal> {
+    let bytes = read_body(body).await?;
+    Ok(parse(&bytes)?)
+}
+
+/// Wraps an answer in the key that it goes by.
+pub(super) fn wrapped(key: &str, value: &impl Serialize) -> Result<Response, Refusal> {
+    let mut answer = Map::new();
+    answer.insert(key.to_owned(), json(value)?);
+    Ok(Json(Value::Object(answer)).into_response())
+}
+
+/// Answers with one page of a list.
+pub(super) fn page<T: Serialize, Id>(
+    key: &str,
+    items: &[T],
+    count: u64,
+    limits: &wire::Limits<Id>,
+) -> Result<Response, Refusal> {
+    let mut answer = Map::new();
+    answer.insert(key.to_owned(), json(&items)?);
+    answer.insert("count".to_owned(), count.into());
+    answer.insert("limit".to_owned(), limits.limit.into());
+    answer.insert("offset".to_owned(), limits.offset.into());
+    Ok(Json(Value::Object(answer)).into_response())
+}
+
+fn json(value: &impl Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(value)
+        .map_err(|error| ServiceError::Inner("rendering an answer", error.into()).into())
+}
+
+/// Returns the page of the catalogue that a request's limits mean.
+pub(super) fn paging<Id: Copy>(limits: &wire::Limits<Id>) -> Paging<Id> {
+    Paging {
+        limit: Some(limits.limit),
+        offset: limits.skip(),
+        marker: limits.marker,
+        with_total: true,
+    }
+}

@@ -1,0 +1,140 @@
+//! Every refusal in CBR's form. Which situation a refusal of the service is, is decided here;
+//! which status and code that has, in `wire`.
+
+use axum::Json;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use emberkeep_service::{ServiceError, VaultUse};
+use emberkeep_wire::cbr::{Code, ErrorBody, Refused};
+use uuid::Uuid;
+
+use crate::BodyError;
+
+/// Why a call is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The service refuses it.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// What it says is malformed.
+    #[error(transparent)]
+    Form(#[from] Refused),
+    /// Its body could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// Its query could not be read.
+    #[error("query: {0}")]
+    Query(String),
+    /// It names a policy; there are none yet.
+    #[error("Policy {0} does not exist.")]
+    NoSuchPolicy(Uuid),
+    /// There is no such path or method.
+    #[error("The API does not exist or has not been published.")]
+    NoRoute,
+    /// Without a good token.
+    #[error("The request you have made requires authentication.")]
+    SignIn {
+        /// Where to get one.
+        identity: String,
+    },
+}
+
+impl Refusal {
+    fn code(&self) -> Code {
+        match self {
+            Self::Service(error) => code(error),
+            Self::Form(refused) => refused.code,
+            Self::Body(BodyError::TooLarge) => Code::TooLarge,
+            Self::Body(BodyError::Empty | BodyError::NotJson(_) | BodyError::Broken(_))
+            | Self::Query(_) => Code::BadParameter,
+            Self::NoSuchPolicy(_) => Code::NoSuchPolicy,
+            Self::NoRoute => Code::NoRoute,
+            Self::SignIn { .. } => Code::Unauthenticated,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let code = self.code();
+        let (status, error_code) = code.answer();
+        let error_msg = if code == Code::Internal {
+            tracing::error!(error = &self as &dyn std::error::Error, "a CBR call failed");
+            "An inner part failed; X-Request-Id names the entry in the log.".to_owned()
+        } else {
+            self.to_string()
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = ErrorBody {
+            error_code: error_code.into(),
+            error_msg,
+        };
+        let mut response = (status, Json(body)).into_response();
+        if let Self::SignIn { identity } = &self
+            && let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{identity}\""))
+        {
+            response.headers_mut().insert(WWW_AUTHENTICATE, value);
+        }
+        response
+    }
+}
+
+/// Returns what CBR calls a refusal. No wildcard arm: a new variant must choose.
+fn code(error: &ServiceError) -> Code {
+    use ServiceError as E;
+    match error {
+        E::NoSuchVolume(_) => Code::NoSuchDisk,
+        E::NoSuchSnapshot(_) => Code::NoSuchSnapshot,
+        E::NoSuchBackup(_) => Code::NoSuchBackup,
+        E::NoSuchVault(_) => Code::NoSuchVault,
+        E::NoSuchCheckpoint(_) => Code::NoSuchCheckpoint,
+        E::NoSuchTask(_) => Code::NoSuchTask,
+        E::NoSuchVolumeType(_) | E::NoSuchProject(_) | E::NoSuchUser(_) => Code::NoSuchResource,
+        E::NoSuchMarker(_) | E::Invalid { .. } => Code::BadParameter,
+        E::VolumeStatus { .. }
+        | E::SnapshotStatus { .. }
+        | E::VolumeHasSnapshots(_)
+        | E::BackupVolumeStatus { .. }
+        | E::BackupSnapshotStatus { .. }
+        | E::BackupNeedsForce(_)
+        | E::ResourceVolumeStatus { .. } => Code::DiskStatus,
+        E::ExtendTooSmall { .. }
+        | E::VolumeTooSmallForSource { .. }
+        | E::VolumeTypeInUse(_)
+        | E::SnapshotOfOtherVolume { .. }
+        | E::NoParent(_)
+        | E::TaskEnded(_) => Code::BadParameter,
+        E::BackupNotDeletable { .. } => Code::BackupNotDeletable,
+        E::BackupNotRestorable { .. } => Code::BackupNotRestorable,
+        E::RestoreTargetStatus { .. } => Code::TargetStatus,
+        E::RestoreTargetTooSmall { .. } => Code::TargetTooSmall,
+        E::RestoreTargetBackingUp(_) => Code::TargetBackingUp,
+        E::RestoreTargetRestoring(_) => Code::TargetRestoring,
+        E::BackupInUse(_) => Code::BackupInUse,
+        E::VaultStatus { wanted, .. } => match wanted {
+            VaultUse::Change => Code::VaultStatus,
+            VaultUse::BackUp => Code::VaultStatusForbidsBackup,
+            VaultUse::Restore => Code::VaultStatusForbidsRestore,
+        },
+        E::VaultSize(_) => Code::VaultSize,
+        E::VaultCapacity { .. } => Code::VaultCapacity,
+        E::VaultFull(_) => Code::VaultFull,
+        E::VaultTooManyResources => Code::VaultTooManyResources,
+        E::VaultBusy(_) => Code::VaultBusy,
+        E::VaultLocked(_) => Code::VaultUpdateLocked,
+        E::VaultKind(_) => Code::VaultKind,
+        E::NothingToBackUp => Code::NothingToBackUp,
+        E::ResourceType { .. } => Code::ResourceType,
+        E::ResourceInOtherVault { .. } => Code::ResourceInOtherVault,
+        E::ResourceTwice(_) => Code::ResourceTwice,
+        E::ResourceNotInVault(_) => Code::ResourceNotInVault,
+        E::ResourceBusy(_) => Code::ResourceBusy,
+        E::ResourceRemoving(_) => Code::ResourceRemoving,
+        E::Unauthenticated => Code::Unauthenticated,
+        E::Forbidden | E::Policy { .. } | E::WrongProject(_) => Code::Forbidden,
+        E::ProjectExists(_) | E::UserExists(_) | E::Busy => Code::Changed,
+        E::NoSpace => Code::Unavailable,
+        E::Catalog(_) | E::Inner(..) => Code::Internal,
+    }
+}

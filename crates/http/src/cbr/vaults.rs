@@ -1,0 +1,143 @@
+//! Vaults and the resources in them (`cbr-v3.md §2.2`).
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use emberkeep_service::query::VaultQuery;
+use emberkeep_service::{NewResource, NewVault, VaultEdit, VaultView};
+use emberkeep_wire::cbr as wire;
+use serde_json::{Value, json};
+
+use super::edge::{Call, page, paging, read, wrapped};
+use super::refusal::Refusal;
+use crate::App;
+
+fn shown(view: &VaultView) -> wire::Vault {
+    wire::Vault::of(&view.vault, &view.usage, &view.resources)
+}
+
+fn given(resources: Vec<wire::ResourceGiven>) -> Vec<NewResource> {
+    resources
+        .into_iter()
+        .map(|resource| NewResource {
+            id: resource.id,
+            kind: resource.kind,
+            name: resource.name,
+        })
+        .collect()
+}
+
+pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
+    let asked = wire::VaultList::parse(&call.query()?)?;
+    if asked.never {
+        return page::<wire::Vault, _>("vaults", &[], 0, &asked.page);
+    }
+    let query = VaultQuery {
+        project: None,
+        name: asked.name,
+        ids: asked.ids,
+        object_type: asked.object_type,
+        protect_type: asked.protect_type,
+        status: asked.status,
+        resources: asked.resources,
+        paging: paging(&asked.page),
+    };
+    let found = app.service.vaults(&call.caller, query).await?;
+    let vaults: Vec<_> = found.items.iter().map(shown).collect();
+    page(
+        "vaults",
+        &vaults,
+        found.total.unwrap_or_default(),
+        &asked.page,
+    )
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let asked = read(body, wire::VaultCreate::parse).await?;
+    if let Some(policy) = asked.backup_policy_id {
+        return Err(Refusal::NoSuchPolicy(policy));
+    }
+    let new = NewVault {
+        name: asked.name,
+        description: asked.description,
+        object_type: asked.object_type,
+        protect_type: asked.protect_type,
+        size: asked.size,
+        auto_expand: asked.auto_expand,
+        auto_bind: asked.auto_bind,
+        bind_rules: asked.bind_rules,
+        tags: asked.tags,
+        locked: asked.locked,
+        smn_notify: asked.smn_notify,
+        threshold: asked.threshold,
+        backup_name_prefix: asked.backup_name_prefix,
+        resources: given(asked.resources),
+    };
+    let made = app.service.create_vault(&call.caller, new).await?;
+    wrapped("vault", &shown(&made))
+}
+
+pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
+    let vault = app.service.vault(&call.caller, call.id()?).await?;
+    wrapped("vault", &shown(&vault))
+}
+
+pub(super) async fn update(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::VaultUpdate::parse).await?;
+    let edit = VaultEdit {
+        name: asked.name,
+        size: asked.size,
+        auto_expand: asked.auto_expand,
+        auto_bind: asked.auto_bind,
+        bind_rules: asked.bind_rules,
+        locked: asked.locked,
+        smn_notify: asked.smn_notify,
+        threshold: asked.threshold,
+    };
+    let vault = app.service.edit_vault(&call.caller, id, edit).await?;
+    wrapped("vault", &shown(&vault))
+}
+
+pub(super) async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Refusal> {
+    app.service.delete_vault(&call.caller, call.id()?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn add_resources(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Json<Value>, Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::AddResources::parse).await?;
+    let added = app
+        .service
+        .add_resources(&call.caller, id, given(asked.resources))
+        .await?;
+    Ok(Json(json!({"add_resource_ids": added})))
+}
+
+pub(super) async fn remove_resources(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Json<Value>, Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::RemoveResources::parse).await?;
+    let removed = app
+        .service
+        .remove_resources(&call.caller, id, asked.resource_ids)
+        .await?;
+    Ok(Json(json!({"remove_resource_ids": removed})))
+}

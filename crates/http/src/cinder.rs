@@ -1,0 +1,220 @@
+//! The Block Storage API, mounted at `/volume`: Cinder v3, with and without the project in the path.
+//!
+//! One handler takes every request, for the order of the checks is part of the API: what is asked, who
+//! asks, in which microversion, for which project, and only then the body. Paths are read in `path.rs`,
+//! the refusals of the service are worded in `fault.rs`, each resource has a file of its own.
+
+mod backups;
+mod call;
+mod extras;
+mod fault;
+mod metadata;
+mod path;
+mod query;
+mod snapshots;
+mod types;
+mod volumes;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION, VARY};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use emberkeep_wire::cinder::{Fault, FaultKind, Json, Microversion, Site, Versions};
+
+use crate::json::{BodyError, read_body};
+use crate::{App, RequestId, authenticate, base_url};
+use call::{Answer, Call, Refusal, json};
+use path::{Owner, Place, Route};
+
+const VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-compute-request-id");
+
+/// Returns the routes, without the prefix they are mounted at.
+pub fn router() -> Router<App> {
+    Router::new().fallback(handle)
+}
+
+async fn handle(State(app): State<App>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    if parts.method == Method::HEAD {
+        // Whoever sends the answer leaves its body out.
+        parts.method = Method::GET;
+    }
+    let host = base_url(&parts.headers, &app);
+    let site = Site {
+        base: format!("{host}/volume"),
+        project: None,
+    };
+    let request_id = parts
+        .extensions
+        .get()
+        .cloned()
+        .unwrap_or_else(|| RequestId(String::new()));
+    let place = Place::of(parts.uri.path());
+    match (&parts.method, place) {
+        (&Method::GET, Place::Root) => {
+            let response = json(StatusCode::MULTIPLE_CHOICES, &Versions::at(&site));
+            stamped(response, Some(Microversion::MIN), &request_id)
+        }
+        (&Method::GET, Place::Bare) => {
+            let location = format!("{}/v3/", site.base);
+            (StatusCode::FOUND, [(LOCATION, location)]).into_response()
+        }
+        (&Method::GET, Place::Versions) => {
+            let response = json(StatusCode::OK, &Versions::at(&site));
+            stamped(response, Some(Microversion::MIN), &request_id)
+        }
+        (&Method::GET, Place::Health) => (StatusCode::OK, "OK").into_response(),
+        (method, Place::Api { project, route }) if route.takes(method) => {
+            let site = Site { project, ..site };
+            let (version, answer) = answer(app, &parts, body, site, route, &request_id).await;
+            let response =
+                answer.unwrap_or_else(|refusal| fault::render(refusal, &host, &request_id));
+            stamped(response, version, &request_id)
+        }
+        _ => unknown(),
+    }
+}
+
+/// Answers what no route takes, as Cinder's router does: in plain text.
+fn unknown() -> Response {
+    (
+        StatusCode::NOT_FOUND,
+        "404 Not Found\n\nThe resource could not be found.\n",
+    )
+        .into_response()
+}
+
+/// Puts the headers of the API on an answer.
+fn stamped(mut response: Response, version: Option<Microversion>, id: &RequestId) -> Response {
+    let headers = response.headers_mut();
+    if let Some(version) = version {
+        if let Ok(value) = HeaderValue::from_str(&format!("volume {version}")) {
+            headers.insert(VERSION, value);
+        }
+        headers.insert(VARY, HeaderValue::from_static("OpenStack-API-Version"));
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        headers.insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Answers a request for a resource; tells also which microversion it was answered in, once that is known.
+async fn answer(
+    app: App,
+    parts: &Parts,
+    body: Body,
+    site: Site,
+    route: Route,
+    request_id: &RequestId,
+) -> (Option<Microversion>, Answer) {
+    let caller = match authenticate(&app, &parts.headers, &request_id.0).await {
+        Ok((caller, _)) => caller,
+        Err(error) => return (None, Err(error.into())),
+    };
+    let version = match microversion(&parts.headers) {
+        Ok(version) => version,
+        Err(fault) => return (None, Err(fault.into())),
+    };
+    if site
+        .project
+        .as_deref()
+        .is_some_and(|project| project != caller.project_id.as_str())
+    {
+        return (
+            Some(version),
+            Err(Fault::bad_request("Malformed request url").into()),
+        );
+    }
+    let body = match parts.method {
+        Method::POST | Method::PUT if route.since(&parts.method) <= version => {
+            match body_of(&parts.headers, body).await {
+                Ok(body) => body,
+                Err(fault) => return (Some(version), Err(fault.into())),
+            }
+        }
+        _ => Json::Null,
+    };
+    let call = Call {
+        app,
+        caller,
+        version,
+        site,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        body,
+    };
+    (Some(version), dispatch(call, &parts.method, route).await)
+}
+
+async fn dispatch(call: Call, method: &Method, route: Route) -> Answer {
+    if call.version < route.since(method) {
+        return Err(Fault::no_such_resource().into());
+    }
+    match (method.as_str(), route) {
+        ("GET", Route::Backups { detail }) => backups::list(&call, detail).await,
+        ("POST", Route::Backups { detail: false }) => backups::create(&call).await,
+        ("GET", Route::Backup(id)) => backups::show(&call, &id).await,
+        ("PUT", Route::Backup(id)) => backups::update(&call, &id).await,
+        ("DELETE", Route::Backup(id)) => backups::delete(&call, &id).await,
+        ("POST", Route::Restore(id)) => backups::restore(&call, &id).await,
+        ("GET", Route::Volumes { detail }) => volumes::list(&call, detail).await,
+        ("POST", Route::Volumes { detail: false }) => volumes::create(&call).await,
+        ("GET", Route::Volume(id)) => volumes::show(&call, &id).await,
+        ("PUT", Route::Volume(id)) => volumes::update(&call, &id).await,
+        ("DELETE", Route::Volume(id)) => volumes::delete(&call, &id).await,
+        ("POST", Route::VolumeAction(id)) => volumes::act(&call, &id).await,
+        ("GET", Route::Snapshots { detail }) => snapshots::list(&call, detail).await,
+        ("POST", Route::Snapshots { detail: false }) => snapshots::create(&call).await,
+        ("GET", Route::Snapshot(id)) => snapshots::show(&call, &id).await,
+        ("PUT", Route::Snapshot(id)) => snapshots::update(&call, &id).await,
+        ("DELETE", Route::Snapshot(id)) => snapshots::delete(&call, &id).await,
+        (_, Route::Metadata(owner, id)) => metadata::all(&call, method, owner, &id).await,
+        (_, Route::MetadataItem(owner, id, key)) => {
+            metadata::item(&call, method, owner, &id, &key).await
+        }
+        ("GET", Route::Types) => types::list(&call).await,
+        ("GET", Route::Type(id)) => types::show(&call, &id).await,
+        ("GET", Route::Zones) => extras::zones(&call),
+        ("GET", Route::Limits) => extras::limits(&call).await,
+        ("GET", Route::Extensions) => extras::extensions(),
+        ("GET", Route::ResourceFilters) => extras::resource_filters(&call),
+        _ => Ok(unknown()),
+    }
+}
+
+fn microversion(headers: &HeaderMap) -> Result<Microversion, Fault> {
+    // Several headers of one name mean the same as one with commas.
+    let values: Vec<&str> = headers
+        .get_all(VERSION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let header = (!values.is_empty()).then(|| values.join(","));
+    Microversion::from_header(header.as_deref()).map_err(|error| error.fault())
+}
+
+/// Reads the body of a request that changes something.
+async fn body_of(headers: &HeaderMap, body: Body) -> Result<Json, Fault> {
+    let malformed = || Fault::bad_request("Malformed request body");
+    let bytes = read_body(body).await.map_err(|error| match error {
+        BodyError::TooLarge => Fault::new(FaultKind::TooLarge, "Request is too large."),
+        BodyError::Empty | BodyError::NotJson(_) | BodyError::Broken(_) => malformed(),
+    })?;
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    match kind {
+        None | Some("application/json" | "application/vnd.openstack.volume+json") => {
+            Json::read(&bytes).map_err(|_| malformed())
+        }
+        Some(_) => Err(Fault::new(
+            FaultKind::BadMediaType,
+            "Unsupported Content-Type",
+        )),
+    }
+}

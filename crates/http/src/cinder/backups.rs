@@ -1,0 +1,124 @@
+//! Backups.
+
+use axum::http::StatusCode;
+use emberkeep_service::query::Page;
+use emberkeep_service::{Edit, NewBackup, RestoreTo};
+use emberkeep_wire::cinder::{
+    BackupDetail, BackupSummary, CreateBackup, Listing, Resource, RestoreBackup, RestoreStarted,
+    UpdateBackup,
+};
+
+use super::call::{Answer, Call, accepted, backup_id, json, member};
+use super::query::{self, Question};
+
+/// `GET /backups` and `/backups/detail`.
+pub(super) async fn list(call: &Call, detail: bool) -> Answer {
+    let admin = call.caller.is_admin();
+    let listing = Listing::parse(&call.query, Resource::Backup, call.version, admin)?;
+    let page = match query::backups(&listing)? {
+        Question::Ask(query) => {
+            call.service()
+                .backups(&call.caller, query, query::reach(&listing))
+                .await?
+        }
+        Question::Nothing => Page {
+            items: Vec::new(),
+            total: Some(0),
+        },
+    };
+    let last = page.items.last().map(|backup| backup.id.to_string());
+    let (last, total) = (last.as_deref(), page.total);
+    if detail {
+        let view = |b| BackupDetail::new(b, &call.site, call.version, admin);
+        let items: Vec<_> = page.items.iter().map(view).collect();
+        let page = listing.page(
+            Resource::Backup,
+            "backups/detail",
+            items,
+            last,
+            total,
+            &call.site,
+        );
+        return Ok(json(StatusCode::OK, &page));
+    }
+    let items: Vec<_> = page
+        .items
+        .iter()
+        .map(|b| BackupSummary::new(b, &call.site))
+        .collect();
+    let page = listing.page(Resource::Backup, "backups", items, last, total, &call.site);
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// `POST /backups`.
+pub(super) async fn create(call: &Call) -> Answer {
+    let asked = CreateBackup::parse(&call.body, call.version)?;
+    let new = NewBackup {
+        volume_id: asked.volume_id,
+        snapshot_id: asked.snapshot_id,
+        name: asked.name,
+        description: asked.description,
+        container: asked.container,
+        availability_zone: asked.availability_zone,
+        incremental: asked.incremental,
+        force: asked.force,
+        metadata: asked.metadata,
+    };
+    let backup = call.service().create_backup(&call.caller, new).await?;
+    member(
+        StatusCode::ACCEPTED,
+        "backup",
+        &BackupSummary::new(&backup, &call.site),
+    )
+}
+
+/// `GET /backups/{id}`.
+pub(super) async fn show(call: &Call, id: &str) -> Answer {
+    let backup = call.service().backup(&call.caller, backup_id(id)?).await?;
+    let admin = call.caller.is_admin();
+    let view = BackupDetail::new(&backup, &call.site, call.version, admin);
+    member(StatusCode::OK, "backup", &view)
+}
+
+/// `PUT /backups/{id}`.
+pub(super) async fn update(call: &Call, id: &str) -> Answer {
+    let asked = UpdateBackup::parse(&call.body, call.version)?;
+    let edit = Edit {
+        name: asked.name,
+        description: asked.description,
+        metadata: asked.metadata,
+    };
+    let backup = call
+        .service()
+        .edit_backup(&call.caller, backup_id(id)?, edit)
+        .await?;
+    member(
+        StatusCode::OK,
+        "backup",
+        &BackupSummary::new(&backup, &call.site),
+    )
+}
+
+/// `DELETE /backups/{id}`.
+pub(super) async fn delete(call: &Call, id: &str) -> Answer {
+    call.service()
+        .delete_backup(&call.caller, backup_id(id)?)
+        .await?;
+    accepted()
+}
+
+/// `POST /backups/{id}/restore`.
+pub(super) async fn restore(call: &Call, id: &str) -> Answer {
+    let asked = RestoreBackup::parse(&call.body, call.version)?;
+    let to = match asked.volume_id {
+        Some(volume) => RestoreTo::Existing(volume),
+        None => RestoreTo::New { name: asked.name },
+    };
+    let restore = call
+        .service()
+        .restore_backup(&call.caller, backup_id(id)?, to)
+        .await?;
+    let name = restore.volume.name.as_deref();
+    let started = RestoreStarted::new(restore.backup.id, restore.volume.id, name);
+    member(StatusCode::ACCEPTED, "restore", &started)
+}

@@ -1,0 +1,111 @@
+//! One request, after all that is common to them has been checked.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use emberkeep_model::{BackupId, Caller, SnapshotId, VolumeId};
+use emberkeep_service::{Service, ServiceError};
+use emberkeep_wire::cinder::{Fault, Json, Microversion, Site};
+use serde::Serialize;
+
+use crate::App;
+
+/// What a handler returns.
+pub(super) type Answer = Result<Response, Refusal>;
+
+/// Why there is no answer.
+pub(super) enum Refusal {
+    /// The wire refuses it.
+    Fault(Fault),
+    /// The service refuses it.
+    Service(ServiceError),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<ServiceError> for Refusal {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+/// One request.
+pub(super) struct Call {
+    /// What every handler works with.
+    pub(super) app: App,
+    /// Who asks.
+    pub(super) caller: Caller,
+    /// In which microversion.
+    pub(super) version: Microversion,
+    /// Where the API is, for links.
+    pub(super) site: Site,
+    /// The query, as it came.
+    pub(super) query: String,
+    /// The body, null where there is none.
+    pub(super) body: Json,
+}
+
+impl Call {
+    /// Returns the use cases.
+    pub(super) fn service(&self) -> &Service {
+        &self.app.service
+    }
+
+    /// Tells whether the microversion is at least 3.`minor`.
+    pub(super) fn since(&self, minor: u16) -> bool {
+        self.version >= Microversion::v3(minor)
+    }
+}
+
+/// Answers with a body.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let kind = HeaderValue::from_static("application/json");
+            (status, [(CONTENT_TYPE, kind)], bytes).into_response()
+        }
+        Err(error) => {
+            // Views are plain strings and numbers: only a bug gets here.
+            tracing::error!(%error, "an answer could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Answers with a body of one member.
+pub(super) fn member(status: StatusCode, key: &'static str, value: &impl Serialize) -> Answer {
+    struct Wrapped<'a, T>(&'static str, &'a T);
+    impl<T: Serialize> Serialize for Wrapped<'_, T> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map([(self.0, self.1)])
+        }
+    }
+    Ok(json(status, &Wrapped(key, value)))
+}
+
+/// Answers that something was begun, with nothing to say about it.
+pub(super) fn accepted() -> Answer {
+    Ok(StatusCode::ACCEPTED.into_response())
+}
+
+/// Reads a backup's id: what is none names no backup.
+pub(super) fn backup_id(text: &str) -> Result<BackupId, Fault> {
+    text.parse()
+        .map_err(|_| Fault::not_found(format!("Backup {text} could not be found.")))
+}
+
+/// Reads a volume's id.
+pub(super) fn volume_id(text: &str) -> Result<VolumeId, Fault> {
+    text.parse()
+        .map_err(|_| Fault::not_found(format!("Volume {text} could not be found.")))
+}
+
+/// Reads a snapshot's id.
+pub(super) fn snapshot_id(text: &str) -> Result<SnapshotId, Fault> {
+    text.parse()
+        .map_err(|_| Fault::not_found(format!("Snapshot {text} could not be found.")))
+}

@@ -1,0 +1,221 @@
+//! Refusals of the service in Cinder's codes and words (`cinder-backup.md §2.5`).
+
+use std::error::Error;
+
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use emberkeep_service::ServiceError;
+use emberkeep_wire::cinder::{Fault, FaultKind};
+
+use super::call::{Refusal, json};
+use crate::RequestId;
+
+/// Makes the answer of a refusal; `host` is where identity is found.
+pub(super) fn render(refusal: Refusal, host: &str, request_id: &RequestId) -> Response {
+    let fault = match refusal {
+        Refusal::Fault(fault) => fault,
+        Refusal::Service(ServiceError::Unauthenticated) => return unauthenticated(host),
+        Refusal::Service(error) => {
+            let fault = fault_of(&error);
+            if fault.kind == FaultKind::Internal {
+                let chain = chain(&error);
+                tracing::error!(request_id = %request_id.0, error = %chain, "a request failed");
+            }
+            fault
+        }
+    };
+    let status = StatusCode::from_u16(fault.kind.code()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = json(status, &fault);
+    if let Some(seconds) = fault.retry_after() {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    }
+    response
+}
+
+/// Refuses a caller that is not known, as what guards a service does: in the identity API's form.
+fn unauthenticated(host: &str) -> Response {
+    let body = serde_json::json!({"error": {
+        "code": 401,
+        "title": "Unauthorized",
+        "message": ServiceError::Unauthenticated.to_string(),
+    }});
+    let mut response = json(StatusCode::UNAUTHORIZED, &body);
+    if let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{host}/identity/v3\"")) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// Words a refusal. No wildcard arm: a new variant must choose.
+fn fault_of(error: &ServiceError) -> Fault {
+    use ServiceError as E;
+    let bad = |what: &str| Fault::bad_request(format!("{what}: {error}"));
+    match error {
+        E::NoSuchVolume(_)
+        | E::NoSuchSnapshot(_)
+        | E::NoSuchVolumeType(_)
+        | E::NoSuchBackup(_)
+        | E::NoSuchVault(_)
+        | E::NoSuchCheckpoint(_)
+        | E::NoSuchTask(_)
+        | E::NoSuchProject(_)
+        | E::NoSuchUser(_)
+        | E::NoSuchMarker(_) => Fault::not_found(error.to_string()),
+        E::VolumeStatus { .. }
+        | E::VolumeHasSnapshots(_)
+        | E::BackupVolumeStatus { .. }
+        | E::BackupNeedsForce(_)
+        | E::SnapshotOfOtherVolume { .. }
+        | E::RestoreTargetStatus { .. }
+        | E::RestoreTargetTooSmall { .. } => bad("Invalid volume"),
+        // Here a volume that is busy is told by its status alone.
+        E::RestoreTargetBackingUp(_) | E::RestoreTargetRestoring(_) => {
+            Fault::bad_request("Invalid volume: Volume to be restored to must be available")
+        }
+        E::SnapshotStatus { .. } | E::BackupSnapshotStatus { .. } => bad("Invalid snapshot"),
+        E::NoParent(_)
+        | E::BackupNotDeletable { .. }
+        | E::BackupNotRestorable { .. }
+        | E::BackupInUse(_) => bad("Invalid backup"),
+        E::ExtendTooSmall { current, wanted } => Fault::invalid_input(format!(
+            "New size for extend must be greater than current size. (current: {}, extended: {}).",
+            current.0, wanted.0
+        )),
+        E::VolumeTooSmallForSource { wanted, least } => Fault::invalid_input(format!(
+            "Volume size {}GB cannot be smaller than original volume size {}GB. They must be >= \
+             original volume size.",
+            wanted.0, least.0
+        )),
+        E::VolumeTypeInUse(_) => bad("Invalid volume type"),
+        E::Invalid { .. } => bad("Invalid input received"),
+        // A backup's container may name a vault, which then has its say.
+        E::VaultStatus { .. }
+        | E::VaultSize(_)
+        | E::VaultCapacity { .. }
+        | E::VaultFull(_)
+        | E::VaultTooManyResources
+        | E::ResourceType { .. }
+        | E::ResourceInOtherVault { .. }
+        | E::ResourceTwice(_)
+        | E::ResourceNotInVault(_)
+        | E::ResourceBusy(_)
+        | E::ResourceRemoving(_)
+        | E::ResourceVolumeStatus { .. }
+        | E::VaultBusy(_)
+        | E::VaultLocked(_)
+        | E::VaultKind(_)
+        | E::NothingToBackUp
+        | E::TaskEnded(_) => bad("Invalid input received"),
+        E::Unauthenticated => Fault::new(FaultKind::Unauthorized, error.to_string()),
+        E::Forbidden | E::Policy { .. } | E::WrongProject(_) => {
+            Fault::new(FaultKind::Forbidden, error.to_string())
+        }
+        E::ProjectExists(_) | E::UserExists(_) | E::Busy => {
+            Fault::new(FaultKind::ConflictingRequest, error.to_string())
+        }
+        E::NoSpace => Fault::new(FaultKind::ServiceUnavailable, error.to_string()),
+        E::Catalog(_) | E::Inner(..) => Fault::new(
+            FaultKind::Internal,
+            "The server has either erred or is incapable of performing the requested operation.",
+        ),
+    }
+}
+
+/// Returns an error and what caused it, for the log.
+fn chain(error: &ServiceError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use emberkeep_model::{Gib, VolumeId};
+
+    #[test]
+    fn refusals_are_worded_as_cinder_words_them() {
+        let text = "b5578821-5a02-435d-9b3a-ef5b91b65eb7";
+        let volume: VolumeId = text.parse().expect("is an id");
+        let backup = text.parse().expect("is an id");
+        let snapshot = text.parse().expect("is an id");
+        use ServiceError as E;
+        for (error, code, want) in [
+            (E::NoSuchBackup(backup), 404, format!("Backup {text} could not be found.")),
+            (E::NoSuchVolume(volume), 404, format!("Volume {text} could not be found.")),
+            (
+                E::BackupVolumeStatus { id: volume, status: "error" },
+                400,
+                "Invalid volume: Volume to be backed up must be available or in-use, but the current status is \"error\".".to_owned(),
+            ),
+            (
+                E::BackupNeedsForce(volume),
+                400,
+                "Invalid volume: Backing up an in-use volume must use the force flag.".to_owned(),
+            ),
+            (
+                E::SnapshotOfOtherVolume { volume, snapshot_volume: volume },
+                400,
+                format!("Invalid volume: Volume {text} does not match with snapshot.volume_id {text}."),
+            ),
+            (
+                E::BackupSnapshotStatus { id: snapshot, status: "error" },
+                400,
+                "Invalid snapshot: Snapshot to be backed up must be available, but the current status is \"error\".".to_owned(),
+            ),
+            (
+                E::NoParent(volume),
+                400,
+                "Invalid backup: No backups available to do an incremental backup.".to_owned(),
+            ),
+            (
+                E::BackupNotDeletable { id: backup, state: "copying" },
+                400,
+                "Invalid backup: Backup status must be available or error".to_owned(),
+            ),
+            (
+                E::BackupNotRestorable { id: backup, state: "failed" },
+                400,
+                "Invalid backup: Backup status must be available".to_owned(),
+            ),
+            (
+                E::RestoreTargetStatus { id: volume, status: "in-use" },
+                400,
+                "Invalid volume: Volume to be restored to must be available".to_owned(),
+            ),
+            (
+                E::RestoreTargetTooSmall { id: volume, have: 1, need: 3 },
+                400,
+                "Invalid volume: volume size 1 is too small to restore backup of size 3.".to_owned(),
+            ),
+            (
+                E::ExtendTooSmall { current: Gib(2), wanted: Gib(1) },
+                400,
+                "Invalid input received: New size for extend must be greater than current size. (current: 2, extended: 1).".to_owned(),
+            ),
+            (
+                E::Policy { rule: "backup:delete" },
+                403,
+                "Policy doesn't allow backup:delete to be performed.".to_owned(),
+            ),
+            (
+                E::Inner("reading", Box::new(std::io::Error::other("/secret/path"))),
+                500,
+                "The server has either erred or is incapable of performing the requested operation.".to_owned(),
+            ),
+        ] {
+            let fault = fault_of(&error);
+            assert_eq!((fault.kind.code(), fault.message), (code, want), "{error:?}");
+        }
+        let error = E::Inner("reading", Box::new(std::io::Error::other("disk is gone")));
+        assert_eq!(chain(&error), "an inner part failed: reading: disk is gone");
+    }
+}

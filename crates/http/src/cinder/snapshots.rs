@@ -1,0 +1,107 @@
+//! Snapshots.
+
+use axum::http::StatusCode;
+use emberkeep_service::query::Page;
+use emberkeep_service::{Edit, NewSnapshot};
+use emberkeep_wire::cinder::{CreateSnapshot, Listing, Resource, SnapshotView, UpdateSnapshot};
+
+use super::call::{Answer, Call, accepted, json, member, snapshot_id};
+use super::query::{self, Question};
+
+/// `GET /snapshots` and `/snapshots/detail`.
+pub(super) async fn list(call: &Call, detail: bool) -> Answer {
+    let admin = call.caller.is_admin();
+    let listing = Listing::parse(&call.query, Resource::Snapshot, call.version, admin)?;
+    let page = match query::snapshots(&listing)? {
+        Question::Ask(query) => {
+            call.service()
+                .snapshots(&call.caller, query, query::reach(&listing))
+                .await?
+        }
+        Question::Nothing => Page {
+            items: Vec::new(),
+            total: Some(0),
+        },
+    };
+    let last = page.items.last().map(|snapshot| snapshot.id.to_string());
+    let items: Vec<_> = page
+        .items
+        .iter()
+        .map(|one| {
+            if detail {
+                SnapshotView::detail(one, call.version).with_owner(one)
+            } else {
+                SnapshotView::summary(one)
+            }
+        })
+        .collect();
+    let path = if detail {
+        "snapshots/detail"
+    } else {
+        "snapshots"
+    };
+    let page = listing.page(
+        Resource::Snapshot,
+        path,
+        items,
+        last.as_deref(),
+        page.total,
+        &call.site,
+    );
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// `POST /snapshots`.
+pub(super) async fn create(call: &Call) -> Answer {
+    let asked = CreateSnapshot::parse(&call.body, call.version)?;
+    let new = NewSnapshot {
+        volume_id: asked.volume_id,
+        name: asked.name,
+        description: asked.description,
+        force: asked.force,
+        metadata: asked.metadata,
+    };
+    let snapshot = call.service().create_snapshot(&call.caller, new).await?;
+    member(
+        StatusCode::ACCEPTED,
+        "snapshot",
+        &SnapshotView::detail(&snapshot, call.version),
+    )
+}
+
+/// `GET /snapshots/{id}`.
+pub(super) async fn show(call: &Call, id: &str) -> Answer {
+    let snapshot = call
+        .service()
+        .snapshot(&call.caller, snapshot_id(id)?)
+        .await?;
+    let view = SnapshotView::detail(&snapshot, call.version).with_owner(&snapshot);
+    member(StatusCode::OK, "snapshot", &view)
+}
+
+/// `PUT /snapshots/{id}`.
+pub(super) async fn update(call: &Call, id: &str) -> Answer {
+    let asked = UpdateSnapshot::parse(&call.body, call.version)?;
+    let edit = Edit {
+        name: asked.name,
+        description: asked.description,
+        metadata: None,
+    };
+    let snapshot = call
+        .service()
+        .edit_snapshot(&call.caller, snapshot_id(id)?, edit)
+        .await?;
+    member(
+        StatusCode::OK,
+        "snapshot",
+        &SnapshotView::detail(&snapshot, call.version),
+    )
+}
+
+/// `DELETE /snapshots/{id}`.
+pub(super) async fn delete(call: &Call, id: &str) -> Answer {
+    call.service()
+        .delete_snapshot(&call.caller, snapshot_id(id)?)
+        .await?;
+    accepted()
+}

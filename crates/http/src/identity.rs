@@ -1,0 +1,88 @@
+//! The identity API, mounted at `/identity`: a Keystone v3 subset (`clients.md §7`).
+//!
+//! Start at [`router`]; `tokens.rs` is what every client calls first.
+
+mod catalog;
+mod edge;
+mod people;
+mod roles;
+mod tokens;
+mod topology;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, http::HeaderMap};
+use emberkeep_wire::identity::Version;
+use serde_json::json;
+
+use crate::App;
+use edge::{Refusal, root_of};
+
+/// Returns the routes, without the prefix they are mounted at.
+pub fn router(app: &App) -> Router<App> {
+    Router::new()
+        .route("/", get(versions))
+        .route("/v3", get(version))
+        .route("/v3/", get(version))
+        .route(
+            "/v3/auth/tokens",
+            post(tokens::issue).get(tokens::show).delete(tokens::revoke),
+        )
+        .route("/v3/auth/catalog", get(tokens::catalog))
+        .route("/v3/auth/projects", get(people::own_projects))
+        .route("/v3/auth/domains", get(topology::own_domains))
+        .route(
+            "/v3/projects",
+            get(people::projects).post(people::create_project),
+        )
+        .route("/v3/projects/{project}", get(people::project))
+        .route(
+            "/v3/projects/{project}/users/{user}/roles",
+            get(roles::given),
+        )
+        .route(
+            "/v3/projects/{project}/users/{user}/roles/{role}",
+            put(roles::give).get(roles::check).delete(roles::take),
+        )
+        .route("/v3/users", get(people::users).post(people::create_user))
+        .route("/v3/users/{user}", get(people::user))
+        .route("/v3/users/{user}/projects", get(people::projects_of))
+        .route("/v3/users/{user}/password", post(people::change_password))
+        .route("/v3/roles", get(roles::list_all))
+        .route("/v3/roles/{role}", get(roles::show))
+        .route("/v3/role_assignments", get(roles::assignments))
+        .route("/v3/domains", get(topology::domains))
+        .route("/v3/domains/{domain}", get(topology::domain))
+        .route("/v3/services", get(topology::services))
+        .route("/v3/services/{service}", get(topology::service))
+        .route("/v3/endpoints", get(topology::endpoints))
+        .route("/v3/endpoints/{endpoint}", get(topology::endpoint))
+        .route("/v3/regions", get(topology::regions))
+        .route("/v3/regions/{region}", get(topology::region))
+        .fallback(|| async { Refusal::NoSuchRoute })
+        .method_not_allowed_fallback(|| async { Refusal::Method })
+        .layer(from_fn_with_state(app.clone(), edge::dress))
+}
+
+/// `GET /`: which versions there are. A choice of one is still a choice: 300.
+async fn versions(State(app): State<App>, headers: HeaderMap) -> Response {
+    let root = root_of(&headers, &app);
+    let location = format!("{root}/v3/");
+    let body = json!({"versions": {"values": [Version::ours(&root)]}});
+    (
+        StatusCode::MULTIPLE_CHOICES,
+        [(LOCATION, location)],
+        Json(body),
+    )
+        .into_response()
+}
+
+/// `GET /v3`, with or without a slash at the end; no token is needed.
+async fn version(State(app): State<App>, headers: HeaderMap) -> Response {
+    Json(json!({"version": Version::ours(&root_of(&headers, &app))})).into_response()
+}

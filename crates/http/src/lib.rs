@@ -1,0 +1,79 @@
+//! The HTTP edge: one port, several APIs. Reads requests, asks the service, renders answers and
+//! errors in each API's own form. Decides nothing: what may be done is the service's business,
+//! how bodies look is `wire`'s. Start at [`router`], then `identity.rs`.
+
+mod auth;
+pub mod cbr;
+pub mod cinder;
+pub mod console;
+mod guard;
+mod health;
+pub mod identity;
+mod json;
+mod metrics;
+pub mod native;
+mod request_id;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::response::Redirect;
+use axum::routing::get;
+use emberkeep_service::{Authenticator, Identity, Service};
+
+pub use auth::{authenticate, base_url, token_of};
+pub use guard::guard;
+pub use json::{BODY_LIMIT, BodyError, read_body, read_json};
+pub use request_id::RequestId;
+
+/// What every handler works with; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The use cases.
+    pub service: Arc<Service>,
+    /// The built-in identity.
+    pub identity: Arc<Identity>,
+    /// Who says what a token is good for: the built-in identity, or a real one.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// What the operator chose.
+    pub settings: HttpSettings,
+}
+
+/// What the operator chose about the HTTP edge.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// The region named in the service catalogue.
+    pub region: String,
+    /// `scheme://host[:port][/prefix]` as clients reach it; taken from each request if none.
+    pub public_endpoint: Option<String>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            region: "RegionOne".to_owned(),
+            public_endpoint: None,
+        }
+    }
+}
+
+/// Returns everything that is served.
+///
+/// Each API is a router of its own, with its own fallback, so that what it does not know is refused
+/// in its own form; `/identity`, `/identity/` and what lies below all reach it.
+pub fn router(app: App) -> Router {
+    metrics::install();
+    let guarded = |api: Router<App>| api.layer(from_fn(guard)).with_state(app.clone());
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/console") }))
+        .nest_service("/identity", guarded(identity::router(&app)))
+        .nest_service("/volume", guarded(cinder::router()))
+        .nest_service("/cbr", guarded(cbr::router()))
+        // Streams may take long: the native routes set their own limits.
+        .nest_service("/api/v1", native::router().with_state(app.clone()))
+        .nest_service("/console", console::router().with_state(app.clone()))
+        .merge(health::router().with_state(app.clone()))
+        .layer(from_fn(metrics::count))
+        .layer(from_fn(request_id::with_request_id))
+}

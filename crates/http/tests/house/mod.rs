@@ -1,0 +1,225 @@
+//! A whole service in memory, with workers, behind the router: what every API's tests start from.
+
+#![allow(dead_code, reason = "each test file needs a part of it")]
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use bytes::Bytes;
+use emberkeep_catalog::{Catalog, SqliteCatalog};
+use emberkeep_engine::{InitOptions, Repository};
+use emberkeep_http::{App, HttpSettings, router};
+use emberkeep_keys::MasterKey;
+use emberkeep_model::{Project, Role, User};
+use emberkeep_service::{
+    Bootstrapped, Clock, Identity, IdentitySettings, NewProject, NewUser, Service, Settings,
+    SystemClock, Workers,
+};
+use emberkeep_store::MemoryStore;
+use emberkeep_testkit::MemoryProvider;
+use emberkeep_volumes::{FileProvider, VolumeProvider};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+/// The address clients of a house use.
+pub(crate) const BASE: &str = "http://ember.test:8776";
+
+/// A service with an administrator (`admin`, password `sesame`, project `emberkeep`).
+pub(crate) struct House {
+    /// What the handlers work with.
+    pub(crate) app: App,
+    /// The bytes of the volumes.
+    pub(crate) volumes: MemoryProvider,
+    /// The administrator.
+    pub(crate) admin: Bootstrapped,
+    router: Router,
+    _workers: Workers,
+    _files: Option<TempDir>,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: StatusCode,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
+    /// Its body.
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// Returns the body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// Returns a header as text; empty if it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("is text"))
+    }
+}
+
+impl House {
+    /// Builds one whose volumes are in memory: `volumes` gives their bytes, and each GiB takes its room.
+    pub(crate) async fn new() -> Self {
+        let volumes = MemoryProvider::new();
+        Self::build(Arc::new(volumes.clone()), volumes, None).await
+    }
+
+    /// Builds one whose volumes are sparse files: `volumes` stays empty, the service tells their paths.
+    pub(crate) async fn on_files() -> Self {
+        let dir = tempfile::tempdir().expect("directory");
+        let files = FileProvider::open(dir.path()).expect("opens");
+        Self::build(Arc::new(files), MemoryProvider::new(), Some(dir)).await
+    }
+
+    async fn build(
+        ports: Arc<dyn VolumeProvider>,
+        volumes: MemoryProvider,
+        files: Option<TempDir>,
+    ) -> Self {
+        let catalog: Arc<dyn Catalog> =
+            Arc::new(SqliteCatalog::in_memory().await.expect("catalogue"));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let identity = Arc::new(Identity::new(
+            Arc::clone(&catalog),
+            Arc::clone(&clock),
+            IdentitySettings::default(),
+        ));
+        let admin = identity
+            .bootstrap("sesame")
+            .await
+            .expect("bootstraps")
+            .expect("is empty");
+        let store = Arc::new(MemoryStore::new());
+        let repository = Repository::init(store, &MasterKey::generate(), InitOptions::default())
+            .expect("repository");
+        let service = Service::new(catalog, repository, ports, clock, Settings::default());
+        service.recover().await.expect("is prepared");
+        let workers = Workers::start(service.clone());
+        let app = App {
+            service: Arc::new(service),
+            authenticator: Arc::clone(&identity) as Arc<_>,
+            identity,
+            settings: HttpSettings::default(),
+        };
+        Self {
+            router: router(app.clone()),
+            app,
+            volumes,
+            admin,
+            _workers: workers,
+            _files: files,
+        }
+    }
+
+    /// Makes a project.
+    pub(crate) async fn project(&self, name: &str) -> Project {
+        let new = NewProject {
+            name: name.into(),
+            description: String::new(),
+            enabled: true,
+        };
+        self.app
+            .identity
+            .create_project(new)
+            .await
+            .expect("makes a project")
+    }
+
+    /// Makes a user whose password is the name, with a role in a project.
+    pub(crate) async fn user(&self, name: &str, project: &Project, role: Role) -> User {
+        let new = NewUser {
+            name: name.into(),
+            password: name.into(),
+            default_project_id: Some(project.id.clone()),
+            enabled: true,
+        };
+        let user = self
+            .app
+            .identity
+            .create_user(new)
+            .await
+            .expect("makes a user");
+        self.app
+            .identity
+            .add_role(&user.id, &project.id, role)
+            .await
+            .expect("gives a role");
+        user
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("answers");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("has a body").to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    /// Sends a request with a token (none if empty) and a body (none if null).
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Value,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "ember.test:8776")
+            .header("accept", "application/json");
+        if !token.is_empty() {
+            request = request.header("x-auth-token", token);
+        }
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            request = request.header("content-type", "application/json");
+            Body::from(body.to_string())
+        };
+        self.send(request.body(body).expect("is a request")).await
+    }
+
+    /// Sends a GET.
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call(Method::GET, path, token, Value::Null).await
+    }
+
+    /// Sends a POST.
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, token, body).await
+    }
+
+    /// Asks for a token with a password, for the user's default project.
+    pub(crate) async fn sign_in(&self, user: &str, password: &str) -> Answer {
+        let user = json!({"name": user, "domain": {"id": "default"}, "password": password});
+        let identity = json!({"methods": ["password"], "password": {"user": user}});
+        self.post(
+            "/identity/v3/auth/tokens",
+            "",
+            json!({"auth": {"identity": identity}}),
+        )
+        .await
+    }
+
+    /// Returns a token of a user made with [`House::user`], or of `admin`.
+    pub(crate) async fn token(&self, user: &str) -> String {
+        let password = if user == "admin" { "sesame" } else { user };
+        let answer = self.sign_in(user, password).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{user} cannot sign in");
+        answer.header("x-subject-token").to_owned()
+    }
+}

@@ -1,0 +1,269 @@
+//! Backups: one volume at one instant, always complete.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{
+    BackupId, ByteCount, CheckpointId, Gib, ProjectId, SnapshotId, Timestamp, UserId, VaultId,
+    VolumeId,
+};
+
+/// What is known of a backup once its manifest is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealed {
+    /// When the manifest became durable.
+    pub at: Timestamp,
+    /// Bytes of the volume that were read.
+    pub read: ByteCount,
+    /// Bytes of the volume that are not zero.
+    pub data: ByteCount,
+    /// Bytes of it that the repository did not know yet.
+    pub new: ByteCount,
+    /// Bytes written to the repository for them.
+    pub stored: ByteCount,
+}
+
+/// Where one backup stands in its life.
+///
+/// A variant carries the facts that hold only there: an available backup always
+/// has a durable manifest, a failed one always has a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupState {
+    /// Asked for; no worker has it yet.
+    Queued,
+    /// A worker is reading the volume.
+    Copying,
+    /// Complete and readable.
+    Available(Sealed),
+    /// Complete; a restore was asked for and waits.
+    RestoreQueued {
+        /// What is known of it.
+        sealed: Sealed,
+        /// Where it is being restored to.
+        target: VolumeId,
+    },
+    /// Complete; a restore is reading it.
+    Restoring {
+        /// What is known of it.
+        sealed: Sealed,
+        /// Where it is being restored to.
+        target: VolumeId,
+    },
+    /// Its deletion was asked for.
+    DeleteQueued,
+    /// A worker is deleting it.
+    Deleting,
+    /// Gone; the row stays for the record.
+    Deleted,
+    /// It could not be made.
+    Failed {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// What can happen to a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupEvent {
+    /// A worker took it up (or took it up again after a crash).
+    Claimed,
+    /// The manifest is durable.
+    Sealed(Sealed),
+    /// Making or deleting it failed, or was cancelled.
+    Stopped {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Somebody wants it back.
+    RestoreAsked {
+        /// Where to.
+        target: VolumeId,
+    },
+    /// The restore ended, well or not; the backup is as good as before.
+    RestoreEnded,
+    /// Somebody wants it gone.
+    DeleteAsked,
+    /// The manifest is gone.
+    Gone,
+}
+
+/// An event that does not fit the state; nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a backup that is {state} cannot take {event}")]
+pub struct BackupRefused {
+    /// The state it is in.
+    pub state: &'static str,
+    /// What was asked.
+    pub event: &'static str,
+}
+
+impl BackupState {
+    /// Returns the state that follows `event`, or refuses and changes nothing.
+    pub fn after(&self, event: BackupEvent) -> Result<Self, BackupRefused> {
+        use {BackupEvent as E, BackupState as S};
+        match (self, event) {
+            (S::Queued | S::Copying, E::Claimed) => Ok(S::Copying),
+            (S::RestoreQueued { sealed, target } | S::Restoring { sealed, target }, E::Claimed) => {
+                Ok(S::Restoring {
+                    sealed: *sealed,
+                    target: *target,
+                })
+            }
+            (S::DeleteQueued | S::Deleting, E::Claimed) => Ok(S::Deleting),
+            (S::Copying, E::Sealed(sealed)) => Ok(S::Available(sealed)),
+            (S::Queued | S::Copying, E::Stopped { reason }) => Ok(S::Failed { reason }),
+            (S::Available(sealed), E::RestoreAsked { target }) => Ok(S::RestoreQueued {
+                sealed: *sealed,
+                target,
+            }),
+            (S::RestoreQueued { sealed, .. } | S::Restoring { sealed, .. }, E::RestoreEnded) => {
+                Ok(S::Available(*sealed))
+            }
+            (S::Available(_) | S::Failed { .. }, E::DeleteAsked) => Ok(S::DeleteQueued),
+            (S::DeleteQueued | S::Deleting, E::Stopped { reason }) => Ok(S::Failed { reason }),
+            (S::Deleting, E::Gone) => Ok(S::Deleted),
+            (state, event) => Err(BackupRefused {
+                state: state.word(),
+                event: event.word(),
+            }),
+        }
+    }
+
+    /// Returns our own word for the state, as the catalogue stores it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Copying => "copying",
+            Self::Available(_) => "available",
+            Self::RestoreQueued { .. } => "restore-queued",
+            Self::Restoring { .. } => "restoring",
+            Self::DeleteQueued => "delete-queued",
+            Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Returns what is known of the content, once there is any.
+    pub fn sealed(&self) -> Option<Sealed> {
+        match self {
+            Self::Available(sealed)
+            | Self::RestoreQueued { sealed, .. }
+            | Self::Restoring { sealed, .. } => Some(*sealed),
+            Self::Queued
+            | Self::Copying
+            | Self::DeleteQueued
+            | Self::Deleting
+            | Self::Deleted
+            | Self::Failed { .. } => None,
+        }
+    }
+
+    /// Tells whether something is going on with it.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Queued
+            | Self::Copying
+            | Self::RestoreQueued { .. }
+            | Self::Restoring { .. }
+            | Self::DeleteQueued
+            | Self::Deleting => true,
+            Self::Available(_) | Self::Deleted | Self::Failed { .. } => false,
+        }
+    }
+}
+
+impl BackupEvent {
+    /// Returns the event's word, for messages.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Sealed(_) => "sealed",
+            Self::Stopped { .. } => "stopped",
+            Self::RestoreAsked { .. } => "restore asked",
+            Self::RestoreEnded => "restore ended",
+            Self::DeleteAsked => "delete asked",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl fmt::Display for BackupState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// One backup. Cinder's `Backup` object and CBR's backup are two views of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// Its id, the same on both wires.
+    pub id: BackupId,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// Who made it.
+    pub user_id: UserId,
+    /// The volume it is of.
+    pub volume_id: VolumeId,
+    /// The volume's name at that instant.
+    pub volume_name: Option<String>,
+    /// The lasting snapshot it was made from, if one was named.
+    pub snapshot_id: Option<SnapshotId>,
+    /// The vault that keeps it; none for a backup made through Cinder without one.
+    pub vault_id: Option<VaultId>,
+    /// The run that made it.
+    pub checkpoint_id: Option<CheckpointId>,
+    /// The backup whose map was the starting point: says how it was made, never
+    /// that it needs the other one.
+    pub parent_id: Option<BackupId>,
+    /// Its name; may be missing.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Cinder's container word, kept as given.
+    pub container: Option<String>,
+    /// Cinder's availability zone.
+    pub availability_zone: Option<String>,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// The volume's size.
+    pub size: Gib,
+    /// Made by a schedule, so that retention applies.
+    pub automatic: bool,
+    /// Where it stands.
+    pub state: BackupState,
+    /// Why the last operation on it failed, kept when the state moves on.
+    pub fail_reason: Option<String>,
+    /// The last volume it was restored to.
+    pub restore_volume_id: Option<VolumeId>,
+    /// The instant the data is of.
+    pub data_timestamp: Timestamp,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Option<Timestamp>,
+    /// When it was deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// Counts changes of the row; the catalogue refuses a save based on an older one.
+    pub revision: u64,
+}
+
+impl Backup {
+    /// Tells whether it was made from another one's map.
+    pub fn is_incremental(&self) -> bool {
+        self.parent_id.is_some()
+    }
+
+    /// Moves it on, or refuses and changes nothing.
+    pub fn take(&mut self, event: BackupEvent, now: Timestamp) -> Result<(), BackupRefused> {
+        self.state = self.state.after(event)?;
+        match &self.state {
+            BackupState::Failed { reason } => self.fail_reason = Some(reason.clone()),
+            BackupState::RestoreQueued { target, .. } => self.restore_volume_id = Some(*target),
+            BackupState::Deleted => self.deleted_at = Some(now),
+            _ => {}
+        }
+        self.updated_at = Some(now);
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Checkpoints: one run over a vault, one backup for each resource.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::words;
+use crate::{CheckpointId, Gib, ProjectId, Timestamp, UserId, VaultId, VolumeId};
+
+words! {
+    /// Where a checkpoint stands (`cbr-v3.md §1.3`).
+    CheckpointStatus as "checkpoint status" {
+        /// Backups are being made.
+        Protecting = "protecting",
+        /// Every backup of the run is available.
+        Available = "available",
+        /// At least one of them failed.
+        Error = "error",
+        /// Its last backup is gone.
+        Deleted = "deleted",
+    }
+}
+
+/// A resource that took part in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointResource {
+    /// The volume.
+    pub volume_id: VolumeId,
+    /// Its name at that instant.
+    pub name: Option<String>,
+    /// Its size.
+    pub size: Gib,
+}
+
+/// Why a resource was left out of a run (`cbr-v3.md §2.3`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SkipReason {
+    /// A backup of it is running.
+    BackupRunning,
+    /// It is being restored.
+    Restoring,
+    /// It is being removed from the vault.
+    Removing,
+    /// The volume is neither available nor in use.
+    VolumeStatus,
+    /// The volume is gone.
+    VolumeGone,
+}
+
+/// A resource that was left out of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedResource {
+    /// The volume.
+    pub volume_id: VolumeId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// One run over a vault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Its id.
+    pub id: CheckpointId,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// Who asked for it.
+    pub user_id: UserId,
+    /// The vault.
+    pub vault_id: VaultId,
+    /// The base name of its backups.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Made by a schedule.
+    pub automatic: bool,
+    /// Days to keep, if limited.
+    pub retention_days: Option<u32>,
+    /// Where it stands.
+    pub status: CheckpointStatus,
+    /// What took part.
+    pub resources: Vec<CheckpointResource>,
+    /// What was left out.
+    pub skipped: Vec<SkippedResource>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Option<Timestamp>,
+    /// See [`crate::Volume::revision`].
+    pub revision: u64,
+}

@@ -1,0 +1,153 @@
+//! Vaults and the resources in them.
+
+use crate::words::words;
+use crate::{ByteCount, Gib, ProjectId, Timestamp, UserId, VaultId, VolumeId};
+
+words! {
+    /// What a vault protects (`cbr-v3.md §0`).
+    ObjectType as "vault object type" {
+        /// Servers: sets of volumes kept together.
+        Server = "server",
+        /// Single volumes.
+        Disk = "disk",
+        /// File systems.
+        Turbo = "turbo",
+    }
+}
+
+words! {
+    /// What a vault is for.
+    ProtectType as "vault protect type" {
+        /// Backups made here.
+        Backup = "backup",
+        /// Replicas from another region.
+        Replication = "replication",
+    }
+}
+
+words! {
+    /// Where a vault stands (`cbr-v3.md §1.1`).
+    VaultStatus as "vault status" {
+        /// Usable.
+        Available = "available",
+        /// A change of capacity is under way.
+        Lock = "lock",
+        /// Its backups and then itself are being deleted.
+        Deleting = "deleting",
+        /// Beyond repair.
+        Error = "error",
+    }
+}
+
+/// A key with a value, as the tenant set them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tag {
+    /// 1 to 36 characters.
+    pub key: String,
+    /// 0 to 43 characters.
+    pub value: String,
+}
+
+/// A container of backups with a capacity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vault {
+    /// Its id.
+    pub id: VaultId,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// Who made it.
+    pub user_id: UserId,
+    /// Its name; need not be unique.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// What it protects.
+    pub object_type: ObjectType,
+    /// What it is for.
+    pub protect_type: ProtectType,
+    /// Its capacity.
+    pub size: Gib,
+    /// Where it stands.
+    pub status: VaultStatus,
+    /// Grows by itself when full.
+    pub auto_expand: bool,
+    /// Takes in unprotected resources by itself.
+    pub auto_bind: bool,
+    /// Which ones: those with any of these tags, all if empty.
+    pub bind_rules: Vec<Tag>,
+    /// Its own tags.
+    pub tags: Vec<Tag>,
+    /// Automatic backups in it cannot be deleted before they expire.
+    pub locked: bool,
+    /// Notify when `threshold` is passed.
+    pub smn_notify: bool,
+    /// Percent of capacity.
+    pub threshold: u8,
+    /// Put before the names of automatic backups.
+    pub backup_name_prefix: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Option<Timestamp>,
+    /// See [`crate::Volume::revision`].
+    pub revision: u64,
+}
+
+words! {
+    /// Where a resource of a vault stands (`cbr-v3.md §1.2`).
+    ProtectStatus as "protect status" {
+        /// Idle.
+        Available = "available",
+        /// Its last backup failed.
+        Error = "error",
+        /// A backup of it is running.
+        Protecting = "protecting",
+        /// It is being restored.
+        Restoring = "restoring",
+        /// It is leaving the vault.
+        Removing = "removing",
+    }
+}
+
+/// A resource in a vault. A resource is in at most one vault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VaultResource {
+    /// The vault it is in.
+    pub vault_id: VaultId,
+    /// The volume meant.
+    pub volume_id: VolumeId,
+    /// Its name when it was added.
+    pub name: Option<String>,
+    /// Its size.
+    pub size: Gib,
+    /// Where it stands.
+    pub status: ProtectStatus,
+    /// Taken by scheduled runs.
+    pub auto_protect: bool,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// See [`crate::Volume::revision`].
+    pub revision: u64,
+}
+
+/// What a vault holds, counted by the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VaultUsage {
+    /// Sum of the sizes of its resources.
+    pub allocated: Gib,
+    /// Bytes the repository stores for its backups.
+    pub used: ByteCount,
+    /// Backups in it that are not deleted.
+    pub backups: u64,
+}
+
+/// What a vault holds of one resource, counted by the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourceUsage {
+    /// The resource.
+    pub volume_id: VolumeId,
+    /// Bytes the repository stores for its backups.
+    pub used: ByteCount,
+    /// Its backups that are not deleted.
+    pub backups: u64,
+}

@@ -1,0 +1,265 @@
+//! Starting and stopping the service.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use emberkeep_catalog::{Catalog, CatalogError, SqliteCatalog};
+use emberkeep_engine::{InitOptions, Repository, RepositoryError};
+use emberkeep_http::{App, HttpSettings};
+use emberkeep_keys::{KeyFileError, MasterKey};
+use emberkeep_service::{
+    Clock, Identity, IdentitySettings, Service, ServiceError, Settings, SystemClock, Workers,
+    new_secret,
+};
+use emberkeep_store::{LocalStore, ObjectStore, StoreError};
+use emberkeep_volumes::{FileProvider, VolumeError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clouds;
+use crate::{Config, DataDir, DataDirError};
+
+/// Why the service did not start. Nothing that was there has been changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The master key is missing or damaged, and there is data that it alone opens.
+    #[error(
+        "the backups in {data_dir} cannot be opened without their master key; put the key file back (it is never made anew over existing data)"
+    )]
+    Key {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// What is wrong with the key file.
+        #[source]
+        cause: KeyFileError,
+    },
+    /// A master key cannot be made.
+    #[error("the master key cannot be made")]
+    NewKey(#[source] KeyFileError),
+    /// There is a catalogue, but the repository it speaks of is gone.
+    #[error(
+        "{data_dir} holds a catalogue but no repository; put the directory 'repository' back, or start with an empty data directory"
+    )]
+    RepositoryGone {
+        /// The data directory.
+        data_dir: PathBuf,
+    },
+    /// The repository cannot be opened.
+    #[error("the repository cannot be opened")]
+    Repository(#[from] RepositoryError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// The catalogue cannot be opened.
+    #[error("the catalogue cannot be opened")]
+    Catalog(#[from] CatalogError),
+    /// The volumes cannot be opened.
+    #[error("the volumes cannot be opened")]
+    Volumes(#[from] VolumeError),
+    /// Recovery failed.
+    #[error("what the last run left could not be put right")]
+    Recovery(#[from] ServiceError),
+}
+
+/// A service that answers requests, until it is stopped.
+pub struct Running {
+    url: String,
+    data: DataDir,
+    workers: Workers,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+/// How long requests in flight may take once the service is told to stop.
+const REQUEST_GRACE: Duration = Duration::from_secs(5);
+
+/// Starts everything; the service answers when this returns.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let data = DataDir::take(&config.data_dir)?;
+    let unheard = |cause| StartError::Listen {
+        address: config.listen,
+        cause,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(unheard)?;
+    let url = format!("http://{}", listener.local_addr().map_err(unheard)?);
+
+    let repository = open_repository(&data, &config.master_key_path_in(data.path()))?;
+    let catalog: Arc<dyn Catalog> =
+        Arc::new(SqliteCatalog::open(data.path().join(CATALOGUE)).await?);
+    let volumes = Arc::new(FileProvider::open(data.path())?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let token_lifetime =
+        Duration::from_secs(u64::try_from(config.token_lifetime_secs).unwrap_or(3600));
+    let identity = Arc::new(Identity::new(
+        Arc::clone(&catalog),
+        Arc::clone(&clock),
+        IdentitySettings { token_lifetime },
+    ));
+    let settings = Settings {
+        workers: config.workers,
+        lease_secs: config.lease_secs,
+        sweep_delay_secs: config.sweep_delay_secs,
+        grace_secs: config.grace_secs,
+        ..Settings::default()
+    };
+    let service = Service::new(catalog, repository, volumes, clock, settings);
+    service.recover().await?;
+    first_sign_in(&data, &identity, &url, &config.region).await?;
+
+    let workers = Workers::start(service.clone());
+    let app = App {
+        service: Arc::new(service),
+        authenticator: Arc::clone(&identity) as Arc<_>,
+        identity,
+        settings: HttpSettings {
+            region: config.region.clone(),
+            public_endpoint: config.public_endpoint.clone(),
+        },
+    };
+    let (stop, mut stopping) = watch::channel(false);
+    let router = emberkeep_http::router(app);
+    let serving = tokio::spawn(async move {
+        axum::serve(listener, router)
+            .with_graceful_shutdown(async move {
+                // An error means that the sender is gone, which is a stop as well.
+                let _gone = stopping.wait_for(|stop| *stop).await;
+            })
+            .await
+    });
+    tracing::info!(url, data_dir = %data.path().display(), "serving");
+    Ok(Running {
+        url,
+        data,
+        workers,
+        stop,
+        serving,
+    })
+}
+
+const CATALOGUE: &str = "catalogue.db";
+const REPOSITORY: &str = "repository";
+
+/// Opens the repository, or makes it on the first run. A key is made only where there is
+/// nothing yet that another key could have sealed.
+fn open_repository(data: &DataDir, key_path: &Path) -> Result<Repository, StartError> {
+    let place = data.path().join(REPOSITORY);
+    let there = place.join("format").exists();
+    if !there && data.path().join(CATALOGUE).exists() {
+        return Err(StartError::RepositoryGone {
+            data_dir: data.path().to_owned(),
+        });
+    }
+    let key = match MasterKey::load(key_path) {
+        Ok(loaded) => {
+            if loaded.open_to_others {
+                tracing::warn!(path = %key_path.display(), "other users can read the master key; chmod 600 it");
+            }
+            loaded.key
+        }
+        Err(KeyFileError::Missing { .. }) if !there => {
+            MasterKey::create(key_path).map_err(StartError::NewKey)?
+        }
+        Err(cause) => {
+            return Err(StartError::Key {
+                data_dir: data.path().to_owned(),
+                cause,
+            });
+        }
+    };
+    if there {
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(&place)?);
+        Ok(Repository::open(store, &key)?)
+    } else {
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::create(&place)?);
+        Ok(Repository::init(store, &key, InitOptions::default())?)
+    }
+}
+
+/// Makes the administrator on the first run, and keeps `clouds.yaml` pointing here.
+async fn first_sign_in(
+    data: &DataDir,
+    identity: &Identity,
+    url: &str,
+    region: &str,
+) -> Result<(), StartError> {
+    const NAME: &str = "clouds.yaml";
+    if !identity.users().await?.is_empty() {
+        let path = data.path().join(NAME);
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let changed = clouds::readdressed(&text, url);
+            if changed != text {
+                data.write_private(NAME, &changed)?;
+            }
+        }
+        return Ok(());
+    }
+    // The file first: a password that is set must never be one that nobody knows.
+    let password = new_secret();
+    data.write_private(NAME, &clouds::fresh(url, region, &password))?;
+    identity.bootstrap(&password).await?;
+    Ok(())
+}
+
+impl Running {
+    /// Returns the address it answers at, like `http://127.0.0.1:8776`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the absolute path of the data directory.
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Waits for SIGTERM or SIGINT, then stops.
+    pub async fn stopped(self) {
+        use tokio::signal::unix::{SignalKind, signal};
+        match (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
+                    _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
+                }
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "signals cannot be heard; stopping");
+            }
+        }
+        self.shutdown().await;
+    }
+
+    /// Takes no more requests, lets running tasks end or hands them over, and returns when all is still.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        self.workers.stop().await;
+        let abort = self.serving.abort_handle();
+        match tokio::time::timeout(REQUEST_GRACE, self.serving).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(%error, "the HTTP server ended badly"),
+            Ok(Err(error)) => tracing::error!(%error, "the HTTP server ended badly"),
+            Err(_) => {
+                tracing::warn!("requests in flight were cut off");
+                abort.abort();
+            }
+        }
+        tracing::info!("stopped");
+    }
+}

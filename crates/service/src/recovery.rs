@@ -1,0 +1,43 @@
+//! What is put right at start-up, before requests are taken.
+
+use std::sync::Arc;
+
+use emberkeep_model::TaskId;
+
+use crate::{Service, ServiceError};
+
+impl Service {
+    /// Prepares a catalogue that this process has to itself: makes the default volume type, ends the
+    /// leases of the process before, so that its tasks go on at once, and removes leftovers.
+    pub async fn recover(&self) -> Result<(), ServiceError> {
+        self.ensure_default_type().await?;
+        let released = self.catalog.release_leases("", self.now()).await?;
+        if released > 0 {
+            tracing::info!(tasks = released, "tasks that were interrupted go on");
+        }
+        self.recover_imports().await?;
+        self.release_leftovers().await
+    }
+
+    /// Lets frozen volumes go whose task has ended.
+    async fn release_leftovers(&self) -> Result<(), ServiceError> {
+        let provider = Arc::clone(&self.volumes);
+        let freezes = self
+            .blocking("listing frozen volumes", move || provider.freezes())
+            .await?;
+        for freeze in freezes {
+            let task = match freeze.parse::<TaskId>() {
+                Ok(id) => self.catalog.task(id).await?,
+                Err(_) => None,
+            };
+            if task.is_none_or(|task| task.state.has_ended()) {
+                let provider = Arc::clone(&self.volumes);
+                self.blocking("releasing a frozen volume", move || {
+                    provider.release(&freeze)
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! The service: ports, settings and what every use case shares.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use emberkeep_catalog::{Catalog, Change, Row};
+use emberkeep_engine::{Repository, Run};
+use emberkeep_model::{
+    Backup, BackupId, Caller, Checkpoint, CheckpointId, ProjectId, Role, Snapshot, SnapshotId,
+    Task, TaskId, TaskState, Timestamp, Vault, VaultId, Volume, VolumeId, Work,
+};
+use emberkeep_volumes::VolumeProvider;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{Clock, ServiceError};
+
+/// What an operator can set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The one availability zone.
+    pub availability_zone: String,
+    /// Name of the volume type that is made on first run.
+    pub default_volume_type: String,
+    /// Tasks worked on at once.
+    pub workers: usize,
+    /// How long a lease lasts unless it is renewed.
+    pub lease_secs: i64,
+    /// A sweep of a project follows a deletion after this long.
+    pub sweep_delay_secs: i64,
+    /// On shutdown, tasks may go on for so long before they are handed over.
+    pub grace_secs: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            availability_zone: "nova".into(),
+            default_volume_type: "standard".into(),
+            workers: 4,
+            lease_secs: 30,
+            sweep_delay_secs: 60,
+            grace_secs: 10,
+        }
+    }
+}
+
+/// Whose things a list shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those of the caller's project.
+    Own,
+    /// Those of all projects, for an administrator; for others the same as [`Reach::Own`].
+    AllProjects,
+}
+
+/// Every use case, over the ports. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) repository: Repository,
+    pub(crate) volumes: Arc<dyn VolumeProvider>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Arc<Settings>,
+    /// Wakes the workers when a task was written.
+    pub(crate) nudge: Arc<Notify>,
+    /// The runs of this process, for their live progress and for cancelling.
+    pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
+}
+
+impl Service {
+    /// Joins the ports.
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        repository: Repository,
+        volumes: Arc<dyn VolumeProvider>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            catalog,
+            repository,
+            volumes,
+            clock,
+            settings: Arc::new(settings),
+            nudge: Arc::new(Notify::new()),
+            runs: Arc::new(Mutex::new(HashMap::new())),
+        }
+    }
+
+    /// Returns what the operator chose.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns this instant.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Makes the changes together and wakes the workers if a task is among them.
+    pub(crate) async fn commit(&self, changes: Vec<Change>) -> Result<(), ServiceError> {
+        let wakes = changes
+            .iter()
+            .any(|change| matches!(change, Change::Insert(Row::Task(_))));
+        self.catalog.apply(changes).await?;
+        if wakes {
+            self.nudge.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Begins a task for `caller`; its references are filled in by the use case.
+    pub(crate) fn new_task(&self, caller: &Caller, work: Work) -> Task {
+        let now = self.now();
+        Task {
+            id: TaskId(Uuid::new_v4()),
+            project_id: caller.project_id.clone(),
+            user_id: caller.user_id.clone(),
+            request_id: caller.request_id.clone(),
+            work,
+            state: TaskState::Waiting,
+            generation: 0,
+            progress: Default::default(),
+            cancel_asked: false,
+            not_before: now,
+            volume_id: None,
+            volume_name: None,
+            backup_id: None,
+            backup_name: None,
+            vault_id: None,
+            vault_name: None,
+            checkpoint_id: None,
+            created_at: now,
+            started_at: None,
+            updated_at: now,
+            ended_at: None,
+            revision: 0,
+        }
+    }
+
+    /// Returns a volume the caller may know of.
+    pub(crate) async fn visible_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<Volume, ServiceError> {
+        let found = self.catalog.volume(id).await?;
+        found
+            .filter(|volume| caller.sees(&volume.project_id))
+            .ok_or(ServiceError::NoSuchVolume(id))
+    }
+
+    /// Returns a snapshot the caller may know of.
+    pub(crate) async fn visible_snapshot(
+        &self,
+        caller: &Caller,
+        id: SnapshotId,
+    ) -> Result<Snapshot, ServiceError> {
+        let found = self.catalog.snapshot(id).await?;
+        found
+            .filter(|snapshot| caller.sees(&snapshot.project_id))
+            .ok_or(ServiceError::NoSuchSnapshot(id))
+    }
+
+    /// Returns a backup the caller may know of, deleted ones excepted.
+    pub(crate) async fn visible_backup(
+        &self,
+        caller: &Caller,
+        id: BackupId,
+    ) -> Result<Backup, ServiceError> {
+        let found = self.catalog.backup(id).await?;
+        found
+            .filter(|backup| backup.deleted_at.is_none() && caller.sees(&backup.project_id))
+            .ok_or(ServiceError::NoSuchBackup(id))
+    }
+
+    /// Returns a vault of the caller's own project.
+    pub(crate) async fn own_vault(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+    ) -> Result<Vault, ServiceError> {
+        let found = self.catalog.vault(id).await?;
+        found
+            .filter(|vault| vault.project_id == caller.project_id)
+            .ok_or(ServiceError::NoSuchVault(id))
+    }
+
+    /// Returns a checkpoint of the caller's own project.
+    pub(crate) async fn own_checkpoint(
+        &self,
+        caller: &Caller,
+        id: CheckpointId,
+    ) -> Result<Checkpoint, ServiceError> {
+        let found = self.catalog.checkpoint(id).await?;
+        found
+            .filter(|checkpoint| checkpoint.project_id == caller.project_id)
+            .ok_or(ServiceError::NoSuchCheckpoint(id))
+    }
+
+    /// Returns the project a list is restricted to.
+    pub(crate) fn reach(
+        caller: &Caller,
+        reach: Reach,
+        asked: Option<ProjectId>,
+    ) -> Option<ProjectId> {
+        match reach {
+            Reach::AllProjects if caller.is_admin() => asked,
+            Reach::AllProjects | Reach::Own => Some(caller.project_id.clone()),
+        }
+    }
+
+    /// Notes a run of this process.
+    pub(crate) fn register_run(&self, task: TaskId, run: &Run) {
+        self.runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(task, run.clone());
+    }
+
+    /// Forgets a run of this process.
+    pub(crate) fn forget_run(&self, task: TaskId) {
+        self.runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&task);
+    }
+}
+
+/// Refuses unless the caller holds `role`. Call it only after visibility is settled.
+pub(crate) fn require(caller: &Caller, role: Role, rule: &'static str) -> Result<(), ServiceError> {
+    if caller.has(role) {
+        Ok(())
+    } else {
+        Err(ServiceError::Policy { rule })
+    }
+}
+
+/// How often an operation that lost a race reads again before it gives up.
+const RACE_LIMIT: usize = 16;
+
+/// Runs `step` again while it loses races against others ([`ServiceError::Busy`]).
+/// Every round reads afresh, so a decision is never based on what has changed since.
+pub(crate) async fn racing<T, F, Fut>(mut step: F) -> Result<T, ServiceError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, ServiceError>>,
+{
+    for _ in 1..RACE_LIMIT {
+        match step().await {
+            Err(ServiceError::Busy) => tokio::task::yield_now().await,
+            settled => return settled,
+        }
+    }
+    step().await
+}
+
+/// Fails where the caller named a marker that is not in the list it is for.
+pub(crate) fn bad(field: &'static str, reason: impl Into<String>) -> ServiceError {
+    ServiceError::Invalid {
+        field,
+        reason: reason.into(),
+    }
+}

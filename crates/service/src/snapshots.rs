@@ -1,0 +1,144 @@
+//! Lasting snapshots of volumes.
+
+use emberkeep_catalog::{Change, Page, Row, SnapshotQuery};
+use emberkeep_model::{Caller, Role, Snapshot, SnapshotId, SnapshotStatus, VolumeStatus, Work};
+use uuid::Uuid;
+
+use crate::service::{racing, require};
+use crate::{Edit, NewSnapshot, Reach, Service, ServiceError};
+
+impl Service {
+    /// Takes a lasting snapshot; its bytes follow in a task.
+    pub async fn create_snapshot(
+        &self,
+        caller: &Caller,
+        new: NewSnapshot,
+    ) -> Result<Snapshot, ServiceError> {
+        let volume = self.visible_volume(caller, new.volume_id).await?;
+        require(caller, Role::Member, "volume:create_snapshot")?;
+        let fits = match volume.status {
+            VolumeStatus::Available => true,
+            VolumeStatus::InUse => new.force,
+            _ => false,
+        };
+        if !fits {
+            return Err(ServiceError::VolumeStatus {
+                id: volume.id,
+                wanted: "available",
+                status: volume.status.as_str(),
+            });
+        }
+        let snapshot = Snapshot {
+            id: SnapshotId(Uuid::new_v4()),
+            volume_id: volume.id,
+            project_id: volume.project_id.clone(),
+            user_id: caller.user_id.clone(),
+            name: new.name,
+            description: new.description,
+            size: volume.size,
+            status: SnapshotStatus::Creating,
+            metadata: new.metadata,
+            created_at: self.now(),
+            updated_at: None,
+            revision: 0,
+        };
+        let work = Work::CreateSnapshot {
+            snapshot_id: snapshot.id,
+        };
+        let task = self.volume_task(caller, &volume, work);
+        self.commit(vec![
+            Change::Insert(Row::Snapshot(snapshot.clone())),
+            Change::Insert(Row::Task(task)),
+        ])
+        .await?;
+        Ok(snapshot)
+    }
+
+    /// Shows one snapshot.
+    pub async fn snapshot(
+        &self,
+        caller: &Caller,
+        id: SnapshotId,
+    ) -> Result<Snapshot, ServiceError> {
+        let snapshot = self.visible_snapshot(caller, id).await?;
+        require(caller, Role::Reader, "volume:get_snapshot")?;
+        Ok(snapshot)
+    }
+
+    /// Lists snapshots.
+    pub async fn snapshots(
+        &self,
+        caller: &Caller,
+        mut query: SnapshotQuery,
+        reach: Reach,
+    ) -> Result<Page<Snapshot>, ServiceError> {
+        require(caller, Role::Reader, "volume:get_all_snapshots")?;
+        query.project = Self::reach(caller, reach, query.project.take());
+        if let Some(marker) = query.paging.marker {
+            self.visible_snapshot(caller, marker).await?;
+        }
+        Ok(self.catalog.snapshots(&query).await?)
+    }
+
+    /// Changes a snapshot's name, text or pairs.
+    pub async fn edit_snapshot(
+        &self,
+        caller: &Caller,
+        id: SnapshotId,
+        edit: Edit,
+    ) -> Result<Snapshot, ServiceError> {
+        racing(|| async {
+            let mut snapshot = self.visible_snapshot(caller, id).await?;
+            require(caller, Role::Member, "volume:update_snapshot")?;
+            let edit = edit.clone();
+            if let Some(name) = edit.name {
+                snapshot.name = name;
+            }
+            if let Some(description) = edit.description {
+                snapshot.description = description;
+            }
+            if let Some(metadata) = edit.metadata {
+                snapshot.metadata = metadata;
+            }
+            snapshot.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Snapshot(snapshot.clone()))])
+                .await?;
+            Ok(snapshot)
+        })
+        .await
+    }
+
+    /// Deletes a snapshot; its bytes go in a task.
+    pub async fn delete_snapshot(
+        &self,
+        caller: &Caller,
+        id: SnapshotId,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let mut snapshot = self.visible_snapshot(caller, id).await?;
+            require(caller, Role::Member, "volume:delete_snapshot")?;
+            let deletable = matches!(
+                snapshot.status,
+                SnapshotStatus::Available | SnapshotStatus::Error | SnapshotStatus::ErrorDeleting
+            );
+            if !deletable {
+                return Err(ServiceError::SnapshotStatus {
+                    id,
+                    wanted: "available or error",
+                    status: snapshot.status.as_str(),
+                });
+            }
+            let mut task = self.new_task(caller, Work::DeleteSnapshot { snapshot_id: id });
+            task.project_id = snapshot.project_id.clone();
+            task.volume_id = Some(snapshot.volume_id);
+            snapshot.status = SnapshotStatus::Deleting;
+            snapshot.updated_at = Some(self.now());
+            self.commit(vec![
+                Change::Save(Row::Snapshot(snapshot)),
+                Change::Insert(Row::Task(task)),
+            ])
+            .await
+        })
+        .await
+    }
+}

@@ -1,0 +1,78 @@
+//! Tasks as people see them: listed, shown, cancelled; and the sweep asked for by hand.
+
+use emberkeep_catalog::{Change, Page, Row, TaskQuery};
+use emberkeep_model::{Caller, Role, Task, TaskId, Work};
+
+use crate::service::require;
+use crate::{Service, ServiceError};
+
+impl Service {
+    /// Lists the project's tasks, newest first.
+    pub async fn tasks(
+        &self,
+        caller: &Caller,
+        mut query: TaskQuery,
+    ) -> Result<Page<Task>, ServiceError> {
+        require(caller, Role::Reader, "cbr:tasks:list")?;
+        query.project = Some(caller.project_id.clone());
+        Ok(self.catalog.tasks(&query).await?)
+    }
+
+    /// Shows one task.
+    pub async fn task(&self, caller: &Caller, id: TaskId) -> Result<Task, ServiceError> {
+        let task = self.own_task(caller, id).await?;
+        require(caller, Role::Reader, "cbr:tasks:get")?;
+        Ok(task)
+    }
+
+    async fn own_task(&self, caller: &Caller, id: TaskId) -> Result<Task, ServiceError> {
+        let found = self.catalog.task(id).await?;
+        found
+            .filter(|task| caller.sees(&task.project_id))
+            .ok_or(ServiceError::NoSuchTask(id))
+    }
+
+    /// Asks for a task to stop. Only copying can be stopped: the rest is short or must end.
+    pub async fn cancel_task(&self, caller: &Caller, id: TaskId) -> Result<(), ServiceError> {
+        let task = self.own_task(caller, id).await?;
+        require(caller, Role::Member, "task:cancel")?;
+        match task.work {
+            Work::Backup { .. } | Work::Restore { .. } | Work::Sweep => {}
+            Work::CreateVolume { .. }
+            | Work::ExtendVolume { .. }
+            | Work::DeleteVolume { .. }
+            | Work::CreateSnapshot { .. }
+            | Work::DeleteSnapshot { .. }
+            | Work::DeleteBackup { .. }
+            | Work::RemoveResources { .. }
+            | Work::DeleteVault { .. } => {
+                return Err(ServiceError::Invalid {
+                    field: "task",
+                    reason: format!("a task of kind {} cannot be cancelled", task.work.word()),
+                });
+            }
+        }
+        if !self.catalog.ask_cancel(id, self.now()).await? {
+            return Err(ServiceError::TaskEnded(id));
+        }
+        let runs = self
+            .runs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(run) = runs.get(&id) {
+            run.cancel();
+        }
+        drop(runs);
+        self.nudge.notify_one();
+        Ok(())
+    }
+
+    /// Asks for what no backup of the project names to be freed; a sweep that waits already is enough.
+    pub async fn sweep(&self, caller: &Caller) -> Result<TaskId, ServiceError> {
+        require(caller, Role::Member, "repository:sweep")?;
+        let task = self.new_task(caller, Work::Sweep);
+        let id = task.id;
+        self.commit(vec![Change::Insert(Row::Task(task))]).await?;
+        Ok(id)
+    }
+}

@@ -1,0 +1,479 @@
+//! Vaults and the resources in them (`cbr-v3.md §2.2`).
+
+use std::collections::HashSet;
+
+use emberkeep_catalog::{BackupQuery, CatalogError, Change, Page, Row, VaultQuery};
+use emberkeep_model::{
+    Backup, BackupState, ByteCount, Caller, GIB, Gib, ObjectType, ProtectStatus, ProtectType,
+    ResourceUsage, Role, Timestamp, Vault, VaultId, VaultResource, VaultStatus, VaultUsage, Volume,
+    VolumeId, VolumeStatus, Work,
+};
+use uuid::Uuid;
+
+use crate::service::{bad, racing, require};
+use crate::{NewResource, NewVault, Service, ServiceError, VaultEdit, VaultUse, VaultView};
+
+/// Smallest and largest capacity of a new vault, in GiB; a vault may be shrunk down to 1.
+const CREATE_SIZES: std::ops::RangeInclusive<i64> = 10..=10_485_760;
+const UPDATE_SIZES: std::ops::RangeInclusive<i64> = 1..=10_485_760;
+/// Resources that one vault takes.
+const MAX_RESOURCES: usize = 256;
+/// What a vault's resources call a volume.
+pub const VOLUME_RESOURCE: &str = "OS::Cinder::Volume";
+
+impl Service {
+    /// Makes a vault with its first resources; nothing is made if any check fails.
+    pub async fn create_vault(
+        &self,
+        caller: &Caller,
+        new: NewVault,
+    ) -> Result<VaultView, ServiceError> {
+        require(caller, Role::Member, "cbr:vaults:create")?;
+        racing(|| self.try_create_vault(caller, &new)).await
+    }
+
+    async fn try_create_vault(
+        &self,
+        caller: &Caller,
+        new: &NewVault,
+    ) -> Result<VaultView, ServiceError> {
+        let size = vault_size(new.size, &CREATE_SIZES)?;
+        let now = self.now();
+        let mut vault = Vault {
+            id: VaultId(Uuid::new_v4()),
+            project_id: caller.project_id.clone(),
+            user_id: caller.user_id.clone(),
+            name: new.name.clone(),
+            description: new.description.clone(),
+            object_type: new.object_type,
+            protect_type: new.protect_type,
+            size,
+            status: VaultStatus::Available,
+            auto_expand: new.auto_expand,
+            auto_bind: new.auto_bind,
+            bind_rules: new.bind_rules.clone(),
+            tags: new.tags.clone(),
+            locked: new.locked,
+            smn_notify: new.smn_notify,
+            threshold: new.threshold,
+            backup_name_prefix: new.backup_name_prefix.clone(),
+            created_at: now,
+            updated_at: None,
+            revision: 0,
+        };
+        let resources = self
+            .resources_to_add(caller, &mut vault, &[], &new.resources)
+            .await?;
+        let mut changes = vec![Change::Insert(Row::Vault(vault.clone()))];
+        changes.extend(
+            resources
+                .into_iter()
+                .map(|r| Change::Insert(Row::VaultResource(r))),
+        );
+        self.commit_resources(changes).await?;
+        self.vault_view(vault).await
+    }
+
+    /// Checks new resources, in the order the reference gives, and builds their rows. A vault that
+    /// may expand is grown to hold them.
+    async fn resources_to_add(
+        &self,
+        caller: &Caller,
+        vault: &mut Vault,
+        present: &[VaultResource],
+        new: &[NewResource],
+    ) -> Result<Vec<VaultResource>, ServiceError> {
+        let mut seen = HashSet::new();
+        let mut wanted = Vec::new();
+        for resource in new {
+            if vault.object_type != ObjectType::Disk || resource.kind != VOLUME_RESOURCE {
+                return Err(ServiceError::ResourceType {
+                    given: resource.kind.clone(),
+                    vault: vault.object_type.as_str(),
+                });
+            }
+            let id: VolumeId = resource
+                .id
+                .parse()
+                .map_err(|_| bad("resources", format!("'{}' is not a volume id", resource.id)))?;
+            if !seen.insert(id) {
+                return Err(ServiceError::ResourceTwice(id));
+            }
+            // What is in this vault already is no error: clients repeat themselves.
+            if !present.iter().any(|p| p.volume_id == id) {
+                wanted.push((id, resource.name.clone()));
+            }
+        }
+        let mut rows = Vec::new();
+        for (id, name) in wanted {
+            let volume = self.volume_for_vault(caller, vault, id).await?;
+            rows.push(VaultResource {
+                vault_id: vault.id,
+                volume_id: id,
+                name: name.or(volume.name),
+                size: volume.size,
+                status: ProtectStatus::Available,
+                auto_protect: true,
+                created_at: self.now(),
+                revision: 0,
+            });
+        }
+        if present.len() + rows.len() > MAX_RESOURCES {
+            return Err(ServiceError::VaultTooManyResources);
+        }
+        let need: u64 = present
+            .iter()
+            .chain(&rows)
+            .map(|r| u64::from(r.size.0))
+            .sum();
+        if need > u64::from(vault.size.0) {
+            let grown = u32::try_from(need)
+                .ok()
+                .filter(|n| UPDATE_SIZES.contains(&i64::from(*n)));
+            match grown.filter(|_| vault.auto_expand) {
+                Some(size) => vault.size = Gib(size),
+                None => {
+                    return Err(ServiceError::VaultCapacity {
+                        need,
+                        have: vault.size.0,
+                    });
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn volume_for_vault(
+        &self,
+        caller: &Caller,
+        vault: &Vault,
+        id: VolumeId,
+    ) -> Result<Volume, ServiceError> {
+        let volume = self.visible_volume(caller, id).await?;
+        // An administrator's eyes reach further than a vault's project does.
+        if volume.project_id != vault.project_id {
+            return Err(ServiceError::NoSuchVolume(id));
+        }
+        if let Some(there) = self.catalog.vault_resource(id).await? {
+            return Err(ServiceError::ResourceInOtherVault {
+                volume: id,
+                vault: there.vault_id,
+            });
+        }
+        match volume.status {
+            VolumeStatus::Available | VolumeStatus::InUse | VolumeStatus::BackingUp => Ok(volume),
+            other => Err(ServiceError::ResourceVolumeStatus {
+                id,
+                status: other.as_str(),
+            }),
+        }
+    }
+
+    /// Commits rows of resources; somebody else may have put one into another vault meanwhile.
+    async fn commit_resources(&self, changes: Vec<Change>) -> Result<(), ServiceError> {
+        match self.commit(changes).await {
+            Err(ServiceError::Catalog(CatalogError::Exists { .. })) => Err(ServiceError::Busy),
+            settled => settled,
+        }
+    }
+
+    /// Shows one vault.
+    pub async fn vault(&self, caller: &Caller, id: VaultId) -> Result<VaultView, ServiceError> {
+        let vault = self.own_vault(caller, id).await?;
+        require(caller, Role::Reader, "cbr:vaults:get")?;
+        self.vault_view(vault).await
+    }
+
+    /// Lists the project's vaults, newest first.
+    pub async fn vaults(
+        &self,
+        caller: &Caller,
+        mut query: VaultQuery,
+    ) -> Result<Page<VaultView>, ServiceError> {
+        require(caller, Role::Reader, "cbr:vaults:list")?;
+        query.project = Some(caller.project_id.clone());
+        let page = self.catalog.vaults(&query).await?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for vault in page.items {
+            items.push(self.vault_view(vault).await?);
+        }
+        Ok(Page {
+            items,
+            total: page.total,
+        })
+    }
+
+    /// Joins a vault with what it holds.
+    pub(crate) async fn vault_view(&self, vault: Vault) -> Result<VaultView, ServiceError> {
+        let resources = self.catalog.vault_resources(vault.id).await?;
+        let stored = self.catalog.resource_usage(vault.id).await?;
+        let usage = self.usage_of(vault.id).await?;
+        let resources = resources
+            .into_iter()
+            .map(|resource| {
+                let volume_id = resource.volume_id;
+                let nothing = ResourceUsage {
+                    volume_id,
+                    used: ByteCount(0),
+                    backups: 0,
+                };
+                let used = stored.iter().find(|u| u.volume_id == volume_id).copied();
+                (resource, used.unwrap_or(nothing))
+            })
+            .collect();
+        Ok(VaultView {
+            vault,
+            usage,
+            resources,
+        })
+    }
+
+    async fn usage_of(&self, vault: VaultId) -> Result<VaultUsage, ServiceError> {
+        Ok(self
+            .catalog
+            .vault_usage(&[vault])
+            .await?
+            .pop()
+            .unwrap_or_default())
+    }
+
+    /// Changes a vault.
+    pub async fn edit_vault(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        edit: VaultEdit,
+    ) -> Result<VaultView, ServiceError> {
+        let vault = racing(|| async {
+            let mut vault = self.own_vault(caller, id).await?;
+            require(caller, Role::Member, "cbr:vaults:update")?;
+            let edit = edit.clone();
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
+            if vault.locked && edit.locked == Some(false) {
+                return Err(ServiceError::VaultLocked(id));
+            }
+            if let Some(size) = edit.size {
+                vault.size = self.resized(&vault, size).await?;
+            }
+            vault.name = edit.name.unwrap_or(vault.name);
+            vault.auto_expand = edit.auto_expand.unwrap_or(vault.auto_expand);
+            vault.auto_bind = edit.auto_bind.unwrap_or(vault.auto_bind);
+            vault.bind_rules = edit.bind_rules.unwrap_or(vault.bind_rules);
+            vault.locked = edit.locked.unwrap_or(vault.locked);
+            vault.smn_notify = edit.smn_notify.unwrap_or(vault.smn_notify);
+            vault.threshold = edit.threshold.unwrap_or(vault.threshold);
+            vault.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Vault(vault.clone()))])
+                .await?;
+            Ok(vault)
+        })
+        .await?;
+        self.vault_view(vault).await
+    }
+
+    /// Checks a new capacity: it must hold what is allocated and what is used.
+    async fn resized(&self, vault: &Vault, size: i64) -> Result<Gib, ServiceError> {
+        let size = vault_size(size, &UPDATE_SIZES)?;
+        let usage = self.usage_of(vault.id).await?;
+        let need = u64::from(usage.allocated.0).max(usage.used.0.div_ceil(GIB));
+        if size < vault.size && u64::from(size.0) < need {
+            return Err(ServiceError::VaultCapacity { need, have: size.0 });
+        }
+        Ok(size)
+    }
+
+    /// Asks for a vault to be deleted with all backups in it.
+    pub async fn delete_vault(&self, caller: &Caller, id: VaultId) -> Result<(), ServiceError> {
+        racing(|| async {
+            let mut vault = self.own_vault(caller, id).await?;
+            require(caller, Role::Member, "cbr:vaults:delete")?;
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Error) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
+            if self.backups_in(id).await?.iter().any(|b| b.state.is_busy()) {
+                return Err(ServiceError::VaultBusy(id));
+            }
+            vault.status = VaultStatus::Deleting;
+            vault.updated_at = Some(self.now());
+            let mut task = self.new_task(caller, Work::DeleteVault { vault_id: id });
+            task.vault_id = Some(id);
+            task.vault_name = Some(vault.name.clone());
+            self.commit(vec![
+                Change::Save(Row::Vault(vault)),
+                Change::Insert(Row::Task(task)),
+            ])
+            .await
+        })
+        .await
+    }
+
+    /// Lists all backups in a vault that are not deleted.
+    pub(crate) async fn backups_in(&self, vault: VaultId) -> Result<Vec<Backup>, ServiceError> {
+        let query = BackupQuery {
+            vault: Some(vault),
+            ..BackupQuery::default()
+        };
+        Ok(self.catalog.backups(&query).await?.items)
+    }
+
+    /// Puts resources into a vault, all or none; those in it already are fine.
+    pub async fn add_resources(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        new: Vec<NewResource>,
+    ) -> Result<Vec<VolumeId>, ServiceError> {
+        racing(|| async {
+            let mut vault = self.own_vault(caller, id).await?;
+            require(caller, Role::Member, "cbr:vaults:addResources")?;
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
+            let present = self.catalog.vault_resources(id).await?;
+            let rows = self
+                .resources_to_add(caller, &mut vault, &present, &new)
+                .await?;
+            vault.updated_at = Some(self.now());
+            // Saving the vault's row makes concurrent additions lose the race, so that
+            // together they cannot pass its capacity.
+            let mut changes = vec![Change::Save(Row::Vault(vault))];
+            changes.extend(
+                rows.into_iter()
+                    .map(|r| Change::Insert(Row::VaultResource(r))),
+            );
+            self.commit_resources(changes).await?;
+            Ok(new.iter().filter_map(|r| r.id.parse().ok()).collect())
+        })
+        .await
+    }
+
+    /// Takes resources out of a vault; their backups in it are deleted in a task.
+    pub async fn remove_resources(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        ids: Vec<String>,
+    ) -> Result<Vec<VolumeId>, ServiceError> {
+        racing(|| async {
+            let mut vault = self.own_vault(caller, id).await?;
+            require(caller, Role::Member, "cbr:vaults:removeResources")?;
+            if vault.locked {
+                return Err(ServiceError::VaultLocked(id));
+            }
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
+            let present = self.catalog.vault_resources(id).await?;
+            let backups = self.backups_in(id).await?;
+            let mut volume_ids: Vec<VolumeId> = Vec::new();
+            let mut changes = Vec::new();
+            for text in &ids {
+                let mut resource = resource_named(&present, text)?.clone();
+                if volume_ids.contains(&resource.volume_id) {
+                    continue;
+                }
+                refuse_busy(&resource, &backups)?;
+                volume_ids.push(resource.volume_id);
+                resource.status = ProtectStatus::Removing;
+                changes.push(Change::Save(Row::VaultResource(resource)));
+            }
+            let work = Work::RemoveResources {
+                vault_id: id,
+                volume_ids: volume_ids.clone(),
+            };
+            let mut task = self.new_task(caller, work);
+            task.vault_id = Some(id);
+            task.vault_name = Some(vault.name.clone());
+            changes.push(Change::Insert(Row::Task(task)));
+            vault.updated_at = Some(self.now());
+            changes.push(Change::Save(Row::Vault(vault)));
+            self.commit(changes).await?;
+            Ok(volume_ids)
+        })
+        .await
+    }
+
+    /// Refuses a vault that cannot take a backup now.
+    pub(crate) async fn vault_takes_backups(&self, vault: &Vault) -> Result<(), ServiceError> {
+        if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+            return Err(vault_status(vault, VaultUse::BackUp));
+        }
+        if vault.protect_type != ProtectType::Backup {
+            return Err(ServiceError::VaultKind(vault.id));
+        }
+        let used = self.usage_of(vault.id).await?.used;
+        if used >= vault.size.bytes() && !vault.auto_expand {
+            return Err(ServiceError::VaultFull(vault.id));
+        }
+        Ok(())
+    }
+
+    /// Grows a full vault that may expand to 1.25 times its size.
+    pub(crate) async fn expanded(
+        &self,
+        mut vault: Vault,
+        now: Timestamp,
+    ) -> Result<Vault, ServiceError> {
+        let used = self.usage_of(vault.id).await?.used;
+        if vault.auto_expand && used >= vault.size.bytes() {
+            vault.size = Gib(vault.size.0.saturating_add(vault.size.0.div_ceil(4)));
+            vault.updated_at = Some(now);
+        }
+        Ok(vault)
+    }
+}
+
+/// Words the refusal of a vault whose status forbids what was wanted.
+pub(crate) fn vault_status(vault: &Vault, wanted: VaultUse) -> ServiceError {
+    ServiceError::VaultStatus {
+        id: vault.id,
+        status: vault.status.as_str(),
+        wanted,
+    }
+}
+
+/// Finds the resource that a client named by its id.
+pub(crate) fn resource_named<'a>(
+    present: &'a [VaultResource],
+    text: &str,
+) -> Result<&'a VaultResource, ServiceError> {
+    let id: Option<VolumeId> = text.parse().ok();
+    present
+        .iter()
+        .find(|r| Some(r.volume_id) == id)
+        .ok_or_else(|| ServiceError::ResourceNotInVault(text.to_owned()))
+}
+
+fn refuse_busy(resource: &VaultResource, backups: &[Backup]) -> Result<(), ServiceError> {
+    let id = resource.volume_id;
+    if resource.status == ProtectStatus::Removing {
+        return Err(ServiceError::ResourceRemoving(id));
+    }
+    let busy = |b: &&Backup| {
+        matches!(
+            b.state,
+            BackupState::Queued
+                | BackupState::Copying
+                | BackupState::RestoreQueued { .. }
+                | BackupState::Restoring { .. }
+        )
+    };
+    if backups
+        .iter()
+        .filter(|b| b.volume_id == id)
+        .any(|b| busy(&b))
+    {
+        return Err(ServiceError::ResourceBusy(id));
+    }
+    Ok(())
+}
+
+fn vault_size(size: i64, range: &std::ops::RangeInclusive<i64>) -> Result<Gib, ServiceError> {
+    u32::try_from(size)
+        .ok()
+        .filter(|_| range.contains(&size))
+        .map(Gib)
+        .ok_or(ServiceError::VaultSize(size))
+}

@@ -1,0 +1,47 @@
+//! What the service answers with, where a bare row is not enough.
+
+use emberkeep_model::{
+    Backup, Checkpoint, Progress, ResourceUsage, TaskId, Vault, VaultResource, VaultUsage, Volume,
+};
+
+/// A vault with what it holds.
+#[derive(Debug, Clone)]
+pub struct VaultView {
+    /// The vault.
+    pub vault: Vault,
+    /// What it holds in all.
+    pub usage: VaultUsage,
+    /// Its resources, in the order they were added, each with what is stored for it.
+    pub resources: Vec<(VaultResource, ResourceUsage)>,
+}
+
+/// A checkpoint with the vault it is of.
+#[derive(Debug, Clone)]
+pub struct CheckpointView {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Its vault; none once that is gone.
+    pub vault: Option<VaultView>,
+}
+
+/// A backup with what is going on with it.
+#[derive(Debug, Clone)]
+pub struct BackupView {
+    /// The backup.
+    pub backup: Backup,
+    /// How far the running task on it has come, if one runs.
+    pub progress: Option<Progress>,
+    /// Whether the volume it is of can start a system.
+    pub bootable: bool,
+}
+
+/// A restore that was begun.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// The backup.
+    pub backup: Backup,
+    /// The target.
+    pub volume: Volume,
+    /// The task that does it.
+    pub task_id: TaskId,
+}

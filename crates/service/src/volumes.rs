@@ -1,0 +1,395 @@
+//! Volumes: made, listed, changed, deleted, imported and exported.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use emberkeep_catalog::{Change, Key, Page, Row, SnapshotQuery, VolumeQuery};
+use emberkeep_model::{
+    Caller, Gib, Role, SnapshotStatus, Task, Volume, VolumeId, VolumeSource, VolumeStatus,
+    VolumeType, VolumeTypeId, Work,
+};
+use emberkeep_volumes::SourceSnapshot;
+use uuid::Uuid;
+
+use crate::service::{bad, racing, require};
+use crate::{DeleteVolume, Edit, NewVolume, Reach, Service, ServiceError};
+
+/// Largest volume, in GiB: 64 TiB.
+const MAX_GIB: u32 = 65_536;
+
+impl Service {
+    /// Makes a volume, empty or from a snapshot or another volume; its bytes follow in a task.
+    pub async fn create_volume(
+        &self,
+        caller: &Caller,
+        new: NewVolume,
+    ) -> Result<Volume, ServiceError> {
+        require(caller, Role::Member, "volume:create")?;
+        let (source, least) = self.source_of(caller, &new).await?;
+        let volume = self.new_volume(caller, &new, least).await?;
+        let task = self.volume_task(
+            caller,
+            &volume,
+            Work::CreateVolume {
+                volume_id: volume.id,
+                source,
+            },
+        );
+        let row = volume.clone();
+        self.commit(vec![
+            Change::Insert(Row::Volume(row)),
+            Change::Insert(Row::Task(task)),
+        ])
+        .await?;
+        Ok(volume)
+    }
+
+    /// Returns where a new volume's bytes come from and how large it must be at least.
+    async fn source_of(
+        &self,
+        caller: &Caller,
+        new: &NewVolume,
+    ) -> Result<(VolumeSource, Gib), ServiceError> {
+        match (new.snapshot_id, new.source_volume_id) {
+            (Some(_), Some(_)) => Err(bad(
+                "snapshot_id",
+                "cannot be given together with source_volid",
+            )),
+            (Some(id), None) => {
+                let snapshot = self.visible_snapshot(caller, id).await?;
+                if snapshot.status != SnapshotStatus::Available {
+                    return Err(ServiceError::SnapshotStatus {
+                        id,
+                        wanted: "available",
+                        status: snapshot.status.as_str(),
+                    });
+                }
+                Ok((VolumeSource::Snapshot { snapshot_id: id }, snapshot.size))
+            }
+            (None, Some(id)) => {
+                let source = self.visible_volume(caller, id).await?;
+                if !matches!(source.status, VolumeStatus::Available | VolumeStatus::InUse) {
+                    return Err(ServiceError::VolumeStatus {
+                        id,
+                        wanted: "available or in-use",
+                        status: source.status.as_str(),
+                    });
+                }
+                Ok((VolumeSource::Volume { volume_id: id }, source.size))
+            }
+            (None, None) => Ok((VolumeSource::Empty, Gib(0))),
+        }
+    }
+
+    /// Builds the row of a new volume that must hold `least`.
+    pub(crate) async fn new_volume(
+        &self,
+        caller: &Caller,
+        new: &NewVolume,
+        least: Gib,
+    ) -> Result<Volume, ServiceError> {
+        let size = new.size.unwrap_or(least);
+        if size.0 == 0 || size.0 > MAX_GIB {
+            return Err(bad(
+                "size",
+                format!("must be 1 to {MAX_GIB} GiB, not {}", size.0),
+            ));
+        }
+        if size < least {
+            return Err(ServiceError::VolumeTooSmallForSource {
+                wanted: size,
+                least,
+            });
+        }
+        if let Some(zone) = &new.availability_zone
+            && *zone != self.settings.availability_zone
+        {
+            return Err(bad("availability_zone", format!("'{zone}' is not known")));
+        }
+        let volume_type = self.type_named(new.volume_type.as_deref()).await?;
+        Ok(Volume {
+            id: VolumeId(Uuid::new_v4()),
+            project_id: caller.project_id.clone(),
+            user_id: caller.user_id.clone(),
+            name: new.name.clone(),
+            description: new.description.clone(),
+            size,
+            status: VolumeStatus::Creating,
+            previous_status: None,
+            volume_type_id: Some(volume_type.id),
+            availability_zone: self.settings.availability_zone.clone(),
+            bootable: false,
+            metadata: new.metadata.clone(),
+            snapshot_id: new.snapshot_id,
+            source_volume_id: new.source_volume_id,
+            created_at: self.now(),
+            updated_at: None,
+            revision: 0,
+        })
+    }
+
+    /// Builds a task about a volume.
+    pub(crate) fn volume_task(&self, caller: &Caller, volume: &Volume, work: Work) -> Task {
+        let mut task = self.new_task(caller, work);
+        task.project_id = volume.project_id.clone();
+        task.volume_id = Some(volume.id);
+        task.volume_name = volume.name.clone();
+        task
+    }
+
+    /// Shows one volume.
+    pub async fn volume(&self, caller: &Caller, id: VolumeId) -> Result<Volume, ServiceError> {
+        let volume = self.visible_volume(caller, id).await?;
+        require(caller, Role::Reader, "volume:get")?;
+        Ok(volume)
+    }
+
+    /// Lists volumes.
+    pub async fn volumes(
+        &self,
+        caller: &Caller,
+        mut query: VolumeQuery,
+        reach: Reach,
+    ) -> Result<Page<Volume>, ServiceError> {
+        require(caller, Role::Reader, "volume:get_all")?;
+        query.project = Self::reach(caller, reach, query.project.take());
+        if let Some(marker) = query.paging.marker {
+            self.visible_volume(caller, marker).await?;
+        }
+        Ok(self.catalog.volumes(&query).await?)
+    }
+
+    /// Changes a volume's name, text or pairs.
+    pub async fn edit_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        edit: Edit,
+    ) -> Result<Volume, ServiceError> {
+        racing(|| async {
+            let mut volume = self.visible_volume(caller, id).await?;
+            require(caller, Role::Member, "volume:update")?;
+            let edit = edit.clone();
+            if let Some(name) = edit.name {
+                volume.name = name;
+            }
+            if let Some(description) = edit.description {
+                volume.description = description;
+            }
+            if let Some(metadata) = edit.metadata {
+                volume.metadata = metadata;
+            }
+            volume.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Volume(volume.clone()))])
+                .await?;
+            Ok(volume)
+        })
+        .await
+    }
+
+    /// Says whether a system can start from a volume.
+    pub async fn set_bootable(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        bootable: bool,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let mut volume = self.visible_volume(caller, id).await?;
+            require(
+                caller,
+                Role::Member,
+                "volume_extension:volume_actions:set_bootable",
+            )?;
+            volume.bootable = bootable;
+            volume.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Volume(volume))]).await
+        })
+        .await
+    }
+
+    /// Deletes a volume; its bytes go in a task.
+    pub async fn delete_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        how: DeleteVolume,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let mut volume = self.visible_volume(caller, id).await?;
+            require(caller, Role::Member, "volume:delete")?;
+            let deletable = matches!(
+                volume.status,
+                VolumeStatus::Available
+                    | VolumeStatus::Error
+                    | VolumeStatus::ErrorDeleting
+                    | VolumeStatus::ErrorRestoring
+                    | VolumeStatus::ErrorExtending
+            );
+            if !(deletable || (how.force && caller.is_admin())) {
+                return Err(ServiceError::VolumeStatus {
+                    id,
+                    wanted: "available or error or error_restoring or error_extending or error_managing",
+                    status: volume.status.as_str(),
+                });
+            }
+            let query = SnapshotQuery { volume: Some(id), ..SnapshotQuery::default() };
+            let snapshots = self.catalog.snapshots(&query).await?.items;
+            if !snapshots.is_empty() && !how.cascade {
+                return Err(ServiceError::VolumeHasSnapshots(id));
+            }
+            let mut changes = Vec::new();
+            for mut snapshot in snapshots {
+                if snapshot.status == SnapshotStatus::BackingUp {
+                    return Err(ServiceError::SnapshotStatus {
+                        id: snapshot.id,
+                        wanted: "available or error",
+                        status: snapshot.status.as_str(),
+                    });
+                }
+                let work = Work::DeleteSnapshot { snapshot_id: snapshot.id };
+                changes.push(Change::Insert(Row::Task(self.volume_task(caller, &volume, work))));
+                snapshot.status = SnapshotStatus::Deleting;
+                changes.push(Change::Save(Row::Snapshot(snapshot)));
+            }
+            let work = Work::DeleteVolume { volume_id: id };
+            changes.push(Change::Insert(Row::Task(self.volume_task(caller, &volume, work))));
+            volume.status = VolumeStatus::Deleting;
+            volume.updated_at = Some(self.now());
+            changes.push(Change::Save(Row::Volume(volume)));
+            self.commit(changes).await
+        })
+        .await
+    }
+
+    /// Makes a volume larger.
+    pub async fn extend_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        size: Gib,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let mut volume = self.visible_volume(caller, id).await?;
+            require(caller, Role::Member, "volume:extend")?;
+            if volume.status != VolumeStatus::Available {
+                return Err(ServiceError::VolumeStatus {
+                    id,
+                    wanted: "available",
+                    status: volume.status.as_str(),
+                });
+            }
+            if size <= volume.size {
+                return Err(ServiceError::ExtendTooSmall {
+                    current: volume.size,
+                    wanted: size,
+                });
+            }
+            if size.0 > MAX_GIB {
+                return Err(bad("new_size", format!("must be at most {MAX_GIB} GiB")));
+            }
+            volume.status = VolumeStatus::Extending;
+            volume.updated_at = Some(self.now());
+            let work = Work::ExtendVolume {
+                volume_id: id,
+                size,
+            };
+            let task = self.volume_task(caller, &volume, work);
+            self.commit(vec![
+                Change::Save(Row::Volume(volume)),
+                Change::Insert(Row::Task(task)),
+            ])
+            .await
+        })
+        .await
+    }
+
+    /// Lists the volume types.
+    pub async fn volume_types(&self, caller: &Caller) -> Result<Vec<VolumeType>, ServiceError> {
+        require(caller, Role::Reader, "volume_extension:type_get_all")?;
+        Ok(self.catalog.volume_types().await?)
+    }
+
+    /// Shows one volume type, by id, by name, or the default one (`default`).
+    pub async fn volume_type(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<VolumeType, ServiceError> {
+        require(caller, Role::Reader, "volume_extension:type_get")?;
+        let named = if name == "default" { None } else { Some(name) };
+        self.type_named(named).await
+    }
+
+    async fn type_named(&self, name: Option<&str>) -> Result<VolumeType, ServiceError> {
+        let wanted = match name {
+            None | Some("__DEFAULT__") => self.settings.default_volume_type.as_str(),
+            Some(name) => name,
+        };
+        let types = self.catalog.volume_types().await?;
+        types
+            .into_iter()
+            .find(|t| t.name == wanted || t.id.to_string() == wanted)
+            .ok_or_else(|| ServiceError::NoSuchVolumeType(wanted.to_owned()))
+    }
+
+    /// Makes the default volume type if there is none of its name yet.
+    pub async fn ensure_default_type(&self) -> Result<(), ServiceError> {
+        let types = self.catalog.volume_types().await?;
+        if types
+            .iter()
+            .any(|t| t.name == self.settings.default_volume_type)
+        {
+            return Ok(());
+        }
+        let volume_type = VolumeType {
+            id: VolumeTypeId(Uuid::new_v4()),
+            name: self.settings.default_volume_type.clone(),
+            description: Some("Files in the data directory".into()),
+            is_public: true,
+            extra_specs: Default::default(),
+            created_at: self.now(),
+            revision: 0,
+        };
+        self.commit(vec![Change::Insert(Row::VolumeType(volume_type))])
+            .await
+    }
+
+    /// Tells where a file-backed volume's bytes lie.
+    pub async fn volume_path(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<Option<PathBuf>, ServiceError> {
+        self.visible_volume(caller, id).await?;
+        require(caller, Role::Reader, "volume:get")?;
+        Ok(self.volumes.path(id))
+    }
+
+    /// Opens a volume for reading as it is now.
+    pub async fn export(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<Arc<dyn SourceSnapshot>, ServiceError> {
+        let volume = self.visible_volume(caller, id).await?;
+        require(caller, Role::Member, "volume:get")?;
+        if !matches!(volume.status, VolumeStatus::Available | VolumeStatus::InUse) {
+            return Err(ServiceError::VolumeStatus {
+                id,
+                wanted: "available or in-use",
+                status: volume.status.as_str(),
+            });
+        }
+        let provider = Arc::clone(&self.volumes);
+        let source = self
+            .blocking("opening the volume", move || provider.open_source(id))
+            .await?;
+        Ok(Arc::from(source))
+    }
+
+    /// Removes the row of a volume whose bytes are gone.
+    pub(crate) fn volume_gone(volume: &Volume) -> Change {
+        Change::Remove(Key::Volume(volume.id), volume.revision)
+    }
+}

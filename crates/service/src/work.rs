@@ -1,0 +1,207 @@
+//! What each kind of task does (`act`, slow, may run twice) and which rows follow
+//! from how it ended (`rows_after`, quick, read and written together).
+
+mod backup;
+mod delete;
+mod inventory;
+mod restore;
+mod sweep;
+
+use emberkeep_catalog::{Change, Row};
+use emberkeep_engine::Run;
+use emberkeep_model::{
+    Backup, BackupEvent, BackupId, BackupRefused, BackupState, CheckpointId, ProtectStatus, Sealed,
+    Task, VolumeId, Work,
+};
+use emberkeep_plan::checkpoint_status;
+
+use crate::query::BackupQuery;
+use crate::service::racing;
+use crate::worker::chain;
+use crate::{Service, ServiceError};
+
+/// Why a task's work stopped short.
+pub(crate) enum Stop {
+    /// It cannot be done, for this reason.
+    Failed(String),
+    /// The run was told to stop.
+    Cancelled,
+    /// Something else has to end first.
+    NotYet,
+}
+
+/// What a task's work has found out.
+pub(crate) enum Facts {
+    /// Nothing that rows depend on.
+    Nothing,
+    /// A backup's manifest is durable.
+    Sealed(Sealed),
+    /// Something dead could not be freed yet.
+    SweepAgain,
+}
+
+/// How a task ended.
+pub(crate) enum Verdict {
+    /// Well.
+    Done(Facts),
+    /// Badly, for this reason.
+    Failed(String),
+    /// By request.
+    Cancelled,
+}
+
+impl From<ServiceError> for Stop {
+    fn from(error: ServiceError) -> Self {
+        Self::Failed(chain(&error))
+    }
+}
+
+impl From<BackupRefused> for Stop {
+    fn from(refused: BackupRefused) -> Self {
+        Self::Failed(refused.to_string())
+    }
+}
+
+impl Service {
+    /// Does the slow part of a task.
+    pub(crate) async fn act(&self, task: &Task, run: &Run) -> Result<Facts, Stop> {
+        match &task.work {
+            Work::CreateVolume { volume_id, source } => {
+                self.act_create_volume(*volume_id, source).await
+            }
+            Work::ExtendVolume { volume_id, size } => self.act_extend(*volume_id, *size).await,
+            Work::DeleteVolume { volume_id } => self.act_delete_volume(*volume_id).await,
+            Work::CreateSnapshot { snapshot_id } => self.act_snapshot(*snapshot_id).await,
+            Work::DeleteSnapshot { snapshot_id } => self.act_delete_snapshot(*snapshot_id).await,
+            Work::Backup { backup_id } => self.act_backup(task, *backup_id, run).await,
+            Work::Restore {
+                backup_id,
+                volume_id,
+                fresh,
+            } => self.act_restore(*backup_id, *volume_id, *fresh, run).await,
+            Work::DeleteBackup { backup_id } => self.act_delete_backup(*backup_id).await,
+            Work::RemoveResources {
+                vault_id,
+                volume_ids,
+            } => {
+                self.act_empty_vault(task, *vault_id, Some(volume_ids))
+                    .await
+            }
+            Work::DeleteVault { vault_id } => self.act_empty_vault(task, *vault_id, None).await,
+            Work::Sweep => self.act_sweep(task, run).await,
+        }
+    }
+
+    /// Returns the rows that follow from how a task ended, the task's own excepted.
+    pub(crate) async fn rows_after(
+        &self,
+        task: &Task,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        match &task.work {
+            Work::CreateVolume { volume_id, .. } => self.rows_created(*volume_id, verdict).await,
+            Work::ExtendVolume { volume_id, size } => {
+                self.rows_extended(*volume_id, *size, verdict).await
+            }
+            Work::DeleteVolume { volume_id } => self.rows_volume_deleted(*volume_id, verdict).await,
+            Work::CreateSnapshot { snapshot_id } => self.rows_snapshot(*snapshot_id, verdict).await,
+            Work::DeleteSnapshot { snapshot_id } => {
+                self.rows_snapshot_deleted(*snapshot_id, verdict).await
+            }
+            Work::Backup { backup_id } => self.rows_backed_up(*backup_id, verdict).await,
+            Work::Restore {
+                backup_id,
+                volume_id,
+                fresh,
+            } => {
+                self.rows_restored(*backup_id, *volume_id, *fresh, verdict)
+                    .await
+            }
+            Work::DeleteBackup { backup_id } => {
+                self.rows_backup_deleted(task, *backup_id, verdict).await
+            }
+            Work::RemoveResources {
+                vault_id,
+                volume_ids,
+            } => self.rows_removed(*vault_id, volume_ids, verdict).await,
+            Work::DeleteVault { vault_id } => self.rows_vault_deleted(*vault_id, verdict).await,
+            Work::Sweep => self.rows_swept(task, verdict).await,
+        }
+    }
+
+    /// Lets go what a settled task held outside the catalogue.
+    pub(crate) async fn tidy(&self, task: &Task) {
+        if let Work::Backup { .. } = task.work {
+            self.release_freeze(task).await;
+        }
+    }
+
+    /// Marks a backup as being worked on and returns it.
+    async fn claim_backup(&self, id: BackupId) -> Result<Backup, Stop> {
+        let claimed = racing(|| async {
+            let mut backup = self
+                .catalog
+                .backup(id)
+                .await?
+                .ok_or(ServiceError::NoSuchBackup(id))?;
+            if backup.take(BackupEvent::Claimed, self.now()).is_err() {
+                return Ok(Err(backup.state.word()));
+            }
+            self.commit(vec![Change::Save(Row::Backup(backup.clone()))])
+                .await?;
+            backup.revision += 1;
+            Ok(Ok(backup))
+        })
+        .await?;
+        claimed.map_err(|state| Stop::Failed(format!("the backup is {state} by now")))
+    }
+
+    /// Returns the change of the status that a volume has in its vault, if it is in one.
+    pub(crate) async fn protect_status(
+        &self,
+        volume: VolumeId,
+        status: ProtectStatus,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let found = self.catalog.vault_resource(volume).await?;
+        Ok(found
+            .filter(|resource| resource.status != ProtectStatus::Removing)
+            .map(|mut resource| {
+                resource.status = status;
+                Change::Save(Row::VaultResource(resource))
+            })
+            .into_iter()
+            .collect())
+    }
+
+    /// Returns the change of a checkpoint's status, given that `changed` of its backups stand as
+    /// they do here. The row is saved even if the status stays: of two backups that end
+    /// at once, one loses the race, looks again and sees the other.
+    async fn checkpoint_after(
+        &self,
+        checkpoint: Option<CheckpointId>,
+        changed: &[Backup],
+    ) -> Result<Option<Change>, ServiceError> {
+        let Some(id) = checkpoint else {
+            return Ok(None);
+        };
+        let Some(mut row) = self.catalog.checkpoint(id).await? else {
+            return Ok(None);
+        };
+        let query = BackupQuery {
+            checkpoint: Some(id),
+            with_deleted: true,
+            ..BackupQuery::default()
+        };
+        let stored = self.catalog.backups(&query).await?.items;
+        let states: Vec<BackupState> = stored
+            .into_iter()
+            .map(|b| match changed.iter().find(|c| c.id == b.id) {
+                Some(changed) => changed.state.clone(),
+                None => b.state,
+            })
+            .collect();
+        row.status = checkpoint_status(&states);
+        row.updated_at = Some(self.now());
+        Ok(Some(Change::Save(Row::Checkpoint(row))))
+    }
+}

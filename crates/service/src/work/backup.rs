@@ -1,0 +1,230 @@
+//! Backing up one volume: freeze, let the volume go, copy, settle.
+
+use std::sync::Arc;
+
+use emberkeep_catalog::{Change, Row};
+use emberkeep_engine::{
+    BackupError, BackupRequest, Manifest, ProjectRepository, Run, SourceRecord, UnixMicros,
+};
+use emberkeep_model::{
+    Backup, BackupEvent, BackupId, ByteCount, ProtectStatus, Sealed, SnapshotStatus, Task,
+    Timestamp, VolumeId, VolumeStatus,
+};
+use emberkeep_volumes::SourceSnapshot;
+
+use super::{Facts, Stop, Verdict};
+use crate::service::racing;
+use crate::worker::chain;
+use crate::{Service, ServiceError};
+
+impl Service {
+    pub(super) async fn act_backup(
+        &self,
+        task: &Task,
+        id: BackupId,
+        run: &Run,
+    ) -> Result<Facts, Stop> {
+        let backup = self.claim_backup(id).await?;
+        let source = self.source_to_back_up(task, &backup).await?;
+        let (repository, run) = (self.repository.clone(), run.clone());
+        let request = request_for(&backup);
+        let project = backup.project_id.clone();
+        let copied = tokio::task::spawn_blocking(move || {
+            let project = repository.project(project.as_str())?;
+            copy(&project, source.as_ref(), request, &run)
+        })
+        .await;
+        match copied {
+            Ok(Ok(manifest)) => Ok(Facts::Sealed(Sealed {
+                at: Timestamp(manifest.finished_at.0),
+                read: ByteCount(manifest.statistics.read_bytes),
+                data: ByteCount(manifest.statistics.data_bytes),
+                new: ByteCount(manifest.statistics.new_bytes),
+                stored: ByteCount(manifest.statistics.stored_bytes),
+            })),
+            Ok(Err(BackupError::Cancelled)) => Err(Stop::Cancelled),
+            Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
+            Err(panicked) => Err(Stop::Failed(format!("the backup ended badly: {panicked}"))),
+        }
+    }
+
+    /// Opens the instant to be backed up: the snapshot named, or the volume frozen now. Once it is
+    /// frozen the volume is free again while the copy goes on.
+    async fn source_to_back_up(
+        &self,
+        task: &Task,
+        backup: &Backup,
+    ) -> Result<Box<dyn SourceSnapshot>, Stop> {
+        let (provider, volume, freeze) = (
+            Arc::clone(&self.volumes),
+            backup.volume_id,
+            task.id.to_string(),
+        );
+        if let Some(snapshot) = backup.snapshot_id {
+            let opened = self
+                .blocking("opening the snapshot", move || {
+                    provider.open_snapshot(snapshot)
+                })
+                .await?;
+            return Ok(opened);
+        }
+        let frozen = self
+            .blocking("freezing the volume", move || {
+                provider.freeze(volume, &freeze)
+            })
+            .await?;
+        self.let_go(volume).await?;
+        Ok(frozen)
+    }
+
+    /// Gives a volume that is being backed up its status before back.
+    async fn let_go(&self, id: VolumeId) -> Result<(), ServiceError> {
+        racing(|| async {
+            let changes = self.volume_back(id, VolumeStatus::BackingUp).await?;
+            if changes.is_empty() {
+                Ok(())
+            } else {
+                self.commit(changes).await
+            }
+        })
+        .await
+    }
+
+    async fn volume_back(
+        &self,
+        id: VolumeId,
+        ended: VolumeStatus,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let Some(mut volume) = self.catalog.volume(id).await? else {
+            return Ok(Vec::new());
+        };
+        if volume.status != VolumeStatus::BackingUp {
+            return Ok(Vec::new());
+        }
+        volume.status = volume.previous_status.unwrap_or(VolumeStatus::Available);
+        volume.previous_status = Some(ended);
+        volume.updated_at = Some(self.now());
+        Ok(vec![Change::Save(Row::Volume(volume))])
+    }
+
+    pub(super) async fn rows_backed_up(
+        &self,
+        id: BackupId,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let Some(mut backup) = self.catalog.backup(id).await? else {
+            return Ok(Vec::new());
+        };
+        let (event, protect, ended) = match verdict {
+            Verdict::Done(Facts::Sealed(sealed)) => (
+                BackupEvent::Sealed(*sealed),
+                ProtectStatus::Available,
+                VolumeStatus::BackingUp,
+            ),
+            Verdict::Done(Facts::Nothing | Facts::SweepAgain) => {
+                unreachable!("a backup that is done has a manifest")
+            }
+            Verdict::Failed(reason) => (
+                BackupEvent::Stopped {
+                    reason: reason.clone(),
+                },
+                ProtectStatus::Error,
+                VolumeStatus::ErrorBackingUp,
+            ),
+            Verdict::Cancelled => (
+                BackupEvent::Stopped {
+                    reason: "cancelled".into(),
+                },
+                ProtectStatus::Available,
+                VolumeStatus::BackingUp,
+            ),
+        };
+        let mut changes = Vec::new();
+        if backup.take(event, self.now()).is_ok() {
+            changes.extend(
+                self.checkpoint_after(backup.checkpoint_id, std::slice::from_ref(&backup))
+                    .await?,
+            );
+            changes.push(Change::Save(Row::Backup(backup.clone())));
+        }
+        changes.extend(self.protect_status(backup.volume_id, protect).await?);
+        match backup.snapshot_id {
+            Some(snapshot) => {
+                if let Some(mut row) = self.catalog.snapshot(snapshot).await?
+                    && row.status == SnapshotStatus::BackingUp
+                {
+                    row.status = SnapshotStatus::Available;
+                    changes.push(Change::Save(Row::Snapshot(row)));
+                }
+            }
+            None => changes.extend(self.volume_back(backup.volume_id, ended).await?),
+        }
+        Ok(changes)
+    }
+
+    /// Lets the frozen copy of a settled backup go.
+    pub(super) async fn release_freeze(&self, task: &Task) {
+        let (provider, freeze) = (Arc::clone(&self.volumes), task.id.to_string());
+        let released = self
+            .blocking("releasing the frozen volume", move || {
+                provider.release(&freeze)
+            })
+            .await;
+        if let Err(error) = released {
+            tracing::warn!(task_id = %task.id, error = chain(&error), "a frozen volume stays until the next start");
+        }
+    }
+}
+
+/// Copies, unless an interrupted attempt has done so already.
+fn copy(
+    project: &ProjectRepository,
+    source: &dyn SourceSnapshot,
+    mut request: BackupRequest,
+    run: &Run,
+) -> Result<Manifest, BackupError> {
+    let id = request.backup_id;
+    loop {
+        match project.backup(source, request.clone(), run) {
+            Ok(report) => return Ok(report.manifest),
+            // A crash came between the manifest and the catalogue.
+            Err(BackupError::Exists(_)) => return Ok(project.manifest(id)?),
+            // Deleted meanwhile. It says how the backup is made, not that it needs it.
+            Err(BackupError::NoSuchParent(_)) if request.parent.is_some() => request.parent = None,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Says what the engine has to know of a backup; `extra` lets the catalogue be rebuilt from the store.
+fn request_for(backup: &Backup) -> BackupRequest {
+    let name = backup.name.clone().unwrap_or_default();
+    let mut request = BackupRequest::new(backup.id, name, UnixMicros(backup.created_at.0));
+    request.parent = backup.parent_id;
+    request.description = backup.description.clone();
+    request.source = SourceRecord {
+        volume_id: Some(backup.volume_id),
+        volume_name: backup.volume_name.clone(),
+        snapshot_id: backup.snapshot_id,
+        path: None,
+    };
+    request.vault_id = backup.vault_id;
+    request.checkpoint_id = backup.checkpoint_id;
+    let facts = [
+        ("user_id", serde_json::json!(backup.user_id)),
+        ("size_gib", serde_json::json!(backup.size)),
+        ("container", serde_json::json!(backup.container)),
+        (
+            "availability_zone",
+            serde_json::json!(backup.availability_zone),
+        ),
+        ("metadata", serde_json::json!(backup.metadata)),
+        ("automatic", serde_json::json!(backup.automatic)),
+        ("data_timestamp", serde_json::json!(backup.data_timestamp)),
+    ];
+    request.extra = facts
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    request
+}

@@ -1,0 +1,196 @@
+//! Deleting backups, one by one or with all that a vault or a resource has.
+
+use emberkeep_catalog::{Change, Key, Row};
+use emberkeep_model::{
+    Backup, BackupEvent, BackupId, ProjectId, ProtectStatus, Task, TaskState, VaultId, VaultStatus,
+    VolumeId, Work,
+};
+
+use super::{Facts, Stop, Verdict};
+use crate::query::TaskQuery;
+use crate::service::racing;
+use crate::{Service, ServiceError};
+
+impl Service {
+    pub(super) async fn act_delete_backup(&self, id: BackupId) -> Result<Facts, Stop> {
+        let backup = self.claim_backup(id).await?;
+        self.delete_manifest(&backup).await?;
+        Ok(Facts::Nothing)
+    }
+
+    /// Removes a backup from the repository; one that is not there is fine.
+    async fn delete_manifest(&self, backup: &Backup) -> Result<(), ServiceError> {
+        let (repository, project, id) = (
+            self.repository.clone(),
+            backup.project_id.clone(),
+            backup.id,
+        );
+        self.blocking("deleting the backup", move || {
+            repository.project(project.as_str())?.delete(id).map(|_| ())
+        })
+        .await
+    }
+
+    pub(super) async fn rows_backup_deleted(
+        &self,
+        task: &Task,
+        id: BackupId,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let Some(mut backup) = self.catalog.backup(id).await? else {
+            return Ok(Vec::new());
+        };
+        let event = match verdict {
+            Verdict::Done(_) => BackupEvent::Gone,
+            Verdict::Failed(reason) => BackupEvent::Stopped {
+                reason: reason.clone(),
+            },
+            Verdict::Cancelled => BackupEvent::Stopped {
+                reason: "cancelled".into(),
+            },
+        };
+        if backup.take(event, self.now()).is_err() {
+            return Ok(Vec::new());
+        }
+        let mut changes = Vec::new();
+        changes.extend(
+            self.checkpoint_after(backup.checkpoint_id, std::slice::from_ref(&backup))
+                .await?,
+        );
+        changes.extend(self.sweep_later(task, &backup.project_id).await?);
+        changes.push(Change::Save(Row::Backup(backup)));
+        Ok(changes)
+    }
+
+    /// Returns the task that frees what a deletion left, unless one waits already.
+    pub(super) async fn sweep_later(
+        &self,
+        task: &Task,
+        project: &ProjectId,
+    ) -> Result<Option<Change>, ServiceError> {
+        let query = TaskQuery {
+            project: Some(project.clone()),
+            work: vec![Work::Sweep.word()],
+            states: vec![TaskState::Waiting.word()],
+            ..TaskQuery::default()
+        };
+        if !self.catalog.tasks(&query).await?.items.is_empty() {
+            return Ok(None);
+        }
+        let caller = emberkeep_model::Caller {
+            user_id: task.user_id.clone(),
+            project_id: project.clone(),
+            roles: Vec::new(),
+            request_id: task.request_id.clone(),
+        };
+        let mut sweep = self.new_task(&caller, Work::Sweep);
+        sweep.not_before = self.now().plus_secs(self.settings.sweep_delay_secs);
+        Ok(Some(Change::Insert(Row::Task(sweep))))
+    }
+
+    /// Deletes the backups in a vault: of the resources named, or all.
+    pub(super) async fn act_empty_vault(
+        &self,
+        task: &Task,
+        vault: VaultId,
+        only: Option<&Vec<VolumeId>>,
+    ) -> Result<Facts, Stop> {
+        let concerns =
+            |backup: &&Backup| only.is_none_or(|volumes| volumes.contains(&backup.volume_id));
+        let mut busy = false;
+        for backup in self.backups_in(vault).await?.iter().filter(concerns) {
+            busy |= !self.delete_with_vault(task, backup.id).await?;
+        }
+        // A restore may still read one, or a deletion of its own may be under way.
+        if busy {
+            Err(Stop::NotYet)
+        } else {
+            Ok(Facts::Nothing)
+        }
+    }
+
+    /// Deletes one backup and its row; returns false while something else goes on with it.
+    async fn delete_with_vault(&self, task: &Task, id: BackupId) -> Result<bool, ServiceError> {
+        let asked = racing(|| async {
+            let Some(mut backup) = self.catalog.backup(id).await? else {
+                return Ok(None);
+            };
+            let now = self.now();
+            let asked = backup
+                .take(BackupEvent::DeleteAsked, now)
+                .and_then(|()| backup.take(BackupEvent::Claimed, now));
+            // `Deleting` may be what an interrupted attempt of ours left.
+            if asked.is_err() && backup.take(BackupEvent::Claimed, now).is_err() {
+                return Ok(None);
+            }
+            if backup.state != emberkeep_model::BackupState::Deleting {
+                return Ok(None);
+            }
+            self.commit(vec![Change::Save(Row::Backup(backup.clone()))])
+                .await?;
+            Ok(Some(backup))
+        })
+        .await?;
+        let Some(backup) = asked else {
+            let left = self.catalog.backup(id).await?;
+            return Ok(left.is_none_or(|b| b.deleted_at.is_some()));
+        };
+        self.delete_manifest(&backup).await?;
+        racing(|| async {
+            let verdict = Verdict::Done(Facts::Nothing);
+            let changes = self.rows_backup_deleted(task, id, &verdict).await?;
+            self.commit(changes).await
+        })
+        .await?;
+        Ok(true)
+    }
+
+    pub(super) async fn rows_removed(
+        &self,
+        vault: VaultId,
+        volumes: &[VolumeId],
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let resources = self.catalog.vault_resources(vault).await?;
+        let concerned = resources
+            .into_iter()
+            .filter(|r| volumes.contains(&r.volume_id));
+        Ok(concerned
+            .map(|mut resource| match verdict {
+                Verdict::Done(_) => {
+                    Change::Remove(Key::VaultResource(resource.volume_id), resource.revision)
+                }
+                Verdict::Failed(_) | Verdict::Cancelled => {
+                    resource.status = ProtectStatus::Error;
+                    Change::Save(Row::VaultResource(resource))
+                }
+            })
+            .collect())
+    }
+
+    pub(super) async fn rows_vault_deleted(
+        &self,
+        id: VaultId,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let Some(mut vault) = self.catalog.vault(id).await? else {
+            return Ok(Vec::new());
+        };
+        match verdict {
+            Verdict::Done(_) => {
+                let resources = self.catalog.vault_resources(id).await?;
+                let mut changes: Vec<Change> = resources
+                    .into_iter()
+                    .map(|r| Change::Remove(Key::VaultResource(r.volume_id), r.revision))
+                    .collect();
+                changes.push(Change::Remove(Key::Vault(id), vault.revision));
+                Ok(changes)
+            }
+            Verdict::Failed(_) | Verdict::Cancelled => {
+                vault.status = VaultStatus::Error;
+                vault.updated_at = Some(self.now());
+                Ok(vec![Change::Save(Row::Vault(vault))])
+            }
+        }
+    }
+}

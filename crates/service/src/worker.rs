@@ -1,0 +1,307 @@
+//! The workers: claim tasks, do them, settle what became of them.
+//!
+//! A crash at any moment leaves a task whose lease runs out; whoever claims it next
+//! does it again from the start. So every step may run twice, and start-up recovery
+//! and lease expiry are one code path.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use emberkeep_catalog::{Change, Renewal, Row};
+use emberkeep_engine::Run;
+use emberkeep_model::{Progress, Task, TaskState};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
+
+use crate::service::racing;
+use crate::work::{Stop, Verdict};
+use crate::{Service, ServiceError};
+
+/// How often a running task renews its lease and notes its progress.
+const HEARTBEAT: Duration = Duration::from_millis(1000);
+/// How often idle workers look for tasks whose time has come.
+const LOOK: Duration = Duration::from_millis(1000);
+/// A task that was claimed so often without ending is given up.
+const MAX_CLAIMS: u64 = 20;
+
+/// The running workers of this process.
+pub struct Workers {
+    stop: watch::Sender<bool>,
+    running: JoinHandle<()>,
+}
+
+impl Workers {
+    /// Starts claiming tasks.
+    pub fn start(service: Service) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let worker = format!("worker-{}", Uuid::new_v4());
+        let running = tokio::spawn(claim_loop(service, worker, stopping));
+        Self { stop, running }
+    }
+
+    /// Stops claiming, lets running tasks end within the grace time, hands the others over.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.running.await {
+            tracing::error!(%error, "the workers ended badly");
+        }
+    }
+}
+
+async fn claim_loop(service: Service, worker: String, mut stopping: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    while !*stopping.borrow() {
+        while tasks.len() < service.settings.workers {
+            let now = service.now();
+            let until = now.plus_secs(service.settings.lease_secs);
+            match service.catalog.claim_task(&worker, now, until).await {
+                Ok(Some(task)) => {
+                    let stopping = stopping.clone();
+                    tasks.spawn(service.clone().work_on(task, stopping));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "tasks cannot be claimed");
+                    break;
+                }
+            }
+        }
+        tokio::select! {
+            _ = stopping.changed() => {}
+            () = service.nudge.notified() => {}
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => report_panic(ended),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    let grace = Duration::from_secs(service.settings.grace_secs);
+    let drained = tokio::time::timeout(grace, async {
+        while let Some(ended) = tasks.join_next().await {
+            report_panic(ended);
+        }
+    });
+    if drained.await.is_err() {
+        service.interrupt_runs();
+        while let Some(ended) = tasks.join_next().await {
+            report_panic(ended);
+        }
+    }
+}
+
+fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a task's worker ended badly; the task is taken up again when its lease runs out");
+    }
+}
+
+/// What the heartbeat tells the work.
+#[derive(Default)]
+struct Signals {
+    lost: AtomicBool,
+    cancelled: AtomicBool,
+}
+
+impl Service {
+    /// Interrupts what runs here, for a shutdown.
+    fn interrupt_runs(&self) {
+        let runs = self
+            .runs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        for run in runs.values() {
+            run.cancel();
+        }
+    }
+
+    /// Does one claimed task and settles it.
+    async fn work_on(self, task: Task, stopping: watch::Receiver<bool>) {
+        let run = Run::default();
+        let signals = Arc::new(Signals::default());
+        self.register_run(task.id, &run);
+        if task.cancel_asked {
+            signals.cancelled.store(true, Ordering::Release);
+            run.cancel();
+        }
+        let beat = tokio::spawn(heartbeat(
+            self.clone(),
+            task.clone(),
+            run.clone(),
+            Arc::clone(&signals),
+        ));
+        tracing::info!(task_id = %task.id, request_id = %task.request_id, work = task.work.word(), generation = task.generation, "task begun");
+        let acted = if task.generation > MAX_CLAIMS {
+            Err(Stop::Failed(format!(
+                "it was interrupted {MAX_CLAIMS} times"
+            )))
+        } else {
+            self.act(&task, &run).await
+        };
+        beat.abort();
+        self.forget_run(task.id);
+        if signals.lost.load(Ordering::Acquire) {
+            tracing::warn!(task_id = %task.id, "somebody else has the task now");
+            return;
+        }
+        let progress = run_progress(&run, Progress::default(), 0.0);
+        let settled = match acted {
+            Ok(facts) => self.settle(&task, &Verdict::Done(facts), progress).await,
+            Err(Stop::Failed(reason)) => {
+                self.settle(&task, &Verdict::Failed(reason), progress).await
+            }
+            Err(Stop::Cancelled) if signals.cancelled.load(Ordering::Acquire) => {
+                self.settle(&task, &Verdict::Cancelled, progress).await
+            }
+            Err(Stop::Cancelled) if *stopping.borrow() => self.put_back(&task, 0).await,
+            // Cancelled through this process, before the heartbeat noticed.
+            Err(Stop::Cancelled) => self.settle(&task, &Verdict::Cancelled, progress).await,
+            Err(Stop::NotYet) => self.put_back(&task, 2).await,
+        };
+        match settled {
+            Ok(()) => self.tidy(&task).await,
+            Err(error) => {
+                tracing::error!(task_id = %task.id, error = chain(&error), "a task could not be settled; it is taken up again");
+            }
+        }
+    }
+
+    /// Writes what became of a task, together with every row it concerns.
+    async fn settle(
+        &self,
+        task: &Task,
+        verdict: &Verdict,
+        progress: Progress,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let Some(mut row) = self.still_ours(task).await? else {
+                return Ok(());
+            };
+            let mut changes = self.rows_after(&row, verdict).await?;
+            row.state = match verdict {
+                Verdict::Done(_) => TaskState::Succeeded,
+                Verdict::Failed(reason) => TaskState::Failed {
+                    reason: reason.clone(),
+                },
+                Verdict::Cancelled => TaskState::Cancelled,
+            };
+            row.progress = progress;
+            if matches!(verdict, Verdict::Done(_)) {
+                row.progress.bytes_done = row.progress.bytes_total;
+            }
+            row.ended_at = Some(self.now());
+            row.updated_at = self.now();
+            changes.push(Change::Save(Row::Task(row)));
+            self.commit(changes).await
+        })
+        .await?;
+        match verdict {
+            Verdict::Done(_) => {
+                tracing::info!(task_id = %task.id, work = task.work.word(), "task done")
+            }
+            Verdict::Failed(reason) => {
+                tracing::warn!(task_id = %task.id, work = task.work.word(), reason, "task failed");
+            }
+            Verdict::Cancelled => {
+                tracing::info!(task_id = %task.id, work = task.work.word(), "task cancelled")
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a task wait again: for another process after a shutdown, or until something else has ended.
+    async fn put_back(&self, task: &Task, secs: i64) -> Result<(), ServiceError> {
+        racing(|| async {
+            let Some(mut row) = self.still_ours(task).await? else {
+                return Ok(());
+            };
+            row.state = TaskState::Waiting;
+            row.not_before = self.now().plus_secs(secs);
+            row.updated_at = self.now();
+            self.commit(vec![Change::Save(Row::Task(row))]).await
+        })
+        .await
+    }
+
+    /// Returns the task's row if the claim it was begun under still stands.
+    async fn still_ours(&self, task: &Task) -> Result<Option<Task>, ServiceError> {
+        let row = self.catalog.task(task.id).await?;
+        Ok(row.filter(|row| {
+            row.generation == task.generation && matches!(row.state, TaskState::Running(_))
+        }))
+    }
+}
+
+/// Keeps the lease of one task alive and its progress known.
+async fn heartbeat(service: Service, task: Task, run: Run, signals: Arc<Signals>) {
+    let mut last = Progress::default();
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        let progress = run_progress(&run, last, HEARTBEAT.as_secs_f64());
+        last = progress;
+        let now = service.now();
+        let until = now.plus_secs(service.settings.lease_secs);
+        match service
+            .catalog
+            .renew_task(task.id, task.generation, now, until, progress)
+            .await
+        {
+            Ok(Renewal::Held {
+                cancel_asked: false,
+            }) => {}
+            Ok(Renewal::Held { cancel_asked: true }) => {
+                signals.cancelled.store(true, Ordering::Release);
+                run.cancel();
+            }
+            Ok(Renewal::Lost) => {
+                signals.lost.store(true, Ordering::Release);
+                run.cancel();
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(task_id = %task.id, %error, "a lease could not be renewed")
+            }
+        }
+    }
+}
+
+/// Reads a run's counters; the rate is smoothed over the last few beats.
+fn run_progress(run: &Run, last: Progress, secs: f64) -> Progress {
+    let counted = run.progress();
+    let moved = counted.done.saturating_sub(last.bytes_done);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rate for people"
+    )]
+    let bytes_per_sec = if secs > 0.0 {
+        let now = moved as f64 / secs;
+        if last.bytes_per_sec == 0 {
+            now as u64
+        } else {
+            (last.bytes_per_sec as f64 * 0.7 + now * 0.3) as u64
+        }
+    } else {
+        0
+    };
+    Progress {
+        bytes_done: counted.done,
+        bytes_total: counted.total,
+        bytes_per_sec,
+    }
+}
+
+/// Joins an error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}

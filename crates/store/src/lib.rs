@@ -1,0 +1,16 @@
+//! The object-store port and its adapters. Knows nothing of what objects hold; start at `port.rs`.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+#[cfg(any(test, feature = "testing"))]
+mod faulty;
+mod local;
+mod memory;
+mod name;
+pub mod port;
+
+#[cfg(any(test, feature = "testing"))]
+pub use faulty::{Counted, Fault, FaultKind, FaultPlan, FaultyStore, Moment};
+pub use local::LocalStore;
+pub use memory::MemoryStore;
+pub use port::{Listed, ObjectStore, StoreError, list_all};

@@ -1,0 +1,324 @@
+//! Keeps volumes as files in a directory.
+//!
+//! `volumes/`, `snapshots/` and `frozen/` hold whole files only: each is written
+//! in `unfinished/` and renamed once it is durable, so what stands under a name
+//! was completed, and what a crash interrupted is simply done again.
+
+mod new_volume;
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use emberkeep_model::{ByteCount, SnapshotId, VolumeId};
+
+use crate::file::{FileSource, FileTarget, copy_sparse, sync_dir, sync_parent};
+use crate::{RestoreTarget, SourceSnapshot, TargetState, VolumeError, VolumeProvider};
+pub use new_volume::NewVolume;
+use new_volume::{Unfinished, remove_leftovers};
+
+const VOLUMES: &str = "volumes";
+const SNAPSHOTS: &str = "snapshots";
+const FROZEN: &str = "frozen";
+const UNFINISHED: &str = "unfinished";
+const EXTENSION: &str = ".raw";
+
+/// Volumes, snapshots and freezes as sparse raw files.
+///
+/// A snapshot shares its blocks with the volume where the file system can
+/// (XFS, Btrfs, bcachefs) and is then taken at one instant. Elsewhere it is a
+/// copy, and whoever asks for it has to keep writers away meanwhile.
+#[derive(Debug)]
+pub struct FileProvider {
+    root: PathBuf,
+}
+
+impl FileProvider {
+    /// Opens the directory, making what is missing, and removes what an
+    /// interrupted process left unfinished.
+    pub fn open(data_dir: impl AsRef<Path>) -> Result<Self, VolumeError> {
+        let root = data_dir.as_ref();
+        let failed = |cause| VolumeError::io(root.display().to_string(), cause);
+        let root = std::path::absolute(root).map_err(failed)?;
+        for dir in [VOLUMES, SNAPSHOTS, FROZEN, UNFINISHED] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(root.join(dir))
+                .map_err(failed)?;
+        }
+        sync_dir(&root)
+            .and_then(|()| sync_parent(&root))
+            .map_err(failed)?;
+        remove_leftovers(&root.join(UNFINISHED));
+        Ok(Self { root })
+    }
+
+    /// Begins a new volume, to be written front to back or in any order.
+    ///
+    /// It exists once it is finished; dropped before that, it leaves nothing.
+    pub fn write_new(&self, volume: VolumeId, size: ByteCount) -> Result<NewVolume, VolumeError> {
+        NewVolume::begin(self.unfinished(volume)?, size)
+    }
+
+    /// Makes a volume with the bytes of a source, grown to `size`, leaving out zeroes.
+    pub fn import(
+        &self,
+        volume: VolumeId,
+        source: &dyn SourceSnapshot,
+        size: ByteCount,
+    ) -> Result<(), VolumeError> {
+        check_fits(&volume_name(volume), source.size(), size)?;
+        let new = self.write_new(volume, size)?;
+        new.copy_from(source)?;
+        new.finish()
+    }
+
+    fn unfinished(&self, volume: VolumeId) -> Result<Unfinished, VolumeError> {
+        let what = volume_name(volume);
+        let place = self.volume_path(volume);
+        if place.symlink_metadata().is_ok() {
+            return Err(VolumeError::Exists { what });
+        }
+        Unfinished::create(&self.root.join(UNFINISHED), place, what)
+    }
+
+    /// Makes a volume that is a copy of `source`, grown to `size`.
+    fn create_copy(
+        &self,
+        volume: VolumeId,
+        source: (&Path, String),
+        size: ByteCount,
+    ) -> Result<(), VolumeError> {
+        let (path, name) = source;
+        let failed = |cause| VolumeError::io(&name, cause);
+        let from = File::open(path).map_err(failed)?;
+        let have = ByteCount(from.metadata().map_err(failed)?.len());
+        check_fits(&volume_name(volume), have, size)?;
+        let new = self.unfinished(volume)?;
+        copy_sparse(&from, new.file())
+            .and_then(|()| new.file().set_len(size.0))
+            .map_err(|cause| VolumeError::io(format!("writing {}", volume_name(volume)), cause))?;
+        new.complete()
+    }
+
+    /// Copies a volume to `place` unless that exists, in which case it is whole already.
+    fn copy_once(&self, volume: VolumeId, place: PathBuf, what: String) -> Result<(), VolumeError> {
+        let failed = |cause| VolumeError::io(&what, cause);
+        if !place.exists() {
+            let path = self.volume_path(volume);
+            let from =
+                File::open(&path).map_err(|cause| VolumeError::io(volume_name(volume), cause))?;
+            let new = Unfinished::create(&self.root.join(UNFINISHED), place.clone(), what.clone())?;
+            copy_sparse(&from, new.file()).map_err(failed)?;
+            match new.complete() {
+                // Another run was faster; its copy is as good as ours.
+                Err(VolumeError::Exists { .. }) => {}
+                other => return other,
+            }
+        }
+        // Who made it may have been killed before its name was durable.
+        sync_parent(&place).map_err(failed)
+    }
+
+    fn volume_path(&self, volume: VolumeId) -> PathBuf {
+        self.root.join(VOLUMES).join(format!("{volume}{EXTENSION}"))
+    }
+
+    fn snapshot_path(&self, snapshot: SnapshotId) -> PathBuf {
+        self.root
+            .join(SNAPSHOTS)
+            .join(format!("{snapshot}{EXTENSION}"))
+    }
+
+    fn freeze_path(&self, freeze: &str) -> Result<PathBuf, VolumeError> {
+        let fine = (1..=200).contains(&freeze.len())
+            && !freeze.starts_with('.')
+            && freeze
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        if fine {
+            return Ok(self.root.join(FROZEN).join(format!("{freeze}{EXTENSION}")));
+        }
+        let cause = io::Error::new(
+            ErrorKind::InvalidInput,
+            "this cannot be the name of a freeze",
+        );
+        Err(VolumeError::io(format!("'{freeze}'"), cause))
+    }
+}
+
+impl VolumeProvider for FileProvider {
+    fn create(&self, volume: VolumeId, size: ByteCount) -> Result<(), VolumeError> {
+        self.write_new(volume, size)?.finish()
+    }
+
+    fn create_from_snapshot(
+        &self,
+        volume: VolumeId,
+        snapshot: SnapshotId,
+        size: ByteCount,
+    ) -> Result<(), VolumeError> {
+        self.create_copy(
+            volume,
+            (&self.snapshot_path(snapshot), snapshot_name(snapshot)),
+            size,
+        )
+    }
+
+    fn create_from_volume(
+        &self,
+        volume: VolumeId,
+        source: VolumeId,
+        size: ByteCount,
+    ) -> Result<(), VolumeError> {
+        self.create_copy(
+            volume,
+            (&self.volume_path(source), volume_name(source)),
+            size,
+        )
+    }
+
+    fn grow(&self, volume: VolumeId, size: ByteCount) -> Result<(), VolumeError> {
+        let what = volume_name(volume);
+        let failed = |cause| VolumeError::io(&what, cause);
+        let file = File::options()
+            .write(true)
+            .open(self.volume_path(volume))
+            .map_err(failed)?;
+        check_fits(
+            &what,
+            ByteCount(file.metadata().map_err(failed)?.len()),
+            size,
+        )?;
+        file.set_len(size.0)
+            .and_then(|()| file.sync_all())
+            .map_err(failed)
+    }
+
+    fn delete(&self, volume: VolumeId) -> Result<(), VolumeError> {
+        remove(&self.volume_path(volume), &volume_name(volume))
+    }
+
+    fn size(&self, volume: VolumeId) -> Result<ByteCount, VolumeError> {
+        match fs::metadata(self.volume_path(volume)) {
+            Ok(meta) => Ok(ByteCount(meta.len())),
+            Err(cause) => Err(VolumeError::io(volume_name(volume), cause)),
+        }
+    }
+
+    fn snapshot(&self, volume: VolumeId, snapshot: SnapshotId) -> Result<(), VolumeError> {
+        self.copy_once(
+            volume,
+            self.snapshot_path(snapshot),
+            snapshot_name(snapshot),
+        )
+    }
+
+    fn delete_snapshot(&self, snapshot: SnapshotId) -> Result<(), VolumeError> {
+        remove(&self.snapshot_path(snapshot), &snapshot_name(snapshot))
+    }
+
+    fn open_snapshot(&self, snapshot: SnapshotId) -> Result<Box<dyn SourceSnapshot>, VolumeError> {
+        let path = self.snapshot_path(snapshot);
+        Ok(Box::new(FileSource::open_as(
+            &path,
+            snapshot_name(snapshot),
+        )?))
+    }
+
+    fn freeze(
+        &self,
+        volume: VolumeId,
+        freeze: &str,
+    ) -> Result<Box<dyn SourceSnapshot>, VolumeError> {
+        let path = self.freeze_path(freeze)?;
+        let what = format!("{}, frozen as {freeze}", volume_name(volume));
+        self.copy_once(volume, path.clone(), what.clone())?;
+        Ok(Box::new(FileSource::open_as(&path, what)?))
+    }
+
+    fn reopen_freeze(&self, freeze: &str) -> Result<Option<Box<dyn SourceSnapshot>>, VolumeError> {
+        match FileSource::open_as(&self.freeze_path(freeze)?, format!("freeze {freeze}")) {
+            Ok(source) => Ok(Some(Box::new(source))),
+            Err(VolumeError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn release(&self, freeze: &str) -> Result<(), VolumeError> {
+        remove(&self.freeze_path(freeze)?, &format!("freeze {freeze}"))
+    }
+
+    fn freezes(&self) -> Result<Vec<String>, VolumeError> {
+        let dir = self.root.join(FROZEN);
+        let failed = |cause| VolumeError::io(dir.display().to_string(), cause);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            names.extend(
+                name.to_str()
+                    .and_then(|n| n.strip_suffix(EXTENSION))
+                    .map(str::to_owned),
+            );
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn open_target(
+        &self,
+        volume: VolumeId,
+        state: TargetState,
+    ) -> Result<Box<dyn RestoreTarget>, VolumeError> {
+        let path = self.volume_path(volume);
+        Ok(Box::new(FileTarget::open_as(
+            &path,
+            volume_name(volume),
+            state,
+        )?))
+    }
+
+    fn open_source(&self, volume: VolumeId) -> Result<Box<dyn SourceSnapshot>, VolumeError> {
+        let path = self.volume_path(volume);
+        Ok(Box::new(FileSource::open_as(&path, volume_name(volume))?))
+    }
+
+    fn path(&self, volume: VolumeId) -> Option<PathBuf> {
+        Some(self.volume_path(volume))
+    }
+}
+
+fn volume_name(volume: VolumeId) -> String {
+    format!("volume {volume}")
+}
+
+fn snapshot_name(snapshot: SnapshotId) -> String {
+    format!("snapshot {snapshot}")
+}
+
+/// Refuses to make a volume of `size` from more bytes than that.
+fn check_fits(what: &str, have: ByteCount, size: ByteCount) -> Result<(), VolumeError> {
+    if have <= size {
+        return Ok(());
+    }
+    let reason = format!("{} bytes do not fit into {}", have.0, size.0);
+    Err(VolumeError::OutOfRange {
+        what: what.to_owned(),
+        reason,
+    })
+}
+
+/// Removes a file durably; a missing one is fine.
+fn remove(path: &Path, what: &str) -> Result<(), VolumeError> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cause),
+        // Also where it was missing: who removed it may have been killed before it was durable.
+        _ => sync_parent(path),
+    }
+    .map_err(|cause| VolumeError::io(format!("removing {what}"), cause))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The CBR wire: what its bodies and queries may say, and how our nouns look on it.
+//!
+//! Requests are read field by field so that a refusal names the field; answers are plain
+//! serde structs that read back too. Start at `vault.rs`.
+
+mod backup;
+mod checkpoint;
+mod code;
+mod form;
+mod query;
+mod request;
+mod task;
+#[cfg(test)]
+mod tests;
+mod vault;
+
+use std::borrow::Cow;
+
+use emberkeep_model::ObjectType;
+use serde::{Deserialize, Serialize};
+
+pub use backup::{AppConsistency, Backup, ExtendInfo};
+pub use checkpoint::{
+    Checkpoint, CheckpointExtra, CheckpointResource, CheckpointVault, SkippedResource,
+};
+pub use code::Code;
+pub use form::{Refused, uuid};
+pub use query::{BackupList, BackupOrder, BackupSort, Limits, TaskList, VaultList};
+pub use request::{
+    AddResources, CheckpointCreate, RemoveResources, Rename, ResourceGiven, RestoreAsked,
+    VaultCreate, VaultUpdate,
+};
+pub use task::{
+    BackupDetail, CommonDetail, DeleteDetail, ErrorInfo, RemoveDetail, RestoreDetail, Task,
+    TaskExtra, TaskResource, VaultDeleteDetail,
+};
+pub use vault::{Billing, BindRules, ResourceExtra, Vault, VaultResource};
+
+/// A word of the protocol: one of ours when written, any when read.
+pub type Word = Cow<'static, str>;
+
+/// The type of the resources of a disk vault.
+pub const VOLUME_TYPE: &str = "OS::Cinder::Volume";
+
+/// The one enterprise project there is.
+pub const ENTERPRISE_PROJECT: &str = "0";
+
+/// The most entries a page has, and how many it has unless asked for fewer.
+pub const PAGE_LIMIT: u32 = 1000;
+
+/// Returns the provider id of an object type (`cbr-v3.md §0`).
+pub fn provider_id(kind: ObjectType) -> &'static str {
+    match kind {
+        ObjectType::Server => "0daac4c5-6707-4851-97ba-169e36266b66",
+        ObjectType::Disk => "d1603440-187d-4516-af25-121250c7cc97",
+        ObjectType::Turbo => "3f3c3220-245c-4805-b811-758870015881",
+    }
+}
+
+/// Returns the type that the resources of a vault have.
+pub fn resource_type(kind: ObjectType) -> &'static str {
+    match kind {
+        ObjectType::Server => "OS::Nova::Server",
+        ObjectType::Disk => VOLUME_TYPE,
+        ObjectType::Turbo => "OS::Sfs::Turbo",
+    }
+}
+
+/// The body of every refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// `BackupService.NNNN` or `APIGW.NNNN`.
+    pub error_code: Word,
+    /// What is wrong, for people.
+    pub error_msg: String,
+}
+
+/// The document that says which versions there are.
+pub fn versions(base: &str) -> serde_json::Value {
+    serde_json::json!({"versions": [{
+        "id": "v3",
+        "status": "CURRENT",
+        "links": [{"href": format!("{base}/v3"), "rel": "self"}],
+    }]})
+}

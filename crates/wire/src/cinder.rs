@@ -1,0 +1,37 @@
+//! The Block Storage API (Cinder v3, microversions 3.0 to 3.71): requests, views, faults.
+//!
+//! A request type is made by `parse`, which refuses what Cinder refuses, in its words. A view is made from
+//! the model by a total function and holds exactly the fields of its microversion, in Cinder's order.
+//! Start at `backups.rs`; `schema.rs` is what all requests are checked by.
+
+mod backups;
+mod fault;
+mod json;
+mod limits;
+mod links;
+mod listing;
+mod metadata;
+mod microversion;
+mod schema;
+mod snapshots;
+mod types;
+mod versions;
+mod volumes;
+
+pub use backups::{
+    BackupDetail, BackupSummary, CreateBackup, RestoreBackup, RestoreStarted, UpdateBackup,
+    states_shown_as, status_of,
+};
+pub use fault::{Fault, FaultKind};
+pub use json::Json;
+pub use limits::{AbsoluteLimits, Limits, Usage};
+pub use links::{Link, Site};
+pub use listing::{
+    Listed, Listing, MAX_LIMIT, Resource, ResourceFilters, SortKey, query_flag, query_text,
+};
+pub use metadata::{parse_meta_item, parse_metadata};
+pub use microversion::{Microversion, VersionError};
+pub use snapshots::{CreateSnapshot, SnapshotView, UpdateSnapshot};
+pub use types::{AvailabilityZone, VolumeTypeView, ZoneState};
+pub use versions::{MediaType, VersionDocument, VersionLink, Versions};
+pub use volumes::{CreateVolume, Nothing, UpdateVolume, VolumeAction, VolumeDetail, VolumeSummary};

@@ -1,0 +1,276 @@
+//! Backups: what is asked of them and how they are shown (`cinder-backup.md §2.3`).
+
+use std::collections::BTreeMap;
+
+use emberkeep_model::{Backup, BackupId, BackupState, SnapshotId, VolumeId};
+use serde::{Deserialize, Serialize};
+
+use super::schema::{Kind, Rule, Shape, rule, rule_since};
+use super::{Fault, Json, Link, Microversion, Site};
+use crate::time::naive;
+
+/// Cinder keeps no more of a reason than this.
+const MAX_REASON: usize = 255;
+
+/// Asks for a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateBackup {
+    /// Of which volume.
+    pub volume_id: VolumeId,
+    /// From this snapshot of it.
+    pub snapshot_id: Option<SnapshotId>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Where to put it.
+    pub container: Option<String>,
+    /// Its zone.
+    pub availability_zone: Option<String>,
+    /// Only what has changed since the newest one.
+    pub incremental: bool,
+    /// Also of a volume in use.
+    pub force: bool,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, String>,
+}
+
+const CREATE_RULES: [Rule; 9] = [
+    rule("volume_id", Kind::Uuid),
+    rule("container", Kind::Text),
+    rule("description", Kind::Printable),
+    rule("incremental", Kind::Flag),
+    rule("force", Kind::Flag),
+    rule("name", Kind::Text),
+    rule("snapshot_id", Kind::UuidOrNull),
+    rule_since("metadata", Kind::MetadataOrNull, 43),
+    rule_since("availability_zone", Kind::Text, 51),
+];
+static CREATE: Shape = Shape {
+    required: &["volume_id"],
+    ..Shape::new("backup", &CREATE_RULES)
+};
+
+impl CreateBackup {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let fields = CREATE.check(body, version)?;
+        let volume_id = fields.uuid("volume_id").map(VolumeId);
+        Ok(Self {
+            volume_id: volume_id.ok_or_else(Fault::no_such_resource)?,
+            snapshot_id: fields.uuid("snapshot_id").map(SnapshotId),
+            name: fields.trimmed("name"),
+            description: fields.trimmed("description"),
+            container: fields.text("container"),
+            availability_zone: fields.text("availability_zone"),
+            incremental: fields.flag("incremental"),
+            force: fields.flag("force"),
+            metadata: fields.metadata("metadata").unwrap_or_default(),
+        })
+    }
+}
+
+/// Changes of a backup; what is none stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateBackup {
+    /// The new name; `Some(None)` clears it.
+    pub name: Option<Option<String>>,
+    /// The new text; `Some(None)` clears it.
+    pub description: Option<Option<String>>,
+    /// The whole new set of pairs.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+static UPDATE: Shape = Shape::new(
+    "backup",
+    &[
+        rule("name", Kind::Text),
+        rule("description", Kind::Printable),
+        rule_since("metadata", Kind::Metadata, 43),
+    ],
+);
+
+impl UpdateBackup {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let fields = UPDATE.check(body, version)?;
+        Ok(Self {
+            name: fields.change("name"),
+            description: fields.change("description"),
+            metadata: fields.metadata("metadata"),
+        })
+    }
+}
+
+/// Asks for a backup's content to be put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreBackup {
+    /// Onto this volume; onto a new one if none.
+    pub volume_id: Option<VolumeId>,
+    /// The new volume's name.
+    pub name: Option<String>,
+}
+
+static RESTORE: Shape = Shape::new(
+    "restore",
+    &[
+        rule("name", Kind::Text),
+        rule("volume_id", Kind::UuidOrNull),
+    ],
+);
+
+impl RestoreBackup {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let fields = RESTORE.check(body, version)?;
+        Ok(Self {
+            volume_id: fields.uuid("volume_id").map(VolumeId),
+            // Volumes are called by trimmed names, and an empty one is as good as none.
+            name: fields.trimmed("name").filter(|name| !name.is_empty()),
+        })
+    }
+}
+
+/// Answers a restore.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreStarted {
+    /// Which backup.
+    pub backup_id: String,
+    /// Onto which volume.
+    pub volume_id: String,
+    /// The volume's name, empty if it has none.
+    pub volume_name: String,
+}
+
+impl RestoreStarted {
+    /// Shows that `backup` is being restored to the volume.
+    pub fn new(backup: BackupId, volume: VolumeId, name: Option<&str>) -> Self {
+        Self {
+            backup_id: backup.to_string(),
+            volume_id: volume.to_string(),
+            volume_name: name.unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// Returns Cinder's word for a backup's state.
+pub fn status_of(state: &BackupState) -> &'static str {
+    match state {
+        BackupState::Queued | BackupState::Copying => "creating",
+        BackupState::Available(_) => "available",
+        BackupState::RestoreQueued { .. } | BackupState::Restoring { .. } => "restoring",
+        BackupState::DeleteQueued | BackupState::Deleting => "deleting",
+        BackupState::Deleted => "deleted",
+        BackupState::Failed { .. } => "error",
+    }
+}
+
+/// Returns our own words ([`BackupState::word`]) for the states that Cinder calls `status`; none if it is no
+/// status that a visible backup can have.
+pub fn states_shown_as(status: &str) -> &'static [&'static str] {
+    match status {
+        "creating" => &["queued", "copying"],
+        "available" => &["available"],
+        "restoring" => &["restore-queued", "restoring"],
+        "deleting" => &["delete-queued", "deleting"],
+        "error" => &["failed"],
+        _ => &[],
+    }
+}
+
+/// How a backup stands in a short list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSummary {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Where it is found.
+    pub links: Vec<Link>,
+}
+
+impl BackupSummary {
+    /// Shows `backup`.
+    pub fn new(backup: &Backup, site: &Site) -> Self {
+        let id = backup.id.to_string();
+        Self {
+            links: site.links("backups", &id),
+            id,
+            name: backup.name.clone(),
+        }
+    }
+}
+
+/// All of a backup. Clients refuse answers that hold more than their microversion's fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are Cinder's own, described in its API reference"
+)]
+pub struct BackupDetail {
+    pub id: String,
+    pub status: String,
+    pub size: u32,
+    /// Always 0: content is shared between backups, none owns objects.
+    pub object_count: u32,
+    pub availability_zone: Option<String>,
+    pub container: Option<String>,
+    pub created_at: String,
+    pub updated_at: Option<String>,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub fail_reason: Option<String>,
+    pub volume_id: String,
+    pub links: Vec<Link>,
+    pub is_incremental: bool,
+    /// Always false: no backup needs another one.
+    pub has_dependent_backups: bool,
+    pub snapshot_id: Option<String>,
+    pub data_timestamp: String,
+    /// Since 3.43.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Since 3.18, for administrators.
+    #[serde(
+        rename = "os-backup-project-attr:project_id",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub project_id: Option<String>,
+    /// Since 3.56, for administrators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+}
+
+impl BackupDetail {
+    /// Shows `backup`; `admin` says whether the caller may see whose it is.
+    pub fn new(backup: &Backup, site: &Site, version: Microversion, admin: bool) -> Self {
+        let id = backup.id.to_string();
+        let since = |minor| version >= Microversion::v3(minor);
+        Self {
+            status: status_of(&backup.state).to_owned(),
+            size: backup.size.0,
+            object_count: 0,
+            availability_zone: backup.availability_zone.clone(),
+            container: backup.container.clone(),
+            created_at: naive(backup.created_at),
+            updated_at: backup.updated_at.map(naive),
+            name: backup.name.clone(),
+            description: backup.description.clone(),
+            fail_reason: backup
+                .fail_reason
+                .as_ref()
+                .map(|r| r.chars().take(MAX_REASON).collect()),
+            volume_id: backup.volume_id.to_string(),
+            links: site.links("backups", &id),
+            is_incremental: backup.is_incremental(),
+            has_dependent_backups: false,
+            snapshot_id: backup.snapshot_id.map(|id| id.to_string()),
+            data_timestamp: naive(backup.data_timestamp),
+            metadata: since(43).then(|| backup.metadata.clone()),
+            project_id: (admin && since(18)).then(|| backup.project_id.to_string()),
+            user_id: (admin && since(56)).then(|| backup.user_id.to_string()),
+            id,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Limits: what a project may have and what it has.
+
+use serde::{Deserialize, Serialize};
+
+/// What a project has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Volumes.
+    pub volumes: u64,
+    /// GiB of volumes and snapshots.
+    pub gigabytes: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Backups.
+    pub backups: u64,
+    /// GiB of backups, each at the full size of its volume.
+    pub backup_gigabytes: u64,
+}
+
+/// Answers what the limits are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Limits of requests over time: none.
+    pub rate: Vec<String>,
+    /// Limits of things.
+    pub absolute: AbsoluteLimits,
+}
+
+/// What a project may have (−1: as much as it wants) and what it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    missing_docs,
+    reason = "the fields are Cinder's own, described in its API reference"
+)]
+pub struct AbsoluteLimits {
+    pub max_total_volumes: i64,
+    pub max_total_snapshots: i64,
+    pub max_total_volume_gigabytes: i64,
+    pub max_total_backups: i64,
+    pub max_total_backup_gigabytes: i64,
+    pub total_volumes_used: u64,
+    pub total_gigabytes_used: u64,
+    pub total_snapshots_used: u64,
+    pub total_backups_used: u64,
+    pub total_backup_gigabytes_used: u64,
+}
+
+impl Limits {
+    /// Shows the usage of a project that may have as much as it wants.
+    pub fn unlimited(usage: Usage) -> Self {
+        Self {
+            rate: Vec::new(),
+            absolute: AbsoluteLimits {
+                max_total_volumes: -1,
+                max_total_snapshots: -1,
+                max_total_volume_gigabytes: -1,
+                max_total_backups: -1,
+                max_total_backup_gigabytes: -1,
+                total_volumes_used: usage.volumes,
+                total_gigabytes_used: usage.gigabytes,
+                total_snapshots_used: usage.snapshots,
+                total_backups_used: usage.backups,
+                total_backup_gigabytes_used: usage.backup_gigabytes,
+            },
+        }
+    }
+}

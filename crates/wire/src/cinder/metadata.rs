@@ -1,0 +1,71 @@
+//! The metadata resource of volumes and snapshots.
+
+use std::collections::BTreeMap;
+
+use super::schema::{check_metadata, missing, pairs, refuse, wrong_type};
+use super::{Fault, Json};
+
+/// Reads `{"metadata": {…}}`.
+pub fn parse_metadata(body: &Json) -> Result<BTreeMap<String, String>, Fault> {
+    parse_pairs(body, "metadata")
+}
+
+/// Reads `{"meta": {key: value}}`, which must hold the key that the path names.
+pub fn parse_meta_item(body: &Json, key: &str) -> Result<String, Fault> {
+    let mut pairs = parse_pairs(body, "meta")?;
+    if pairs.len() > 1 {
+        return Err(Fault::bad_request("Request body contains too many items"));
+    }
+    pairs
+        .remove(key)
+        .ok_or_else(|| Fault::bad_request("Request body and URI mismatch"))
+}
+
+fn parse_pairs(body: &Json, key: &str) -> Result<BTreeMap<String, String>, Fault> {
+    if body.members().is_none() {
+        return Err(Fault::bad_request(wrong_type(body, "'object'")));
+    }
+    let Some(inner) = body.get(key) else {
+        return Err(Fault::bad_request(missing(key)));
+    };
+    let Some(members) = inner.members() else {
+        return Err(refuse(key, inner, &wrong_type(inner, "'object'")));
+    };
+    check_metadata(key, inner, members)?;
+    Ok(pairs(members))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_or_all_of_them() {
+        let read = |text: &str| Json::read(text.as_bytes()).expect(text);
+        let all = parse_metadata(&read(r#"{"metadata": {"a": "1", "b": ""}}"#)).expect("is good");
+        assert_eq!(all.len(), 2);
+        assert_eq!(
+            parse_meta_item(&read(r#"{"meta": {"a": "1"}}"#), "a"),
+            Ok("1".to_owned())
+        );
+        for (body, want) in [
+            (r#"{"meta": {"b": "1"}}"#, "Request body and URI mismatch"),
+            (
+                r#"{"meta": {"a": "1", "b": "2"}}"#,
+                "Request body contains too many items",
+            ),
+            (r#"{}"#, "'meta' is a required property"),
+            (
+                r#"{"meta": null}"#,
+                "Invalid input for field/attribute meta. Value: None. None is not of type 'object'",
+            ),
+            (r#"[]"#, "[] is not of type 'object'"),
+        ] {
+            assert_eq!(
+                parse_meta_item(&read(body), "a"),
+                Err(Fault::bad_request(want)),
+                "{body}"
+            );
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Volumes: what is asked of them and how they are shown (`cinder-backup.md §2.8`).
+
+use std::collections::BTreeMap;
+
+use emberkeep_model::{BackupId, Gib, SnapshotId, Volume, VolumeId};
+use serde::{Deserialize, Serialize};
+
+use super::schema::{Kind, Rule, Shape, rule, rule_since};
+use super::{Fault, Json, Link, Microversion, Site};
+use crate::time::naive;
+
+/// Asks for a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateVolume {
+    /// Its size; may be left out where the source tells it.
+    pub size: Option<Gib>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Name or id of its type.
+    pub volume_type: Option<String>,
+    /// Its zone.
+    pub availability_zone: Option<String>,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// Make it from this snapshot.
+    pub snapshot_id: Option<SnapshotId>,
+    /// Clone this volume.
+    pub source_volume_id: Option<VolumeId>,
+    /// Put this backup onto it.
+    pub backup_id: Option<BackupId>,
+}
+
+const NAME: Kind = Kind::Trimmed("name");
+const DESCRIPTION: Kind = Kind::Trimmed("description");
+const CREATE_RULES: [Rule; 16] = [
+    rule("name", NAME),
+    rule("description", DESCRIPTION),
+    rule("display_name", NAME),
+    rule("display_description", DESCRIPTION),
+    rule("volume_type", Kind::Text),
+    rule("metadata", Kind::MetadataOrNull),
+    rule("snapshot_id", Kind::UuidOrNull),
+    rule("source_volid", Kind::UuidOrNull),
+    rule("consistencygroup_id", Kind::UuidOrNull),
+    rule("size", Kind::SizeOrNull),
+    rule("availability_zone", Kind::Text),
+    rule("multiattach", Kind::FlagOrNull),
+    rule("image_id", Kind::Text),
+    rule("imageRef", Kind::Text),
+    rule_since("group_id", Kind::Text, 13),
+    rule_since("backup_id", Kind::UuidOrNull, 47),
+];
+/// Below 3.53 Cinder does not look at members it does not know.
+const CLOSED: Microversion = Microversion::v3(53);
+static CREATE: Shape = Shape {
+    closed_since: CLOSED,
+    beside: Some("OS-SCH-HNT:scheduler_hints"),
+    ..Shape::new("volume", &CREATE_RULES)
+};
+
+impl CreateVolume {
+    /// Reads the body of a request. What we do not have (images, groups, shared attachment) is refused,
+    /// not ignored.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let fields = CREATE.check(body, version)?;
+        for (name, what) in [
+            ("imageRef", "images are not served here"),
+            ("image_id", "images are not served here"),
+            (
+                "consistencygroup_id",
+                "there are no consistency groups here",
+            ),
+            ("group_id", "there are no volume groups here"),
+        ] {
+            if fields.text(name).is_some_and(|text| !text.is_empty()) {
+                return Err(Fault::invalid_input(format!("{name}: {what}")));
+            }
+        }
+        if fields.flag("multiattach") {
+            return Err(Fault::invalid_input(
+                "multiattach: volumes are attached once only",
+            ));
+        }
+        let new = Self {
+            size: fields.size("size").map(Gib),
+            name: fields
+                .trimmed("name")
+                .or_else(|| fields.trimmed("display_name")),
+            description: fields
+                .trimmed("description")
+                .or_else(|| fields.trimmed("display_description")),
+            volume_type: fields.text("volume_type").filter(|name| !name.is_empty()),
+            availability_zone: fields
+                .text("availability_zone")
+                .filter(|zone| !zone.is_empty()),
+            metadata: fields.metadata("metadata").unwrap_or_default(),
+            snapshot_id: fields.uuid("snapshot_id").map(SnapshotId),
+            source_volume_id: fields.uuid("source_volid").map(VolumeId),
+            backup_id: fields.uuid("backup_id").map(BackupId),
+        };
+        let sources = [
+            new.snapshot_id.is_some(),
+            new.source_volume_id.is_some(),
+            new.backup_id.is_some(),
+        ];
+        match sources.iter().filter(|given| **given).count() {
+            0 if new.size.is_none() => Err(Fault::invalid_input(
+                "Volume size 'None' must be an integer and greater than 0",
+            )),
+            0 | 1 => Ok(new),
+            _ => Err(Fault::invalid_input(
+                "a volume is made from one of snapshot_id, source_volid and backup_id",
+            )),
+        }
+    }
+}
+
+/// Changes of a volume; what is none stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateVolume {
+    /// The new name; `Some(None)` clears it.
+    pub name: Option<Option<String>>,
+    /// The new text; `Some(None)` clears it.
+    pub description: Option<Option<String>>,
+    /// The whole new set of pairs.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+static UPDATE: Shape = Shape {
+    some_since: Some(CLOSED),
+    ..Shape::new(
+        "volume",
+        &[
+            rule("name", NAME),
+            rule("description", DESCRIPTION),
+            rule("display_name", NAME),
+            rule("display_description", DESCRIPTION),
+            rule("metadata", Kind::Metadata),
+        ],
+    )
+};
+
+impl UpdateVolume {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let fields = UPDATE.check(body, version)?;
+        Ok(Self {
+            name: fields
+                .change("name")
+                .or_else(|| fields.change("display_name")),
+            description: fields
+                .change("description")
+                .or_else(|| fields.change("display_description")),
+            metadata: fields.metadata("metadata"),
+        })
+    }
+}
+
+/// Something to be done with a volume: `POST …/action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeAction {
+    /// Make it larger.
+    Extend(Gib),
+    /// Say whether a system can start from it.
+    SetBootable(bool),
+}
+
+static EXTEND: Shape = Shape {
+    required: &["new_size"],
+    ..Shape::new("os-extend", &[rule("new_size", Kind::Size)])
+};
+static SET_BOOTABLE: Shape = Shape {
+    required: &["bootable"],
+    ..Shape::new("os-set_bootable", &[rule("bootable", Kind::Flag)])
+};
+
+impl VolumeAction {
+    /// Reads the body of a request: one key, which names the action.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let [(key, _)] = body.members().unwrap_or_default() else {
+            return Err(Fault::bad_request("Malformed request body"));
+        };
+        match key.as_str() {
+            "os-extend" => {
+                let size = EXTEND
+                    .check(body, version)?
+                    .size("new_size")
+                    .unwrap_or(u32::MAX);
+                Ok(Self::Extend(Gib(size)))
+            }
+            "os-set_bootable" => Ok(Self::SetBootable(
+                SET_BOOTABLE.check(body, version)?.flag("bootable"),
+            )),
+            other => Err(Fault::bad_request(format!(
+                "There is no such action: {other}. Verify the request body and Content-Type \
+                 header and try again."
+            ))),
+        }
+    }
+}
+
+/// How a volume stands in a short list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSummary {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Where it is found.
+    pub links: Vec<Link>,
+}
+
+impl VolumeSummary {
+    /// Shows `volume`.
+    pub fn new(volume: &Volume, site: &Site) -> Self {
+        let id = volume.id.to_string();
+        Self {
+            links: site.links("volumes", &id),
+            id,
+            name: volume.name.clone(),
+        }
+    }
+}
+
+/// All of a volume. Clients refuse answers that hold more than their microversion's fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are Cinder's own, described in its API reference"
+)]
+pub struct VolumeDetail {
+    pub id: String,
+    pub status: String,
+    pub size: u32,
+    pub availability_zone: String,
+    pub created_at: String,
+    pub updated_at: Option<String>,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub volume_type: Option<String>,
+    pub snapshot_id: Option<String>,
+    pub source_volid: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+    pub links: Vec<Link>,
+    pub user_id: String,
+    /// `true` or `false`, as text.
+    pub bootable: String,
+    pub encrypted: bool,
+    pub replication_status: Option<String>,
+    pub consistencygroup_id: Option<String>,
+    pub multiattach: bool,
+    /// Always empty: nothing is attached through this API yet.
+    pub attachments: Vec<String>,
+    /// For administrators; always null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration_status: Option<Nothing>,
+    /// Since 3.13; always null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Nothing>,
+    /// Since 3.21, for administrators; always null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<Nothing>,
+    /// Since 3.48; always null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_uuid: Option<Nothing>,
+    /// Since 3.48.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_targets: Option<bool>,
+    /// Since 3.61, for administrators; always null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_name: Option<Nothing>,
+    /// Since 3.63.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_type_id: Option<String>,
+    /// Since 3.65.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumes_quota: Option<bool>,
+    #[serde(
+        rename = "os-vol-tenant-attr:tenant_id",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub project_id: Option<String>,
+    /// For administrators.
+    #[serde(
+        rename = "os-vol-host-attr:host",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub host: Option<String>,
+    /// For administrators; always null.
+    #[serde(
+        rename = "os-vol-mig-status-attr:migstat",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub migration_state: Option<Nothing>,
+    /// For administrators; always null.
+    #[serde(
+        rename = "os-vol-mig-status-attr:name_id",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub migration_name_id: Option<Nothing>,
+}
+
+/// A field that is there and always null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nothing;
+
+/// The back end that holds volumes, in the `host@backend#pool` form that clients expect.
+const HOST: &str = "emberkeep@files#files";
+
+impl VolumeDetail {
+    /// Shows `volume`, whose type has the name `volume_type`.
+    pub fn new(
+        volume: &Volume,
+        volume_type: Option<&str>,
+        site: &Site,
+        version: Microversion,
+        admin: bool,
+    ) -> Self {
+        let id = volume.id.to_string();
+        let since = |minor| version >= Microversion::v3(minor);
+        let nothing = |shown: bool| shown.then_some(Nothing);
+        Self {
+            status: volume.status.as_str().to_owned(),
+            size: volume.size.0,
+            availability_zone: volume.availability_zone.clone(),
+            created_at: naive(volume.created_at),
+            updated_at: volume.updated_at.map(naive),
+            name: volume.name.clone(),
+            description: volume.description.clone(),
+            volume_type: volume_type.map(str::to_owned),
+            snapshot_id: volume.snapshot_id.map(|id| id.to_string()),
+            source_volid: volume.source_volume_id.map(|id| id.to_string()),
+            metadata: volume.metadata.clone(),
+            links: site.links("volumes", &id),
+            user_id: volume.user_id.to_string(),
+            bootable: volume.bootable.to_string(),
+            encrypted: false,
+            replication_status: None,
+            consistencygroup_id: None,
+            multiattach: false,
+            attachments: Vec::new(),
+            migration_status: nothing(admin),
+            group_id: nothing(since(13)),
+            provider_id: nothing(admin && since(21)),
+            service_uuid: nothing(since(48)),
+            shared_targets: since(48).then_some(false),
+            cluster_name: nothing(admin && since(61)),
+            volume_type_id: volume
+                .volume_type_id
+                .filter(|_| since(63))
+                .map(|id| id.to_string()),
+            consumes_quota: since(65).then_some(true),
+            project_id: None,
+            host: None,
+            migration_state: None,
+            migration_name_id: None,
+            id,
+        }
+    }
+
+    /// Adds what showing and listing tell besides.
+    pub fn with_owner(mut self, volume: &Volume, admin: bool) -> Self {
+        self.project_id = Some(volume.project_id.to_string());
+        if admin {
+            self.host = Some(HOST.to_owned());
+            self.migration_state = Some(Nothing);
+            self.migration_name_id = Some(Nothing);
+        }
+        self
+    }
+}

@@ -1,0 +1,146 @@
+//! Bodies that make or change users and projects.
+
+use serde_json::Value;
+
+use super::auth::Secret;
+use super::{DOMAIN_ID, Malformed, need, need_text, optional_bool, optional_text};
+
+/// `POST /v3/projects`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub struct ProjectCreate {
+    pub name: String,
+    pub description: String,
+    pub enabled: bool,
+}
+
+impl ProjectCreate {
+    /// Reads a request body.
+    pub fn parse(body: &Value) -> Result<Self, Malformed> {
+        let project = need(body, "body", "project")?;
+        check_domain(project)?;
+        if optional_bool(project, "is_domain")? == Some(true) {
+            return Err(Malformed::Invalid {
+                field: "is_domain",
+                reason: "there is one domain only",
+            });
+        }
+        Ok(Self {
+            name: need_text(project, "project", "name")?,
+            description: optional_text(project, "description")?.unwrap_or_default(),
+            enabled: optional_bool(project, "enabled")?.unwrap_or(true),
+        })
+    }
+}
+
+/// `POST /v3/users`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub struct UserCreate {
+    pub name: String,
+    pub password: Secret,
+    pub default_project_id: Option<String>,
+    pub enabled: bool,
+}
+
+impl UserCreate {
+    /// Reads a request body. A password must be given: nobody can sign in without one.
+    pub fn parse(body: &Value) -> Result<Self, Malformed> {
+        let user = need(body, "body", "user")?;
+        check_domain(user)?;
+        Ok(Self {
+            name: need_text(user, "user", "name")?,
+            password: Secret(need_text(user, "user", "password")?),
+            default_project_id: optional_text(user, "default_project_id")?,
+            enabled: optional_bool(user, "enabled")?.unwrap_or(true),
+        })
+    }
+}
+
+/// `POST /v3/users/{id}/password`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub struct PasswordChange {
+    pub original_password: Secret,
+    pub password: Secret,
+}
+
+impl PasswordChange {
+    /// Reads a request body.
+    pub fn parse(body: &Value) -> Result<Self, Malformed> {
+        let user = need(body, "body", "user")?;
+        Ok(Self {
+            original_password: Secret(need_text(user, "user", "original_password")?),
+            password: Secret(need_text(user, "user", "password")?),
+        })
+    }
+}
+
+fn check_domain(object: &Value) -> Result<(), Malformed> {
+    match optional_text(object, "domain_id")? {
+        Some(id) if id != DOMAIN_ID => Err(Malformed::Invalid {
+            field: "domain_id",
+            reason: "there is one domain only, 'default'",
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn null_fields_are_not_given() {
+        let body = json!({"project": {"name": "alpha", "domain_id": "default", "description": null, "enabled": null, "is_domain": false, "parent_id": null}});
+        let want = ProjectCreate {
+            name: "alpha".to_owned(),
+            description: String::new(),
+            enabled: true,
+        };
+        assert_eq!(ProjectCreate::parse(&body), Ok(want));
+        let body = json!({"user": {"name": "bob", "password": "x", "enabled": false, "email": null, "default_project_id": "p"}});
+        let want = UserCreate {
+            name: "bob".to_owned(),
+            password: Secret("x".to_owned()),
+            default_project_id: Some("p".to_owned()),
+            enabled: false,
+        };
+        assert_eq!(UserCreate::parse(&body), Ok(want));
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_refused() {
+        for (body, want) in [
+            (json!({}), "Expecting to find project in body"),
+            (json!({"project": {}}), "Expecting to find name in project"),
+            (
+                json!({"project": {"name": 1}}),
+                "Invalid input for field 'name'",
+            ),
+            (
+                json!({"project": {"name": "a", "domain_id": "other"}}),
+                "Invalid input for field 'domain_id'",
+            ),
+            (
+                json!({"project": {"name": "a", "is_domain": true}}),
+                "Invalid input for field 'is_domain'",
+            ),
+            (
+                json!({"project": {"name": "a", "enabled": "yes"}}),
+                "Invalid input for field 'enabled'",
+            ),
+        ] {
+            let message = ProjectCreate::parse(&body).expect_err(want).to_string();
+            assert!(message.starts_with(want), "{body}: {message}");
+        }
+        let error = UserCreate::parse(&json!({"user": {"name": "bob"}})).expect_err("no password");
+        assert!(
+            error
+                .to_string()
+                .starts_with("Expecting to find password in user")
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! What travels: the bodies of the identity, Block Storage, CBR and native APIs, and total
+//! conversions between them and the model. Pure: no sockets, no clock, no status is decided here
+//! that depends on more than the body; start at `time.rs`, which all of them use.
+
+pub mod cbr;
+pub mod cinder;
+pub mod identity;
+pub mod native;
+pub mod time;

@@ -1,0 +1,72 @@
+//! Instants as text. Block Storage and CBR leave the zone out, identity ends in `Z`;
+//! reading takes either.
+
+use emberkeep_model::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+/// A text that is no instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an ISO 8601 time")]
+pub struct BadTime(pub String);
+
+/// Returns `2026-11-21T17:24:36.000000`: UTC, microseconds, no zone.
+pub fn naive(at: Timestamp) -> String {
+    format!("{:.6}", civil(at))
+}
+
+/// Returns `2026-11-21T17:24:36.000000Z`.
+pub fn zulu(at: Timestamp) -> String {
+    format!("{:.6}Z", civil(at))
+}
+
+/// Reads a date or a date and time, with or without a zone; without one it is UTC.
+pub fn parse(text: &str) -> Result<Timestamp, BadTime> {
+    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+        return Ok(Timestamp(instant.as_microsecond()));
+    }
+    text.parse::<DateTime>()
+        .ok()
+        .and_then(|civil| Offset::UTC.to_timestamp(civil).ok())
+        .map(|instant| Timestamp(instant.as_microsecond()))
+        .ok_or_else(|| BadTime(text.to_owned()))
+}
+
+/// Instants beyond what a calendar can say (a `Timestamp` reaches further) are shown as its ends.
+fn civil(at: Timestamp) -> DateTime {
+    let instant = jiff::Timestamp::from_microsecond(at.0).unwrap_or(if at.0 < 0 {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    });
+    Offset::UTC.to_datetime(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_are_written_and_read() {
+        let at = Timestamp(1_795_281_876_000_000);
+        assert_eq!(naive(at), "2026-11-21T17:24:36.000000");
+        assert_eq!(zulu(at), "2026-11-21T17:24:36.000000Z");
+        for (text, want) in [
+            ("2026-11-21T17:24:36.000000", Ok(at)),
+            ("2026-11-21T17:24:36.000000Z", Ok(at)),
+            ("2026-11-21 17:24:36", Ok(at)),
+            ("2026-11-21T18:24:36+01:00", Ok(at)),
+            ("2026-11-21T17:24:36.000001", Ok(Timestamp(at.0 + 1))),
+            ("1970-01-01", Ok(Timestamp(0))),
+            ("", Err(BadTime(String::new()))),
+            ("yesterday", Err(BadTime("yesterday".to_owned()))),
+            (
+                "2026-13-01T00:00:00",
+                Err(BadTime("2026-13-01T00:00:00".to_owned())),
+            ),
+        ] {
+            assert_eq!(parse(text), want, "{text}");
+        }
+        assert_eq!(naive(Timestamp(i64::MAX)), "9999-12-30T22:00:00.999999");
+    }
+}

@@ -1,0 +1,184 @@
+//! Disk images made from real files, the same on each run over the same tree.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{find, output};
+
+const BLOCK: u64 = 4096;
+
+/// Copies files of `tree` in the order of their names until `limit` bytes are reached.
+fn gather(tree: &Path, staging: &Path, limit: u64) -> Result<u64> {
+    let mut total = 0;
+    let mut open = vec![tree.to_owned()];
+    while let Some(folder) = open.pop() {
+        // What we may not read, or what goes away meanwhile, is left out.
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            let Ok(facts) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            if facts.is_dir() {
+                open.push(path);
+            } else if facts.is_file() && total + facts.len() <= limit {
+                let place = staging.join(path.strip_prefix(tree)?);
+                fs::create_dir_all(place.parent().unwrap_or(staging))?;
+                if fs::copy(&path, &place).is_ok() {
+                    // Room on the file system goes by blocks.
+                    total += facts.len().div_ceil(BLOCK) * BLOCK;
+                }
+            }
+        }
+    }
+    Ok(total)
+}
+
+/// Makes an ext4 image of `size` bytes, some 70 % of it files of `tree`; returns their bytes.
+pub(crate) fn make(image: &Path, size: u64, tree: &Path) -> Result<u64> {
+    let staging = image.with_extension("tree");
+    let total = gather(tree, &staging, size / 10 * 7)?;
+    if total < size / 10 {
+        bail!(
+            "{} holds too little ({total} bytes) for an image of {size} bytes",
+            tree.display()
+        );
+    }
+    File::create(image)?.set_len(size)?;
+    output(
+        Command::new(find("mkfs.ext4").context("mkfs.ext4 is missing (Debian package e2fsprogs)")?)
+            .args(["-q", "-F", "-U", "6d6b6673-0000-4000-8000-000000000001"])
+            .args([
+                "-E",
+                "hash_seed=6d6b6673-0000-4000-8000-000000000002,lazy_itable_init=0,nodiscard",
+                "-d",
+            ])
+            .arg(&staging)
+            .arg(image)
+            .env("E2FSPROGS_FAKE_TIME", "1750000000"),
+    )?;
+    fs::remove_dir_all(&staging)?;
+    File::open(image)?.sync_all()?;
+    Ok(total)
+}
+
+/// Numbers that are the same on each run (xorshift64*).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+}
+
+/// Overwrites `percent` of `data` bytes in scattered extents of 4 KiB to 1 MiB; returns the bytes changed.
+///
+/// Half of the new bytes are noise and half are pieces from elsewhere in the image,
+/// as when files are written and copied.
+pub(crate) fn change(image: &Path, data: u64, percent: u64) -> Result<u64> {
+    let mut file = OpenOptions::new().read(true).write(true).open(image)?;
+    let size = file.metadata()?.len();
+    let mut numbers = Numbers(0x005E_ED0F_EBE4);
+    let wanted = data / 100 * percent;
+    let mut changed = 0;
+    let mut block = Vec::new();
+    while changed < wanted {
+        let length = (BLOCK << numbers.below(9)).min(wanted - changed).max(BLOCK);
+        block.resize(usize::try_from(length)?, 0);
+        let at = numbers.below((size - length) / BLOCK) * BLOCK;
+        file.seek(SeekFrom::Start(at))?;
+        file.read_exact(&mut block)?;
+        if block.iter().all(|byte| *byte == 0) {
+            // Changes happen where files are.
+            continue;
+        }
+        if numbers.below(2) == 0 {
+            block.fill_with(|| numbers.next().to_le_bytes()[7]);
+        } else {
+            file.seek(SeekFrom::Start(
+                numbers.below((size - length) / BLOCK) * BLOCK,
+            ))?;
+            file.read_exact(&mut block)?;
+        }
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(&block)?;
+        changed += length;
+    }
+    file.sync_all()?;
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn an_image_is_the_same_each_time() {
+        if crate::process::find("mkfs.ext4").is_none() {
+            println!("skipped: no mkfs.ext4 here");
+            return;
+        }
+        let folder = folder("image");
+        let tree = folder.join("files");
+        for index in 0..40_u32 {
+            let place = tree.join(format!("d{}", index % 4));
+            fs::create_dir_all(&place).unwrap();
+            fs::write(
+                place.join(format!("f{index}")),
+                index.to_string().repeat(200_000),
+            )
+            .unwrap();
+        }
+        let size = 32 << 20;
+        let images = [folder.join("one"), folder.join("other")];
+        for image in &images {
+            let bytes = super::make(image, size, &tree).unwrap();
+            assert!((size / 10..=size / 10 * 7).contains(&bytes), "{bytes}");
+            assert_eq!(fs::metadata(image).unwrap().len(), size);
+        }
+        assert!(fs::read(&images[0]).unwrap() == fs::read(&images[1]).unwrap());
+        assert!(
+            super::make(&images[0], 4 << 30, &tree).is_err(),
+            "too few files"
+        );
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_change_is_the_same_each_time_and_as_large_as_asked() {
+        let folder = folder("change");
+        let (one, other) = (folder.join("one"), folder.join("other"));
+        let before: Vec<u8> = (0..8_u32 << 20).map(|at| at.to_le_bytes()[1] | 1).collect();
+        for path in [&one, &other] {
+            fs::write(path, &before).unwrap();
+            let changed = super::change(path, 8 << 20, 10).unwrap();
+            let wanted = (8 << 20) / 100 * 10;
+            assert!((wanted..wanted + 8192).contains(&changed), "{changed}");
+        }
+        let after = fs::read(&one).unwrap();
+        assert!(after == fs::read(&other).unwrap());
+        assert!(after != before);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,84 @@
+//! The system packages that the tests stand on.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{find, run, say};
+
+/// What must be there: how we notice, and the Debian package that brings it.
+const NEEDS: [(&str, Need); 5] = [
+    ("python3", Need::Program("python3")),
+    ("python3-venv", Need::PythonModule("ensurepip")),
+    ("e2fsprogs", Need::Program("mkfs.ext4")),
+    ("qemu-utils", Need::Program("qemu-img")),
+    ("diffutils", Need::Program("cmp")),
+];
+
+#[derive(Clone, Copy)]
+enum Need {
+    Program(&'static str),
+    PythonModule(&'static str),
+}
+
+impl Need {
+    fn is_met(self) -> bool {
+        match self {
+            Self::Program(name) => find(name).is_some(),
+            Self::PythonModule(name) => Command::new("python3")
+                .args(["-c", &format!("import {name}")])
+                .stderr(std::process::Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success()),
+        }
+    }
+}
+
+/// Installs what is missing when it may, else says what to install.
+pub(crate) fn ensure() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if !(is_root() && find("apt-get").is_some()) {
+        bail!(
+            "these system packages (Debian names) are missing; install them and run this again: {list}"
+        );
+    }
+    say(&format!("installing system packages: {list}"));
+    apt(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&missing);
+    apt(&install)?;
+    let still = self::missing();
+    if !still.is_empty() {
+        bail!(
+            "these system packages were installed, and what they bring is still missing: {}",
+            still.join(" ")
+        );
+    }
+    Ok(())
+}
+
+fn missing() -> Vec<&'static str> {
+    NEEDS
+        .into_iter()
+        .filter(|(_, need)| !need.is_met())
+        .map(|(package, _)| package)
+        .collect()
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    run(Command::new("apt-get")
+        .args(["-o", "DPkg::Lock::Timeout=300"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
