@@ -24,7 +24,9 @@ class Report(unittest.TestResult):
         self.begun = time.monotonic()
 
     def line(self, word, test, why=""):
-        name = getattr(test, "_testMethodName", None) or str(test)
+        # A class that could not be set up is reported in place of a test.
+        method = getattr(test, "_testMethodName", None)
+        name = f"{type(test).__name__}.{method}" if method else str(test)
         print(f"  {word:<5} {name} ({time.monotonic() - self.begun:.1f} s){why}", flush=True)
 
     def addSuccess(self, test):

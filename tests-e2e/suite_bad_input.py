@@ -165,6 +165,40 @@ class Requests(unittest.TestCase):
             self.assertNotIn("panicked", err)
 
 
+    def test_09_another_project(self):
+        project = self.client.identity("POST", "/projects", {"project": {"name": "other"}}).expect(201).json["project"]
+        user = {"name": "bob", "password": "secret-bob", "default_project_id": project["id"]}
+        user = self.client.identity("POST", "/users", {"user": user}).expect(201).json["user"]
+        roles = self.client.identity("GET", "/roles?name=member").expect(200).json["roles"]
+        self.client.identity(
+            "PUT", f"/projects/{project['id']}/users/{user['id']}/roles/{roles[0]['id']}",
+        ).expect(204)
+        bob = Client(self.service.url, {"username": "bob", "password": "secret-bob", "project_name": "other"})
+        billing = {"object_type": "disk", "protect_type": "backup", "consistent_level": "crash_consistent", "size": 10}
+        vault = {"vault": {"name": "ours", "billing": billing, "resources": []}}
+        vault = self.client.cbr("POST", "/vaults", vault).expect(200).json["vault"]["id"]
+        disk = {"id": self.volume, "type": "OS::Cinder::Volume"}
+        for method, path, body, code in [
+            ("GET", f"/vaults/{vault}", None, "6105"),
+            ("PUT", f"/vaults/{vault}", {"vault": {"name": "mine"}}, "6105"),
+            ("DELETE", f"/vaults/{vault}", None, "6105"),
+            ("POST", f"/vaults/{vault}/addresources", {"resources": [disk]}, "6105"),
+            ("POST", "/checkpoints", {"checkpoint": {"vault_id": vault}}, "6105"),
+            ("POST", "/vaults", {"vault": {"name": "v", "billing": billing, "resources": [disk]}}, "7000"),
+        ]:
+            answer = bob.cbr(method, path, body)
+            self.assertEqual(answer.status, 404, f"{method} {path}: {answer}")
+            self.assertEqual(answer.json["error_code"], f"BackupService.{code}", path)
+        bob.native("GET", f"/volumes/{self.volume}/path").expect(404)
+        bob.native("GET", f"/volumes/{self.volume}/data").expect(404)
+        # A token opens its own project only, whatever the path says.
+        bob.request("GET", f"/cbr/v3/{self.client.project}/vaults").expect(403)
+        self.assertEqual(bob.cbr("GET", "/vaults").expect(200).json["vaults"], [])
+        self.assertEqual(self.client.cbr("GET", f"/vaults/{vault}").expect(200).json["vault"]["name"], "ours")
+        self.client.cbr("DELETE", f"/vaults/{vault}").expect(204)
+        wait_until("the vault goes", lambda: self.client.cbr("GET", f"/vaults/{vault}").status == 404)
+
+
 class DataDirectory(unittest.TestCase):
     """A data directory that cannot be used is refused before anything is done."""
 

@@ -52,7 +52,9 @@ class CbrSession(unittest.TestCase):
         return command([program, *arguments], env=self.env)[1]
 
     def openstack_json(self, *arguments):
-        return json.loads(self.openstack(*arguments, "-f", "json"))
+        shown = json.loads(self.openstack(*arguments, "-f", "json"))
+        # Some of the commands call it ID.
+        return {key.lower(): value for key, value in shown.items()}
 
     def task_ends(self, kind, **match):
         """Waits for the newest task of a kind to end well, as CBR shows it."""

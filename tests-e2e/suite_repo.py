@@ -96,7 +96,7 @@ class OfflineRepository(unittest.TestCase):
         self.assertIn("tuesday", self.repo("list"))
 
     def test_07_what_cannot_be_read(self):
-        self.refused(1, "backup", self.room / "no-such.img", "--name", "x")
+        self.refused(3, "backup", self.room / "no-such.img", "--name", "x")
         code, _, err = emberkeep("repo", "list", self.room / "nowhere", check=False)
         self.assertNotEqual(code, 0)
         self.assertTrue(err.startswith("emberkeep: "), err)

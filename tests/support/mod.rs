@@ -6,25 +6,25 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 /// A directory to work in.
-pub struct Bench(tempfile::TempDir);
+pub(crate) struct Bench(tempfile::TempDir);
 
 /// How a command ended and what it said.
-pub struct Ended {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_emberkeep"));
         for (name, _) in std::env::vars() {
             if name.starts_with("EMBERKEEP_") || name.starts_with("OS_") {
@@ -39,7 +39,7 @@ impl Bench {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         let Output {
             status,
             stdout,
@@ -53,20 +53,20 @@ impl Bench {
     }
 
     /// Runs a command that must succeed; returns what it printed.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_eq!(ended.code, Some(0), "{args:?}: {}", ended.err);
         ended.out
     }
 
     /// Runs a command that must succeed; returns the JSON it printed.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let args = [args, &["-o", "json"]].concat();
         serde_json::from_str(&self.ok(&args)).expect("JSON")
     }
 
     /// Runs a command that must end with `code`; returns what it said on standard error.
-    pub fn fails(&self, code: i32, args: &[&str]) -> String {
+    pub(crate) fn fails(&self, code: i32, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_eq!(
             ended.code,
@@ -81,7 +81,7 @@ impl Bench {
 }
 
 /// Asserts that two files hold the same bytes.
-pub fn assert_same(one: &Path, other: &Path) {
+pub(crate) fn assert_same(one: &Path, other: &Path) {
     let read =
         |path: &Path| std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     assert!(
@@ -93,7 +93,7 @@ pub fn assert_same(one: &Path, other: &Path) {
 }
 
 /// Returns bytes that are all different from place to place but always the same.
-pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

@@ -28,6 +28,7 @@ pub struct OutputArgs {
     #[arg(
         short = 'o',
         long = "output",
+        value_name = "FORMAT",
         value_enum,
         default_value_t,
         global = true,
@@ -82,15 +83,28 @@ impl<T: Serialize> Chosen<'_, T> {
         }
     }
 
+    /// Shows a value for people.
     fn show(&self, item: &T, json: &Value) -> String {
         match self {
             Self::Column(column) => (column.show)(item),
-            Self::Field(name) => match json.get(name) {
-                None | Some(Value::Null) => String::new(),
-                Some(Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
-            },
+            Self::Field(name) => bare(json.get(name).unwrap_or(&Value::Null)),
         }
+    }
+
+    /// Returns a value as programs have it: bytes as a number, not as `1.5 GiB`.
+    fn value(&self, item: &T, json: &Value) -> String {
+        match json.get(self.key()) {
+            Some(plain) if !plain.is_array() && !plain.is_object() => bare(plain),
+            _ => self.show(item, json),
+        }
+    }
+}
+
+fn bare(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -157,25 +171,29 @@ impl Output {
     ) -> Result<String, CliError> {
         let json = items.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
         let chosen = self.choose(columns, json.first())?;
-        let rows = || {
-            items.iter().zip(&json).map(|(item, json)| {
+        let rows = |show: fn(&Chosen<'_, T>, &T, &Value) -> String| {
+            let rows = items.iter().zip(&json).map(|(item, json)| {
                 chosen
                     .iter()
-                    .map(|column| column.show(item, json))
+                    .map(|column| show(column, item, json))
                     .collect::<Vec<_>>()
-            })
+            });
+            rows.collect::<Vec<_>>()
         };
         Ok(match self.format {
             Format::Json => pretty(&Value::Array(
                 json.iter().map(|item| self.reduce(&chosen, item)).collect(),
             )),
-            Format::Value => rows().map(|row| row.join("\t") + "\n").collect(),
+            Format::Value => rows(|column, item, json| column.value(item, json))
+                .iter()
+                .map(|row| row.join("\t") + "\n")
+                .collect(),
             Format::Table => {
                 let titles: Vec<_> = chosen
                     .iter()
                     .map(|column| column.title().to_owned())
                     .collect();
-                self.table(titles, rows().collect())
+                self.table(titles, rows(|column, item, json| column.show(item, json)))
             }
         })
     }
@@ -191,7 +209,7 @@ impl Output {
             Format::Json => pretty(&self.reduce(&chosen, &json)),
             Format::Value => chosen
                 .iter()
-                .map(|field| field.show(item, &json) + "\n")
+                .map(|field| field.value(item, &json) + "\n")
                 .collect(),
             Format::Table => {
                 let rows = chosen

@@ -125,3 +125,25 @@ fn show(bar: &mut Option<Bar>, what: &str, task: Option<&Task>) {
             .set(progress.bytes_done, progress.bytes_total);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ExitStatus;
+
+    #[tokio::test]
+    async fn patience_ends_when_it_was_said_to() {
+        let mut none = Patience::new(Some(0));
+        let error = none.pause("backing up").await.unwrap_err();
+        assert_eq!(error.status(), ExitStatus::TimedOut);
+        assert!(
+            error
+                .to_string()
+                .starts_with("backing up: not done after 0 s"),
+            "{error}"
+        );
+        let mut endless = Patience::new(None);
+        assert!(endless.pause("backing up").await.is_ok());
+        assert!(endless.pause > FIRST_PAUSE);
+    }
+}

@@ -34,7 +34,8 @@ struct Row {
 }
 
 const LIST: &[Column<Row>] = &[
-    column("id", "ID", |row| row.id.clone()),
+    // The beginning is enough to name a backup by, and leaves room for the rest.
+    column("id", "ID", |row| row.id.chars().take(8).collect()),
     column("name", "Name", |row| row.name.clone()),
     column("created_at", "Made", |row| row.created.clone()),
     column("size_bytes", "Size", |row| {

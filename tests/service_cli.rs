@@ -1,0 +1,205 @@
+//! `emberkeep serve` and the commands that talk to it, through the binary.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
+use std::process::{Child, Command, Stdio};
+
+use support::{Bench, assert_same, noise};
+
+const MIB: usize = 1 << 20;
+
+/// A service in the data directory `d`, stopped when dropped.
+struct Served(Child);
+
+impl Served {
+    fn start(bench: &Bench) -> Self {
+        let mut child = bench
+            .command(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(File::create(bench.path("serve.log")).expect("a log"))
+            .spawn()
+            .expect("the binary runs");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("a pipe");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        assert!(line.starts_with("ready http://127.0.0.1:"), "{line}");
+        Self(child)
+    }
+
+    /// Asks it to stop as an operator does; returns its exit code.
+    fn stop(mut self) -> Option<i32> {
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()));
+        self.0.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_volume_goes_in_is_backed_up_comes_back_and_goes_out() {
+    let bench = Bench::new();
+    let disk = bench.path("disk.img");
+    let file = File::create(&disk).expect("the image");
+    file.set_len(1 << 30).expect("its size");
+    for (at, seed, length) in [
+        (0, 1, 5 * MIB),
+        (700 * MIB, 2, MIB + 5),
+        ((1 << 30) - 9, 3, 9),
+    ] {
+        file.write_all_at(&noise(seed, length), at as u64)
+            .expect("its data");
+    }
+    let served = Served::start(&bench);
+
+    let volume = bench.json(&[
+        "volume",
+        "import",
+        "disk.img",
+        "--name",
+        "web",
+        "--data-dir",
+        "d",
+    ]);
+    assert_eq!(volume["size"], 1);
+    let path = bench.ok(&["--data-dir", "d", "volume", "path", "web"]);
+    assert_same(path.trim_end().as_ref(), &disk);
+
+    let made = [
+        "--data-dir",
+        "d",
+        "backup",
+        "create",
+        "web",
+        "--name",
+        "monday",
+        "--wait",
+    ];
+    let backup = bench.json(&made);
+    assert_eq!(backup["status"], "available");
+    let restore = [
+        "--data-dir",
+        "d",
+        "backup",
+        "restore",
+        "monday",
+        "--name",
+        "again",
+        "--wait",
+    ];
+    let restored = bench.json(&restore);
+    assert_eq!(restored["done"], true);
+    bench.ok(&["--data-dir", "d", "volume", "export", "again", "out.img"]);
+    assert_same(&bench.path("out.img"), &disk);
+
+    bench.ok(&[
+        "--data-dir",
+        "d",
+        "vault",
+        "create",
+        "v",
+        "--size",
+        "10",
+        "--volume",
+        "web",
+    ]);
+    let run = bench.json(&["--data-dir", "d", "checkpoint", "create", "v", "--wait"]);
+    assert_eq!(run["status"], "available");
+    assert_eq!(run["backups"].as_array().map(Vec::len), Some(1));
+    let tasks = bench.json(&["--data-dir", "d", "task", "list", "--status", "succeeded"]);
+    assert!(tasks.as_array().is_some_and(|tasks| tasks.len() >= 3));
+
+    let words = bench.fails(3, &["--data-dir", "d", "backup", "restore", "tuesday"]);
+    assert!(words.contains("'tuesday'"), "{words}");
+    let words = bench.fails(4, &["--data-dir", "d", "volume", "extend", "web", "1"]);
+    assert!(
+        words.contains("must be greater") && words.contains("request id: req-"),
+        "{words}"
+    );
+    let words = bench.fails(
+        4,
+        &["--data-dir", "d", "volume", "export", "web", "out.img"],
+    );
+    assert!(words.contains("--force"), "{words}");
+
+    let words = bench.fails(1, &["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"]);
+    assert!(words.contains("did not start"), "{words}");
+
+    assert_eq!(served.stop(), Some(0));
+    let id = volume["id"].as_str().expect("an id");
+    assert_eq!(
+        bench.ok(&["--data-dir", "d", "volume", "path", id]),
+        path,
+        "no service is needed"
+    );
+    let words = bench.fails(1, &["--data-dir", "d", "volume", "list"]);
+    assert!(words.contains("is the service running?"), "{words}");
+    // What the service stored can be read without it.
+    let list = bench.json(&["repo", "list", "d/repository"]);
+    assert_eq!(list.as_array().map(Vec::len), Some(2));
+    bench.ok(&["repo", "restore", "d/repository", "monday", "offline.img"]);
+    assert_same(&bench.path("offline.img"), &disk);
+}
+
+#[test]
+fn quickstart_works_and_works_again() {
+    let bench = Bench::new();
+    for _ in 0..2 {
+        let args = [
+            "quickstart",
+            "--exit",
+            "--size-mib",
+            "32",
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        let told = bench.ok(&args);
+        assert!(told.contains("every byte as in the image"), "{told}");
+    }
+    let own = bench.path("emberkeep-data");
+    assert!(own.join("clouds.yaml").exists());
+    assert!(
+        !own.join("quickstart").exists(),
+        "the image it made is cleaned up"
+    );
+}
+
+#[test]
+fn quickstart_takes_an_image_and_leaves_it_alone() {
+    let bench = Bench::new();
+    let disk = bench.path("mine.raw");
+    fs::write(&disk, noise(4, 3 * MIB)).expect("the image");
+    let args = [
+        "quickstart",
+        "--exit",
+        "--image",
+        "mine.raw",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let told = bench.ok(&args);
+    assert!(told.contains("every byte as in the image"), "{told}");
+    assert_eq!(fs::read(&disk).expect("there"), noise(4, 3 * MIB));
+    let words = bench.run(&[
+        "quickstart",
+        "--exit",
+        "--image",
+        "missing.raw",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    assert_eq!(words.code, Some(1), "{}", words.err);
+    assert!(
+        words.err.contains("missing.raw does not exist"),
+        "{}",
+        words.err
+    );
+}
