@@ -246,6 +246,15 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// The packer did not come to the end; whoever made it stop knows why.
+struct Incomplete;
+
+impl From<UploaderGone> for Incomplete {
+    fn from(_: UploaderGone) -> Self {
+        Self
+    }
+}
+
 /// Takes what the workers made, in volume order, into packs and the map.
 struct Packer<'a> {
     known: &'a Known,
@@ -255,10 +264,10 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    fn pack(&mut self, queue: &Queue, run: &Run) -> Result<(), UploaderGone> {
+    fn pack(&mut self, queue: &Queue, run: &Run) -> Result<(), Incomplete> {
         while let Some(message) = queue.take() {
             if run.is_cancelled() {
-                return Err(UploaderGone);
+                return Err(Incomplete);
             }
             match message {
                 Message::Chunks(batch) => {
@@ -278,10 +287,14 @@ impl Packer<'_> {
                 }
             }
         }
-        Ok(())
+        if queue.is_stopped() {
+            Err(Incomplete)
+        } else {
+            Ok(())
+        }
     }
 
-    fn finish(self) -> Result<Option<MapRoot>, UploaderGone> {
+    fn finish(self) -> Result<Option<MapRoot>, Incomplete> {
         let Self {
             known,
             mut data,

@@ -59,7 +59,7 @@ pub(crate) fn check(
     options: CheckOptions,
     run: &Run,
 ) -> Result<CheckReport, CheckError> {
-    let session = Session::start(space, SessionKind::Check)?;
+    let session = Session::start_reading(space, SessionKind::Check)?;
     let mut findings = Findings::default();
     let mut manifests = Vec::new();
     for (name, id) in list_manifests(space).map_err(store_error)? {
@@ -124,7 +124,7 @@ pub(crate) fn check(
         }
         closure.walk(manifest, &mut findings)?;
     }
-    if let Err(cause) = session.end() {
+    if let Some(Err(cause)) = session.map(Session::end) {
         tracing::warn!(%cause, "the session of a finished check could not be removed");
     }
     report.problems = findings.into_problems();

@@ -30,6 +30,13 @@ pub(crate) struct Gatherer {
 }
 
 impl Gatherer {
+    /// Makes room for runs that take so many bytes in the store. Growing by doubling
+    /// would cost as much again as the index.
+    pub(crate) fn expect(&mut self, stored_bytes: u64) {
+        let entries = usize::try_from(stored_bytes).unwrap_or(0) / size_of::<IndexEntry>();
+        self.entries.reserve_exact(entries);
+    }
+
     /// Adds the packs and entries of one run.
     pub(crate) fn add(&mut self, packs: &[PackRecord], entries: &[IndexEntry]) {
         let places: Vec<u32> = packs
@@ -41,7 +48,6 @@ impl Gatherer {
                 })
             })
             .collect();
-        self.entries.reserve_exact(entries.len());
         self.entries.extend(entries.iter().map(|entry| {
             let mut entry = *entry;
             entry.pack = places[entry.pack as usize];

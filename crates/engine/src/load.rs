@@ -30,10 +30,10 @@ pub(crate) fn load_index(space: &Space) -> Result<LoadedIndex, ReadError> {
     let mut damaged = Vec::new();
     let mut tries = 0;
     'again: loop {
-        for object in list_all(&*space.store, &space.names.index())? {
-            if seen.contains(&object.name) {
-                continue;
-            }
+        let mut listed = list_all(&*space.store, &space.names.index())?;
+        listed.retain(|object| !seen.contains(&object.name));
+        gatherer.expect(listed.iter().map(|object| object.size).sum());
+        for object in listed {
             match space.load(EnvelopeKind::IndexRun, &object.name, IndexRun::decode) {
                 Ok(run) => gatherer.add(&run.packs, &run.entries),
                 // A sweep has merged it into a run that our listing does not have.

@@ -63,11 +63,9 @@ impl Repository {
         let secret = RepositorySecret::generate(descriptor.id);
         store.put(&names::master_key(master.id()), &[&secret.wrap(master)])?;
         match store.put_if_absent(names::FORMAT, &[&descriptor.encode()]) {
-            Ok(()) => Ok(Self {
-                store,
-                descriptor,
-                secret,
-            }),
+            // Opened as anyone would: should two make a repository at once with the same key,
+            // neither goes on with a secret that is not the stored one.
+            Ok(()) => Self::open(store, master),
             Err(StoreError::AlreadyExists { .. }) => Err(RepositoryError::Exists { place }),
             Err(cause) => Err(cause.into()),
         }

@@ -25,6 +25,9 @@ use crate::tree::{Walk, read_pages};
 /// Pages read at once.
 const PAGES: usize = 32;
 
+/// Bytes made zero at once: a device may have to write them all.
+const ZEROES: u64 = 64 << 20;
+
 /// A volume that was restored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoreReport {
@@ -75,7 +78,7 @@ pub(crate) fn restore(
     run: &Run,
 ) -> Result<RestoreReport, RestoreError> {
     // First of all the session: from here on no sweep deletes what we are about to read.
-    let session = Session::start(space, SessionKind::Restore)?;
+    let session = Session::start_reading(space, SessionKind::Restore)?;
     let name = space.names.manifest(backup);
     let manifest = space
         .load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)
@@ -96,7 +99,7 @@ pub(crate) fn restore(
     }
     let totals = outcome.map_err(|halt| halt.of(backup))?;
     target.finish()?;
-    if let Err(cause) = session.end() {
+    if let Some(Err(cause)) = session.map(Session::end) {
         tracing::warn!(%cause, "the session of a finished restore could not be removed");
     }
     Ok(RestoreReport {
@@ -198,6 +201,7 @@ impl Feed<'_> {
         }
         let next = self.ready.front().map_or(self.size, |(start, _)| *start);
         if self.covered < next {
+            let next = next.min(self.covered + ZEROES);
             let gap = self.covered..next;
             self.covered = next;
             return Ok(Some(Job::Zero(gap)));

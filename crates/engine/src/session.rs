@@ -67,6 +67,23 @@ impl Session {
         Ok(session)
     }
 
+    /// Starts a session that only reads, or goes without where the store takes nothing more:
+    /// what is in a full or write-protected store must still come out of it. A sweep could
+    /// then delete what is being read, which ends in a clear error, never in wrong bytes.
+    pub(crate) fn start_reading(
+        space: &Arc<Space>,
+        kind: SessionKind,
+    ) -> Result<Option<Self>, StoreError> {
+        match Self::start(space, kind) {
+            Ok(session) => Ok(Some(session)),
+            Err(cause @ (StoreError::NoSpace { .. } | StoreError::Denied { .. })) => {
+                tracing::warn!(%cause, "reading without a session");
+                Ok(None)
+            }
+            Err(cause) => Err(cause),
+        }
+    }
+
     pub(crate) fn id(&self) -> ObjectId {
         self.id
     }

@@ -29,48 +29,6 @@ fn copy(from: &dyn ObjectStore) -> Arc<MemoryStore> {
     Arc::new(to)
 }
 
-struct Shared(Arc<MemoryStore>);
-
-impl ObjectStore for Shared {
-    fn put_if_absent(
-        &self,
-        name: &str,
-        parts: &[&[u8]],
-    ) -> Result<(), emberkeep_store::StoreError> {
-        self.0.put_if_absent(name, parts)
-    }
-    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), emberkeep_store::StoreError> {
-        self.0.put(name, parts)
-    }
-    fn get(&self, name: &str) -> Result<Vec<u8>, emberkeep_store::StoreError> {
-        self.0.get(name)
-    }
-    fn get_range(
-        &self,
-        name: &str,
-        range: std::ops::Range<u64>,
-    ) -> Result<Vec<u8>, emberkeep_store::StoreError> {
-        self.0.get_range(name, range)
-    }
-    fn head(&self, name: &str) -> Result<Option<u64>, emberkeep_store::StoreError> {
-        self.0.head(name)
-    }
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<emberkeep_store::Listed>, emberkeep_store::StoreError> {
-        self.0.list(prefix, after, limit)
-    }
-    fn delete_many(&self, names: &[String]) -> Result<(), emberkeep_store::StoreError> {
-        self.0.delete_many(names)
-    }
-    fn describe(&self) -> String {
-        self.0.describe()
-    }
-}
-
 /// Runs `act` with death at the n-th call, for every n until it survives, and judges what is left.
 fn at_every_call(
     fixture: &Fixture,
@@ -84,7 +42,7 @@ fn at_every_call(
             let plan = FaultPlan::new(Counted::All);
             let faulty = Arc::new(FaultyStore::new(Shared(store.clone()), plan.clone()));
             let project = fixture.through(faulty);
-            plan.arm(Some(Fault::crash(plan.calls() + call, moment)));
+            plan.arm(Some(Fault::crash(call, moment)));
             let reported = act(&project);
             let struck = plan.struck();
             drop(project);
@@ -156,7 +114,7 @@ fn a_delete_that_dies_leaves_the_others() {
             let plan = FaultPlan::new(Counted::All);
             let faulty = Arc::new(FaultyStore::new(Shared(store.clone()), plan.clone()));
             let project = fixture.through(faulty);
-            plan.arm(Some(Fault::crash(plan.calls() + call, moment)));
+            plan.arm(Some(Fault::crash(call, moment)));
             let reported = project.delete(id(2)).is_ok();
             let project = fixture.through(store);
             restores(&project, 1, &old);
@@ -197,7 +155,7 @@ fn a_single_failure_is_an_error_and_trying_again_works() {
         let store = copy(&*fixture.store);
         let faulty = Arc::new(FaultyStore::new(Shared(store.clone()), plan.clone()));
         let project = fixture.through(faulty);
-        plan.arm(Some(Fault::once(plan.calls() + call, Moment::Before)));
+        plan.arm(Some(Fault::once(call, Moment::Before)));
         let first = project.backup(&Source(bytes.clone()), request(1), &Run::new());
         if !plan.struck() {
             first.unwrap();

@@ -13,7 +13,9 @@ use emberkeep_engine::{
     BackupError, CheckOptions, InitOptions, Repository, RepositoryError, RestoreError, Run,
 };
 use emberkeep_keys::MasterKey;
-use emberkeep_store::{LocalStore, MemoryStore, ObjectStore};
+use emberkeep_store::{
+    Counted, Fault, FaultKind, FaultPlan, FaultyStore, LocalStore, MemoryStore, Moment, ObjectStore,
+};
 use support::*;
 
 #[test]
@@ -278,4 +280,23 @@ fn repositories_are_opened_with_their_own_key_only() {
         said.contains(&master.id().to_string()) && said.contains(&other.id().to_string()),
         "{said}"
     );
+}
+
+#[test]
+fn a_full_store_still_gives_its_backups_back() {
+    let fixture = Fixture::new();
+    let bytes = mixed(3 * MIB, 1);
+    fixture.backup(1, &bytes);
+    let plan = FaultPlan::new(Counted::Writes);
+    let full = FaultyStore::new(Shared(fixture.store.clone()), plan.clone());
+    let project = fixture.through(Arc::new(full));
+    for kind in [FaultKind::NoSpace, FaultKind::Denied] {
+        let fault = Fault {
+            kind,
+            ..Fault::once(1, Moment::Before)
+        };
+        plan.arm(Some(fault));
+        restores(&project, 1, &bytes);
+        assert!(plan.struck());
+    }
 }

@@ -54,6 +54,8 @@ uuid_ids! {
     VaultId = "vault";
     /// Names a checkpoint: one run over a vault.
     CheckpointId = "checkpoint";
+    /// Names a policy.
+    PolicyId = "policy";
     /// Names a task.
     TaskId = "task";
 }

@@ -5,6 +5,7 @@ mod backup;
 mod checkpoint;
 mod identity;
 mod ids;
+mod policy;
 mod size;
 mod task;
 mod time;
@@ -18,9 +19,10 @@ pub use checkpoint::{
 };
 pub use identity::{Assignment, Caller, Project, Role, TokenRecord, User};
 pub use ids::{
-    BackupId, BadId, CheckpointId, DomainId, ProjectId, RoleId, SnapshotId, TaskId, UserId,
-    VaultId, VolumeId, VolumeTypeId,
+    BackupId, BadId, CheckpointId, DomainId, PolicyId, ProjectId, RoleId, SnapshotId, TaskId,
+    UserId, VaultId, VolumeId, VolumeTypeId,
 };
+pub use policy::{Limit, OperationDefinition, OperationType, Policy, PolicyBinding};
 pub use size::{ByteCount, GIB, Gib};
 pub use task::{Lease, Progress, Task, TaskState, VolumeSource, Work};
 pub use time::Timestamp;

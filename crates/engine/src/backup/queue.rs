@@ -245,6 +245,11 @@ impl Queue {
         self.workers.notify_all();
     }
 
+    /// Tells whether the run was stopped before its end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
     /// Returns a guard that stops everybody if its thread panics.
     pub(crate) fn bell(&self) -> Bell<'_> {
         Bell(self)

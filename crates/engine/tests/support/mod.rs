@@ -142,6 +142,49 @@ impl RestoreTarget for Target {
     }
 }
 
+/// A store that others hold too, to put a wrapper around.
+pub struct Shared(pub Arc<dyn ObjectStore>);
+
+impl ObjectStore for Shared {
+    fn put_if_absent(
+        &self,
+        name: &str,
+        parts: &[&[u8]],
+    ) -> Result<(), emberkeep_store::StoreError> {
+        self.0.put_if_absent(name, parts)
+    }
+    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), emberkeep_store::StoreError> {
+        self.0.put(name, parts)
+    }
+    fn get(&self, name: &str) -> Result<Vec<u8>, emberkeep_store::StoreError> {
+        self.0.get(name)
+    }
+    fn get_range(
+        &self,
+        name: &str,
+        range: std::ops::Range<u64>,
+    ) -> Result<Vec<u8>, emberkeep_store::StoreError> {
+        self.0.get_range(name, range)
+    }
+    fn head(&self, name: &str) -> Result<Option<u64>, emberkeep_store::StoreError> {
+        self.0.head(name)
+    }
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<emberkeep_store::Listed>, emberkeep_store::StoreError> {
+        self.0.list(prefix, after, limit)
+    }
+    fn delete_many(&self, names: &[String]) -> Result<(), emberkeep_store::StoreError> {
+        self.0.delete_many(names)
+    }
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
 /// Bytes that do not compress.
 pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
