@@ -81,6 +81,7 @@ pub(crate) fn not_started(error: &StartError) -> CliError {
             told.hint("another address: --listen 127.0.0.1:0 takes a free port")
         }
         StartError::DataDir(_)
+        | StartError::Signals(_)
         | StartError::Key { .. }
         | StartError::NewKey(_)
         | StartError::RepositoryGone { .. }

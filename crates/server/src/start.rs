@@ -16,6 +16,7 @@ use emberkeep_service::{
 use emberkeep_store::{LocalStore, ObjectStore, StoreError};
 use emberkeep_volumes::{FileProvider, VolumeError};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -71,6 +72,9 @@ pub enum StartError {
     /// The volumes cannot be opened.
     #[error("the volumes cannot be opened")]
     Volumes(#[from] VolumeError),
+    /// Signals cannot be heard, so that the service could not be stopped in good order.
+    #[error("signals cannot be heard")]
+    Signals(#[source] std::io::Error),
     /// Recovery failed.
     #[error("what the last run left could not be put right")]
     Recovery(#[from] ServiceError),
@@ -78,6 +82,8 @@ pub enum StartError {
 
 /// A service that answers requests, until it is stopped.
 pub struct Running {
+    terminate: Signal,
+    interrupt: Signal,
     url: String,
     data: DataDir,
     workers: Workers,
@@ -90,6 +96,9 @@ const REQUEST_GRACE: Duration = Duration::from_secs(5);
 
 /// Starts everything; the service answers when this returns.
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    // Heard from the first moment: whoever is told to stop early stops in good order too.
+    let terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
     let data = DataDir::take(&config.data_dir)?;
     let unheard = |cause| StartError::Listen {
         address: config.listen,
@@ -143,6 +152,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     });
     tracing::info!(url, data_dir = %data.path().display(), "serving");
     Ok(Running {
+        terminate,
+        interrupt,
         url,
         data,
         workers,
@@ -227,21 +238,10 @@ impl Running {
     }
 
     /// Waits for SIGTERM or SIGINT, then stops.
-    pub async fn stopped(self) {
-        use tokio::signal::unix::{SignalKind, signal};
-        match (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) {
-            (Ok(mut terminate), Ok(mut interrupt)) => {
-                tokio::select! {
-                    _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
-                    _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
-                }
-            }
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::error!(%error, "signals cannot be heard; stopping");
-            }
+    pub async fn stopped(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => tracing::info!("stopping on SIGTERM"),
+            _ = self.interrupt.recv() => tracing::info!("stopping on SIGINT"),
         }
         self.shutdown().await;
     }

@@ -1,9 +1,9 @@
 //! Tasks as people see them: listed, shown, cancelled; and the sweep asked for by hand.
 
 use emberkeep_catalog::{Change, Page, Row, TaskQuery};
-use emberkeep_model::{Caller, Role, Task, TaskId, Work};
+use emberkeep_model::{Caller, Role, Task, TaskId, TaskState, Work};
 
-use crate::service::require;
+use crate::service::{racing, require};
 use crate::{Service, ServiceError};
 
 impl Service {
@@ -67,12 +67,30 @@ impl Service {
         Ok(())
     }
 
-    /// Asks for what no backup of the project names to be freed; a sweep that waits already is enough.
+    /// Asks for what no backup of the project names to be freed; one that waits already is hurried.
     pub async fn sweep(&self, caller: &Caller) -> Result<TaskId, ServiceError> {
         require(caller, Role::Member, "repository:sweep")?;
-        let task = self.new_task(caller, Work::Sweep);
-        let id = task.id;
-        self.commit(vec![Change::Insert(Row::Task(task))]).await?;
-        Ok(id)
+        racing(|| async {
+            let query = TaskQuery {
+                project: Some(caller.project_id.clone()),
+                work: vec![Work::Sweep.word()],
+                states: vec![TaskState::Waiting.word()],
+                ..TaskQuery::default()
+            };
+            let (id, change) = match self.catalog.tasks(&query).await?.items.pop() {
+                Some(mut waiting) => {
+                    waiting.not_before = waiting.not_before.min(self.now());
+                    (waiting.id, Change::Save(Row::Task(waiting)))
+                }
+                None => {
+                    let task = self.new_task(caller, Work::Sweep);
+                    (task.id, Change::Insert(Row::Task(task)))
+                }
+            };
+            self.commit(vec![change]).await?;
+            self.nudge.notify_one();
+            Ok(id)
+        })
+        .await
     }
 }

@@ -401,3 +401,80 @@ async fn cancelling_leaves_a_reason_and_a_free_volume() {
         .unwrap();
     house.backup_gone(&alice, backup.id).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_stays_held_until_the_next_backup_has_frozen_it() {
+    let house = House::new().await.work();
+    let alice = caller("alpha", Role::Member);
+    let volume = house.volume(&alice, "data").await;
+    let house = house.restarted().await;
+    let first = house
+        .service
+        .create_backup(&alice, of(volume.id))
+        .await
+        .unwrap();
+    let now = first.created_at.plus_secs(1);
+    house
+        .catalog
+        .claim_task("one", now, now.plus_secs(60))
+        .await
+        .unwrap();
+    // The first one is copying and has let the volume go; the second is asked for.
+    let mut row = house.catalog.volume(volume.id).await.unwrap().unwrap();
+    row.status = VolumeStatus::Available;
+    house
+        .catalog
+        .apply(vec![Change::Save(Row::Volume(row))])
+        .await
+        .unwrap();
+    let second = house
+        .service
+        .create_backup(&alice, of(volume.id))
+        .await
+        .unwrap();
+    house
+        .volume_is(&alice, volume.id, VolumeStatus::BackingUp)
+        .await;
+
+    let query = TaskQuery {
+        backup: Some(second.id),
+        ..TaskQuery::default()
+    };
+    let mut later = house
+        .service
+        .tasks(&alice, query.clone())
+        .await
+        .unwrap()
+        .items
+        .remove(0);
+    later.not_before = later.not_before.plus_secs(3600);
+    house
+        .catalog
+        .apply(vec![Change::Save(Row::Task(later))])
+        .await
+        .unwrap();
+
+    // The first one is taken up again and ends: the volume is not its to give back.
+    let house = house.restarted().await.work();
+    house.available(&alice, first.id).await;
+    let held = house.service.volume(&alice, volume.id).await.unwrap();
+    assert_eq!(held.status, VolumeStatus::BackingUp);
+
+    let mut now = house
+        .service
+        .tasks(&alice, query)
+        .await
+        .unwrap()
+        .items
+        .remove(0);
+    now.not_before = first.created_at;
+    house
+        .catalog
+        .apply(vec![Change::Save(Row::Task(now))])
+        .await
+        .unwrap();
+    house.available(&alice, second.id).await;
+    house
+        .volume_is(&alice, volume.id, VolumeStatus::Available)
+        .await;
+}

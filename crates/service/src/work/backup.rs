@@ -7,12 +7,13 @@ use emberkeep_engine::{
     BackupError, BackupRequest, Manifest, ProjectRepository, Run, SourceRecord, UnixMicros,
 };
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, ByteCount, ProtectStatus, Sealed, SnapshotStatus, Task,
-    Timestamp, VolumeId, VolumeStatus,
+    Backup, BackupEvent, BackupId, BackupState, ByteCount, ProtectStatus, Sealed, SnapshotStatus,
+    Task, Timestamp, VolumeStatus,
 };
 use emberkeep_volumes::SourceSnapshot;
 
 use super::{Facts, Stop, Verdict};
+use crate::query::BackupQuery;
 use crate::service::racing;
 use crate::worker::chain;
 use crate::{Service, ServiceError};
@@ -73,14 +74,14 @@ impl Service {
                 provider.freeze(volume, &freeze)
             })
             .await?;
-        self.let_go(volume).await?;
+        self.let_go(backup).await?;
         Ok(frozen)
     }
 
     /// Gives a volume that is being backed up its status before back.
-    async fn let_go(&self, id: VolumeId) -> Result<(), ServiceError> {
+    async fn let_go(&self, backup: &Backup) -> Result<(), ServiceError> {
         racing(|| async {
-            let changes = self.volume_back(id, VolumeStatus::BackingUp).await?;
+            let changes = self.volume_back(backup, VolumeStatus::BackingUp).await?;
             if changes.is_empty() {
                 Ok(())
             } else {
@@ -90,21 +91,37 @@ impl Service {
         .await
     }
 
+    /// Returns the change that ends `backup`'s hold on its volume, unless the hold is not its own:
+    /// once a volume was let go the next backup may be asked for, and the volume
+    /// must stay as it is until that one has frozen it.
     async fn volume_back(
         &self,
-        id: VolumeId,
+        backup: &Backup,
         ended: VolumeStatus,
     ) -> Result<Vec<Change>, ServiceError> {
-        let Some(mut volume) = self.catalog.volume(id).await? else {
+        let Some(mut volume) = self.catalog.volume(backup.volume_id).await? else {
             return Ok(Vec::new());
         };
-        if volume.status != VolumeStatus::BackingUp {
+        if volume.status != VolumeStatus::BackingUp || self.others_wait_for(backup).await? {
             return Ok(Vec::new());
         }
         volume.status = volume.previous_status.unwrap_or(VolumeStatus::Available);
         volume.previous_status = Some(ended);
         volume.updated_at = Some(self.now());
         Ok(vec![Change::Save(Row::Volume(volume))])
+    }
+
+    /// Tells whether another backup of the same volume is still to freeze it.
+    async fn others_wait_for(&self, backup: &Backup) -> Result<bool, ServiceError> {
+        let query = BackupQuery {
+            volumes: vec![backup.volume_id],
+            states: vec![BackupState::Queued.word(), BackupState::Copying.word()],
+            ..BackupQuery::default()
+        };
+        let unfinished = self.catalog.backups(&query).await?.items;
+        Ok(unfinished
+            .iter()
+            .any(|other| other.id != backup.id && other.snapshot_id.is_none()))
     }
 
     pub(super) async fn rows_backed_up(
@@ -157,7 +174,7 @@ impl Service {
                     changes.push(Change::Save(Row::Snapshot(row)));
                 }
             }
-            None => changes.extend(self.volume_back(backup.volume_id, ended).await?),
+            None => changes.extend(self.volume_back(&backup, ended).await?),
         }
         Ok(changes)
     }
