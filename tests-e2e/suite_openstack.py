@@ -90,6 +90,8 @@ class OpenStackSession(unittest.TestCase):
         seen = self.volume_rests("data-1")
         self.assertEqual((seen["name"], int(seen["size"]), seen["description"]), ("data-1", 1, "of real files"))
         self.assertEqual(os.path.getsize(self.path("data-1")), 1 << 30)
+        by_name = emberkeep("volume", "path", "data-1", env=self.env)[1].strip()
+        self.assertEqual(by_name, self.path("data-1"))
 
     def test_02_a_full_backup_of_a_real_file_system(self):
         fill_with_filesystem(self.path("data-1"))
@@ -231,7 +233,14 @@ class OpenStackSession(unittest.TestCase):
         self.volume_rests("restored-1")
         self.assert_same(self.path("restored-1"), self.room / "second.img")
 
-    def test_14_everything_can_be_deleted(self):
+    def test_14_the_repository_can_be_read_without_the_service(self):
+        place = [self.room / "data" / "repository", "--key-file", self.room / "data" / "master.key"]
+        self.assertIn(self.ids["second"], emberkeep("repo", "list", *place, "-o", "json")[1])
+        repository, *key = place
+        emberkeep("repo", "restore", repository, self.ids["second"], self.room / "offline.img", *key)
+        self.assert_same(self.room / "offline.img", self.room / "second.img")
+
+    def test_15_everything_can_be_deleted(self):
         for row in self.openstack_json("volume", "backup", "list"):
             self.openstack("volume", "backup", "delete", row["ID"])
         wait_until("the backups go", lambda: not self.client.backups())
@@ -241,5 +250,5 @@ class OpenStackSession(unittest.TestCase):
         left = [str(path) for path in (self.room / "data" / "volumes").iterdir()]
         self.assertEqual(left, [])
 
-    def test_15_it_stops_when_asked(self):
+    def test_16_it_stops_when_asked(self):
         self.assertEqual(self.service.stop(), 0, self.service.log())

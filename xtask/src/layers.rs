@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 
 /// The crates from the bottom up: each may use those before it only.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "model",
     "format",
     "plan",
@@ -18,6 +18,7 @@ const ORDER: [&str; 18] = [
     "keys",
     "nbd",
     "volumes",
+    "chunked",
     "engine",
     "service",
     "sdk",
