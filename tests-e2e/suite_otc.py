@@ -3,6 +3,7 @@
 Runs in the `otc` environment: openstacksdk and otcextensions are imported here.
 """
 
+import datetime
 import json
 import os
 import unittest
@@ -174,6 +175,91 @@ class CbrSession(unittest.TestCase):
         self.assertIn("restore", tasks)
         one = next(iter(self.conn.cbr.tasks()))
         self.assertEqual(self.openstack_json("cbr", "task", "show", one.id)["id"], one.id)
+
+    def test_08a_policies(self):
+        cbr, vault = self.conn.cbr, self.seen["vault"]
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=65)
+        policy = cbr.create_policy(
+            name="nightly",
+            operation_type="backup",
+            enabled=True,
+            operation_definition={"max_backups": 1, "timezone": "UTC+02:00"},
+            trigger={"properties": {"pattern": [f"FREQ=DAILY;INTERVAL=1;BYHOUR={soon.hour};BYMINUTE={soon.minute:02}"]}},
+        )
+        self.assertEqual((policy.operation_definition.max_backups, policy.associated_vaults), (1, []))
+        self.assertEqual(cbr.get_policy(policy.id).to_dict(), policy.to_dict())
+        self.assertEqual(cbr.find_policy("nightly").id, policy.id)
+        self.assertEqual([found.id for found in cbr.policies(limit=1)], [policy.id])
+        self.assertIn("nightly", self.openstack("cbr", "policy", "list"))
+        for _ in range(2):
+            # The SDK hands back refusals without a word.
+            answer = cbr.bind_policy(vault.id, policy.id)
+            self.assertNotIn("error_code", str(getattr(answer, "body", answer)))
+        self.assertEqual(cbr.get_vault(vault.id).backup_policy_id, policy.id)
+        self.assertEqual([found.id for found in cbr.policies(vault_id=vault.id)], [policy.id])
+        self.assertEqual([found.id for found in cbr.vaults(policy_id=policy.id)], [vault.id])
+
+        # It runs by itself at the minute that was named, once.
+        def automatic():
+            return [found for found in cbr.backups(vault_id=vault.id) if found.extend_info.auto_trigger]
+
+        wait_until("the policy runs", lambda: [found for found in automatic() if found.status == "available"], 180)
+        first = automatic()
+        self.assertEqual(len(first), 1)
+        self.assertTrue(first[0].name.startswith("autobk_"), first[0].name)
+        self.assertEqual(self.task_ends("backup", policy_id=policy.id).checkpoint_id, first[0].checkpoint_id)
+        # The next automatic one takes its place: one is to be kept. Those made by hand stay.
+        by_hand = {found.id for found in cbr.backups(vault_id=vault.id)} - {first[0].id}
+        cbr.create_checkpoint(vault_id=vault.id, parameters={"auto_trigger": True, "name": "by-rule"})
+        wait_until("the first one goes", lambda: [found.name for found in automatic()] == ["by-rule"], 120)
+        left = {found.id for found in cbr.backups(vault_id=vault.id)}
+        self.assertTrue(by_hand < left)
+
+        changed = cbr.update_policy(policy, name="weekly", enabled=False)
+        self.assertEqual((changed.name, changed.enabled), ("weekly", False))
+        cbr.unbind_policy(vault.id, policy.id)
+        self.assertIsNone(cbr.get_vault(vault.id).backup_policy_id)
+        cbr.delete_policy(policy)
+        self.assertEqual(list(cbr.policies()), [])
+        with self.assertRaises(openstack.exceptions.NotFoundException):
+            cbr.get_policy(policy.id)
+
+    def test_08b_a_backup_is_shared(self):
+        cbr, backup = self.conn.cbr, self.seen["second"]
+        identity = self.conn.identity
+        beta = identity.create_project(name="beta")
+        role = identity.find_role("member")
+        identity.assign_project_role_to_user(beta.id, self.conn.current_user_id, role.id)
+        members = list(cbr.add_members(backup, [beta.id]))
+        self.assertEqual([(found.dest_project_id, found.status) for found in members], [(beta.id, "pending")])
+        self.assertEqual([found.id for found in cbr.members(backup)], [members[0].id])
+        self.assertEqual(cbr.get_member(backup, beta.id).id, members[0].id)
+        other = openstack.connect(cloud="emberkeep", project_name="beta")
+        sdk.register_otc_extensions(other)
+        self.assertEqual([found.id for found in other.cbr.backups(own_type="shared")], [backup.id])
+        vault = other.cbr.create_vault(name="received", billing={
+            "object_type": "disk", "protect_type": "backup", "consistent_level": "crash_consistent", "size": 10,
+        }, resources=[])
+        accepted = other.cbr.update_member(backup.id, beta.id, status="accepted", vault=vault.id)
+        self.assertEqual((accepted.status, accepted.vault_id), ("accepted", vault.id))
+        self.assertEqual(other.cbr.get_backup(backup.id).status, "available")
+        cbr.delete_member(backup, cbr.get_member(backup, beta.id))
+        self.assertEqual(list(cbr.members(backup)), [])
+        self.assertEqual(list(other.cbr.backups(own_type="shared")), [])
+        other.cbr.delete_vault(vault.id)
+
+    def test_08c_tags(self):
+        path = f"/vault/{self.seen['vault'].id}/tags"
+        answer = self.conn.cbr.post(f"{path}/action", json={
+            "action": "create", "tags": [{"key": "env", "value": "prod"}],
+        })
+        self.assertEqual(answer.status_code, 204)
+        self.assertEqual(self.conn.cbr.get_vault(self.seen["vault"].id).tags, [{"key": "env", "value": "prod"}])
+        found = self.conn.cbr.post("/vault/resource_instances/action", json={
+            "action": "filter", "tags": [{"key": "env", "values": ["prod"]}],
+        }).json()
+        self.assertEqual([one["resource_id"] for one in found["resources"]], [self.seen["vault"].id])
+        self.assertEqual(self.conn.cbr.delete(f"{path}/env").status_code, 204)
 
     def test_09_refusals(self):
         missing = "00000000-0000-4000-8000-000000000000"

@@ -149,6 +149,78 @@ fn a_volume_goes_in_is_backed_up_comes_back_and_goes_out() {
     assert_same(&bench.path("offline.img"), &disk);
 }
 
+/// Splits a command line at its blanks.
+fn words(line: &str) -> Vec<&str> {
+    ["--data-dir", "d"]
+        .into_iter()
+        .chain(line.split(' '))
+        .collect()
+}
+
+#[test]
+fn policies_tags_quotas_and_restores_are_within_reach() {
+    let bench = Bench::new();
+    let served = Served::start(&bench);
+    for line in [
+        "volume create --size 1 web --wait",
+        "vault create disks --size 10 --volume web",
+        "policy create nightly --at FREQ=DAILY;INTERVAL=1;BYHOUR=1 --keep 14",
+        "policy bind nightly disks",
+        "policy update nightly --enabled false --keep 7",
+        "tag set disks team=a env=prod",
+        "tag delete disks team",
+        "checkpoint create disks --name monday --wait",
+    ] {
+        bench.ok(&words(line));
+    }
+    let policy = bench.json(&words("policy show nightly"));
+    assert_eq!(policy["enabled"], false);
+    assert_eq!(policy["operation_definition"]["max_backups"], 7);
+    let bound = policy["associated_vaults"].as_array().map(Vec::len);
+    assert_eq!(bound, Some(1));
+    let text = bench.ok(&words("policy list -o yaml -c name --sort name:desc"));
+    assert_eq!(text, "- name: nightly\n");
+
+    assert_eq!(bench.ok(&words("tag list -o value")), "env\tprod\n");
+    let found = bench.ok(&words("tag find env=prod -o value -c resource_name"));
+    assert_eq!(found, "disks\n");
+    assert_eq!(bench.ok(&words("tag find env=test -o value")), "");
+
+    let disks = bench.json(&words("protectable list"));
+    assert_eq!(disks[0]["protectable"]["result"], false, "it is in a vault");
+    let quota = bench.json(&words("quota set volumes=5"));
+    let volumes = quota
+        .as_array()
+        .and_then(|rows| rows.iter().find(|row| row["resource"] == "volumes"))
+        .expect("volumes are counted");
+    assert_eq!(
+        (&volumes["limit"], &volumes["in_use"]),
+        (&5.into(), &1.into())
+    );
+
+    let told = bench.json(&words("restore monday --dry-run"));
+    assert_eq!(told["done"], false);
+    let done = bench.json(&words("restore monday --wait"));
+    assert_eq!(
+        (&done["done"], &done["volume_id"]),
+        (&true.into(), &told["volume_id"])
+    );
+
+    // What would go is named, and does not go.
+    let text = bench.ok(&words("vault delete disks --dry-run"));
+    assert!(text.contains("1 backups"), "{text}");
+    bench.ok(&words("vault show disks"));
+    let text = bench.fails(3, &words("policy delete weekly"));
+    assert!(
+        text.contains("no policy has the name or id 'weekly'"),
+        "{text}"
+    );
+    let text = bench.fails(2, &words("policy list --sort colour"));
+    assert!(text.contains("no column 'colour'"), "{text}");
+    bench.ok(&words("policy delete nightly"));
+    assert_eq!(served.stop(), Some(0));
+}
+
 #[test]
 fn quickstart_works_and_works_again() {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! The workspace's own tool: `cargo xtask test|lint|bench`.
+//! The workspace's own tool: `cargo xtask test|lint|bench|vectors`.
 //!
 //! Never part of the product. Start at `suites.rs` for what the test command runs,
 //! at `layers.rs` for the rules that the crates' dependencies obey.
@@ -13,6 +13,7 @@ mod options;
 mod packages;
 mod process;
 mod suites;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -25,11 +26,16 @@ cargo xtask test  [--only unit|e2e|crash|quickstart] [--suite NAME] [--rounds N]
 cargo xtask lint
     formatting, clippy with warnings denied, direction of dependencies
 cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
-    full, unchanged and changed backups and restores of a real image, beside restic if it is installed";
+    full, unchanged and changed backups and restores of a real image, beside restic if it is installed
+cargo xtask vectors [DIR]
+    what the real Cinder recorded, entry by entry; the folder is that of the repository unless one is given";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
+    if command == "vectors" {
+        return finish(vectors::vectors(arguments));
+    }
     let options = match Options::parse(arguments) {
         Ok(options) => options,
         Err(error) => return usage(&format!("{error:#}")),
@@ -48,6 +54,10 @@ fn main() -> ExitCode {
         }
         other => return usage(&format!("there is no command `{other}`")),
     };
+    finish(done)
+}
+
+fn finish(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

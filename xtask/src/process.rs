@@ -20,8 +20,10 @@ pub(crate) fn complain(line: &str) {
 
 /// Returns the workspace's root.
 pub(crate) fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_owned()
+    // Cargo says so when it runs us; what was true when we were built may be another checkout.
+    let own = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    own.parent().unwrap_or(&own).to_owned()
 }
 
 /// Returns cargo's target directory.

@@ -11,13 +11,14 @@ use crate::process::{cargo, find, follow, root, run, say, target};
 use crate::{clients, packages};
 
 /// End-to-end suites, each with the environment whose interpreter runs it.
-const END_TO_END: [(&str, &str); 6] = [
+const END_TO_END: [(&str, &str); 7] = [
     ("helpers", "cli"),
     ("repo", "cli"),
     ("bad_input", "cli"),
     ("console", "cli"),
     ("openstack", "cli"),
     ("otc", "otc"),
+    ("parity", "otc"),
 ];
 
 /// How many checks went well and how many did not.

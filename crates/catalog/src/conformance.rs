@@ -4,6 +4,7 @@ mod counts;
 mod lists;
 mod rows;
 mod sample;
+mod sharing;
 mod tasks;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub async fn run<C: Catalog + 'static>(make: impl AsyncFn() -> C) {
     rows::run(&make).await;
     lists::run(&make).await;
     counts::run(&make).await;
+    sharing::run(&make).await;
     tasks::run(&make).await;
 }
 

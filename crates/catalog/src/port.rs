@@ -6,12 +6,17 @@
 
 use async_trait::async_trait;
 use emberkeep_model::{
-    Assignment, Backup, BackupId, Checkpoint, CheckpointId, Progress, Project, ProjectId,
-    ResourceUsage, Snapshot, SnapshotId, Task, TaskId, Timestamp, TokenRecord, User, UserId, Vault,
-    VaultId, VaultResource, VaultUsage, Volume, VolumeId, VolumeType, VolumeTypeId,
+    AppCredential, Assignment, Attachment, AttachmentId, Backup, BackupId, Checkpoint,
+    CheckpointId, Member, MemberId, Message, MessageId, Policy, PolicyBinding, PolicyId, Progress,
+    Project, ProjectId, QuotaClass, QuotaSet, QuotaUsage, ResourceUsage, ServiceSwitch, Snapshot,
+    SnapshotId, Task, TaskId, Timestamp, TokenRecord, User, UserId, Vault, VaultId, VaultResource,
+    VaultUsage, Volume, VolumeId, VolumeType, VolumeTypeId,
 };
 
-use crate::query::{BackupQuery, Page, SnapshotQuery, TaskQuery, VaultQuery, VolumeQuery};
+use crate::query::{
+    AttachmentQuery, BackupQuery, MessageQuery, Page, PolicyQuery, SnapshotQuery, TaskQuery,
+    VaultQuery, VolumeQuery,
+};
 
 /// What can go wrong, worded for what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +64,10 @@ pub enum CatalogError {
 /// A whole row.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each variant is the row it is named for")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "rows are on their way to the database, a handful at a time"
+)]
 pub enum Row {
     Volume(Volume),
     Snapshot(Snapshot),
@@ -72,6 +81,15 @@ pub enum Row {
     User(User),
     Token(TokenRecord),
     Assignment(Assignment),
+    Policy(Policy),
+    PolicyBinding(PolicyBinding),
+    Member(Member),
+    AppCredential(AppCredential),
+    Attachment(Attachment),
+    Message(Message),
+    QuotaSet(QuotaSet),
+    QuotaClass(QuotaClass),
+    ServiceSwitch(ServiceSwitch),
 }
 
 /// Names a row.
@@ -90,6 +108,15 @@ pub enum Key {
     User(UserId),
     Token(String),
     Assignment(Assignment),
+    Policy(PolicyId),
+    PolicyBinding(PolicyId, VaultId),
+    Member(MemberId),
+    AppCredential(String),
+    Attachment(AttachmentId),
+    Message(MessageId),
+    QuotaSet(ProjectId),
+    QuotaClass(String),
+    ServiceSwitch(String),
 }
 
 /// One change of one row.
@@ -128,6 +155,25 @@ pub trait Catalog: Send + Sync {
     /// Lists backups.
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>, CatalogError>;
 
+    /// Counts what a project has; backups in vaults are left out.
+    async fn quota_usage(&self, project: &ProjectId) -> Result<QuotaUsage, CatalogError>;
+    /// Looks up what was set for a project.
+    async fn quota_set(&self, project: &ProjectId) -> Result<Option<QuotaSet>, CatalogError>;
+    /// Looks up what was set for a class of projects.
+    async fn quota_class(&self, name: &str) -> Result<Option<QuotaClass>, CatalogError>;
+    /// Looks one attachment up.
+    async fn attachment(&self, id: AttachmentId) -> Result<Option<Attachment>, CatalogError>;
+    /// Lists attachments, newest first.
+    async fn attachments(&self, query: &AttachmentQuery) -> Result<Page<Attachment>, CatalogError>;
+    /// Looks one message up.
+    async fn message(&self, id: MessageId) -> Result<Option<Message>, CatalogError>;
+    /// Lists messages, newest first.
+    async fn messages(&self, query: &MessageQuery) -> Result<Page<Message>, CatalogError>;
+    /// Removes messages that ended before `now`; returns how many.
+    async fn purge_messages(&self, now: Timestamp) -> Result<u64, CatalogError>;
+    /// Lists the switches that were ever touched, by name.
+    async fn service_switches(&self) -> Result<Vec<ServiceSwitch>, CatalogError>;
+
     /// Looks one vault up.
     async fn vault(&self, id: VaultId) -> Result<Option<Vault>, CatalogError>;
     /// Lists vaults.
@@ -141,6 +187,21 @@ pub trait Catalog: Send + Sync {
     async fn vault_usage(&self, vaults: &[VaultId]) -> Result<Vec<VaultUsage>, CatalogError>;
     /// Counts what a vault holds of each resource that has backups in it.
     async fn resource_usage(&self, vault: VaultId) -> Result<Vec<ResourceUsage>, CatalogError>;
+
+    /// Looks one policy up.
+    async fn policy(&self, id: PolicyId) -> Result<Option<Policy>, CatalogError>;
+    /// Lists policies.
+    async fn policies(&self, query: &PolicyQuery) -> Result<Page<Policy>, CatalogError>;
+    /// Lists where a policy is at work, by vault.
+    async fn policy_vaults(&self, policy: PolicyId) -> Result<Vec<PolicyBinding>, CatalogError>;
+    /// Lists the policies at work on a vault.
+    async fn vault_policies(&self, vault: VaultId) -> Result<Vec<PolicyBinding>, CatalogError>;
+    /// Looks one share up.
+    async fn member(&self, id: MemberId) -> Result<Option<Member>, CatalogError>;
+    /// Lists the shares of a backup, newest first.
+    async fn members(&self, backup: BackupId) -> Result<Vec<Member>, CatalogError>;
+    /// Lists the shares of all backups in a vault.
+    async fn shares_in(&self, vault: VaultId) -> Result<Vec<Member>, CatalogError>;
 
     /// Looks one checkpoint up.
     async fn checkpoint(&self, id: CheckpointId) -> Result<Option<Checkpoint>, CatalogError>;
@@ -188,6 +249,10 @@ pub trait Catalog: Send + Sync {
     async fn users(&self) -> Result<Vec<User>, CatalogError>;
     /// Lists the roles of a user in every project.
     async fn assignments(&self, user: &UserId) -> Result<Vec<Assignment>, CatalogError>;
+    /// Looks one application credential up.
+    async fn app_credential(&self, id: &str) -> Result<Option<AppCredential>, CatalogError>;
+    /// Lists a user's application credentials by name.
+    async fn app_credentials(&self, user: &UserId) -> Result<Vec<AppCredential>, CatalogError>;
     /// Looks one token up by the hash of its text.
     async fn token(&self, hash: &str) -> Result<Option<TokenRecord>, CatalogError>;
     /// Removes tokens that ended before `now`; returns how many.

@@ -1,7 +1,8 @@
 //! What can be asked of a list. Each list has a filter, an order and a page.
 
 use emberkeep_model::{
-    BackupId, CheckpointId, ObjectType, ProjectId, ProtectType, SnapshotId, TaskId, Timestamp,
+    AttachmentId, AttachmentStatus, BackupId, CheckpointId, Gib, MemberStatus, MessageId,
+    ObjectType, OperationType, PolicyId, ProjectId, ProtectType, SnapshotId, TaskId, Timestamp,
     VaultId, VaultStatus, VolumeId,
 };
 
@@ -77,6 +78,16 @@ pub struct VolumeQuery {
     pub status: Option<String>,
     /// Only these.
     pub ids: Option<Vec<VolumeId>>,
+    /// In this zone.
+    pub availability_zone: Option<String>,
+    /// Those a system can start from, or the others.
+    pub bootable: Option<bool>,
+    /// Of this size.
+    pub size: Option<Gib>,
+    /// Made from this snapshot.
+    pub snapshot: Option<SnapshotId>,
+    /// Having all these pairs.
+    pub metadata: Vec<(String, String)>,
     /// Order.
     pub sort: Sort<VolumeField>,
     /// Page.
@@ -94,6 +105,8 @@ pub struct SnapshotQuery {
     pub status: Option<String>,
     /// Of this volume.
     pub volume: Option<VolumeId>,
+    /// Having all these pairs.
+    pub metadata: Vec<(String, String)>,
     /// Order.
     pub sort: Sort<VolumeField>,
     /// Page.
@@ -115,6 +128,62 @@ pub enum BackupField {
     /// Our own state word.
     State,
     VolumeId,
+}
+
+/// A column of text that backups can be filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub enum BackupText {
+    Id,
+    UserId,
+    Name,
+    Description,
+    Container,
+    FailReason,
+    AvailabilityZone,
+    SnapshotId,
+    RestoreVolumeId,
+}
+
+/// A condition on a column of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextFilter {
+    /// Which column.
+    pub field: BackupText,
+    /// What it must be.
+    pub value: String,
+    /// It is enough that the column holds the value somewhere (in SQL's `LIKE`).
+    pub like: bool,
+}
+
+/// Which attachments, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AttachmentQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// Of any of these volumes; empty means any.
+    pub volumes: Vec<VolumeId>,
+    /// Of this server.
+    pub instance: Option<String>,
+    /// With this status.
+    pub status: Option<AttachmentStatus>,
+    /// Page.
+    pub paging: Paging<AttachmentId>,
+}
+
+/// Which messages, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MessageQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// About this thing.
+    pub resource_id: Option<String>,
+    /// About things of this kind.
+    pub resource_type: Option<String>,
+    /// Of this request.
+    pub request_id: Option<String>,
+    /// Page.
+    pub paging: Paging<MessageId>,
 }
 
 /// Which backups, in which order. Deleted ones are left out unless `with_deleted`.
@@ -146,12 +215,46 @@ pub struct BackupQuery {
     pub created_from: Option<Timestamp>,
     /// Asked for at this instant or before.
     pub created_to: Option<Timestamp>,
+    /// Showing the content of this one.
+    pub content: Option<BackupId>,
+    /// Of this size.
+    pub size: Option<Gib>,
+    /// Meeting all of these.
+    pub text: Vec<TextFilter>,
+    /// Shared with a project.
+    pub shared: Option<Shared>,
     /// Deleted ones too.
     pub with_deleted: bool,
     /// Order.
     pub sort: Sort<BackupField>,
     /// Page.
     pub paging: Paging<BackupId>,
+}
+
+/// Which shared backups.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shared {
+    /// With this project.
+    pub with: ProjectId,
+    /// Answered in any of these ways; empty means any.
+    pub statuses: Vec<MemberStatus>,
+    /// That project's own backups too.
+    pub own_too: bool,
+}
+
+/// Which policies, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyQuery {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// Of this kind.
+    pub operation_type: Option<OperationType>,
+    /// Enabled ones, or disabled ones.
+    pub enabled: Option<bool>,
+    /// At work on this vault.
+    pub vault: Option<VaultId>,
+    /// Page.
+    pub paging: Paging<PolicyId>,
 }
 
 /// Which vaults, newest first.
@@ -171,6 +274,8 @@ pub struct VaultQuery {
     pub status: Option<VaultStatus>,
     /// Holding any of these resources; empty means any.
     pub resources: Vec<VolumeId>,
+    /// That this policy is at work on.
+    pub policy: Option<PolicyId>,
     /// Page.
     pub paging: Paging<VaultId>,
 }

@@ -6,6 +6,7 @@
 mod backup;
 mod change;
 mod list;
+mod quota;
 mod row;
 mod statement;
 mod task;
@@ -15,9 +16,11 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use emberkeep_model::{
-    Assignment, Backup, BackupId, ByteCount, Checkpoint, CheckpointId, Gib, Progress, Project,
-    ProjectId, ResourceUsage, Snapshot, SnapshotId, Task, TaskId, Timestamp, TokenRecord, User,
-    UserId, Vault, VaultId, VaultResource, VaultUsage, Volume, VolumeId, VolumeType, VolumeTypeId,
+    AppCredential, Assignment, Attachment, AttachmentId, Backup, BackupId, ByteCount, Checkpoint,
+    CheckpointId, Gib, Member, MemberId, Message, MessageId, Policy, PolicyBinding, PolicyId,
+    Progress, Project, ProjectId, QuotaClass, QuotaSet, QuotaUsage, ResourceUsage, ServiceSwitch,
+    Snapshot, SnapshotId, Task, TaskId, Timestamp, TokenRecord, User, UserId, Vault, VaultId,
+    VaultResource, VaultUsage, Volume, VolumeId, VolumeType, VolumeTypeId,
 };
 
 pub(crate) use change::{Needs, Step};
@@ -26,8 +29,8 @@ pub(crate) use statement::Statement;
 pub(crate) use value::{Bind, Cell};
 
 use crate::{
-    BackupQuery, Catalog, CatalogError, Change, Page, Renewal, SnapshotQuery, TaskQuery,
-    VaultQuery, VolumeQuery,
+    AttachmentQuery, BackupQuery, Catalog, CatalogError, Change, MessageQuery, Page, PolicyQuery,
+    Renewal, SnapshotQuery, TaskQuery, VaultQuery, VolumeQuery,
 };
 use list::List;
 use row::Stored;
@@ -148,6 +151,44 @@ impl<E: Engine> Catalog for E {
         page(self, list::backups(query)).await
     }
 
+    async fn quota_usage(&self, project: &ProjectId) -> Result<QuotaUsage, CatalogError> {
+        quota::usage(self, project).await
+    }
+
+    async fn quota_set(&self, project: &ProjectId) -> Result<Option<QuotaSet>, CatalogError> {
+        one(self, project).await
+    }
+
+    async fn quota_class(&self, name: &str) -> Result<Option<QuotaClass>, CatalogError> {
+        one(self, &name.to_owned()).await
+    }
+
+    async fn attachment(&self, id: AttachmentId) -> Result<Option<Attachment>, CatalogError> {
+        one(self, &id).await
+    }
+
+    async fn attachments(&self, query: &AttachmentQuery) -> Result<Page<Attachment>, CatalogError> {
+        page(self, list::attachments(query)).await
+    }
+
+    async fn message(&self, id: MessageId) -> Result<Option<Message>, CatalogError> {
+        one(self, &id).await
+    }
+
+    async fn messages(&self, query: &MessageQuery) -> Result<Page<Message>, CatalogError> {
+        page(self, list::messages(query)).await
+    }
+
+    async fn purge_messages(&self, now: Timestamp) -> Result<u64, CatalogError> {
+        Ok(alone(self, statement::purge_messages(now), "messages")
+            .await?
+            .len() as u64)
+    }
+
+    async fn service_switches(&self) -> Result<Vec<ServiceSwitch>, CatalogError> {
+        rows(self, statement::all_rows::<ServiceSwitch>("t.binary_name")).await
+    }
+
     async fn vault(&self, id: VaultId) -> Result<Option<Vault>, CatalogError> {
         one(self, &id).await
     }
@@ -208,6 +249,46 @@ impl<E: Engine> Catalog for E {
             })
         });
         usage.collect()
+    }
+
+    async fn policy(&self, id: PolicyId) -> Result<Option<Policy>, CatalogError> {
+        one(self, &id).await
+    }
+
+    async fn policies(&self, query: &PolicyQuery) -> Result<Page<Policy>, CatalogError> {
+        page(self, list::policies(query)).await
+    }
+
+    async fn policy_vaults(&self, policy: PolicyId) -> Result<Vec<PolicyBinding>, CatalogError> {
+        rows(
+            self,
+            statement::rows_where::<PolicyBinding>("policy_id", &policy, "t.vault_id"),
+        )
+        .await
+    }
+
+    async fn vault_policies(&self, vault: VaultId) -> Result<Vec<PolicyBinding>, CatalogError> {
+        rows(
+            self,
+            statement::rows_where::<PolicyBinding>("vault_id", &vault, "t.policy_id"),
+        )
+        .await
+    }
+
+    async fn member(&self, id: MemberId) -> Result<Option<Member>, CatalogError> {
+        one(self, &id).await
+    }
+
+    async fn members(&self, backup: BackupId) -> Result<Vec<Member>, CatalogError> {
+        rows(
+            self,
+            statement::rows_where::<Member>("backup_id", &backup, "t.created_at DESC, t.id DESC"),
+        )
+        .await
+    }
+
+    async fn shares_in(&self, vault: VaultId) -> Result<Vec<Member>, CatalogError> {
+        rows(self, statement::shares_in(vault)).await
     }
 
     async fn checkpoint(&self, id: CheckpointId) -> Result<Option<Checkpoint>, CatalogError> {
@@ -284,6 +365,18 @@ impl<E: Engine> Catalog for E {
 
     async fn assignments(&self, user: &UserId) -> Result<Vec<Assignment>, CatalogError> {
         rows(self, statement::roles_of(user)).await
+    }
+
+    async fn app_credential(&self, id: &str) -> Result<Option<AppCredential>, CatalogError> {
+        one(self, &id.to_owned()).await
+    }
+
+    async fn app_credentials(&self, user: &UserId) -> Result<Vec<AppCredential>, CatalogError> {
+        rows(
+            self,
+            statement::rows_where::<AppCredential>("user_id", user, "t.name"),
+        )
+        .await
     }
 
     async fn token(&self, hash: &str) -> Result<Option<TokenRecord>, CatalogError> {
@@ -432,6 +525,13 @@ pub(crate) fn plan_probes() -> Vec<PlanProbe> {
         &["vault_resources_by_vault", "backups_by_vault"],
         &["SCAN"],
     );
+    for (what, statement) in [
+        ("volume usage", statement::volume_usage(&project)),
+        ("snapshot usage", statement::snapshot_usage(&project)),
+        ("backup usage", statement::backup_usage(&project)),
+    ] {
+        add(what, statement, &["(project_id="], &["SCAN t"]);
+    }
     add(
         "purge",
         statement::purge_tokens(now),

@@ -5,7 +5,8 @@ use clap_complete::Shell;
 
 use crate::connect::ConnectArgs;
 use crate::{
-    backup, checkpoint, config, quickstart, repo, serve, snapshot, sweep, task, vault, volume,
+    backup, checkpoint, cinder_repo, config, man, policy, project, protectable, quickstart, quota,
+    repo, restore, role, serve, share, snapshot, sweep, tag, task, user, vault, volume,
 };
 
 const AFTER_HELP: &str = "\
@@ -54,12 +55,34 @@ pub(crate) enum Command {
     Vault(vault::VaultArgs),
     /// Checkpoints: one run over a vault
     Checkpoint(checkpoint::CheckpointArgs),
+    /// Bring a backup in a vault back onto its volume, or onto another one
+    Restore(restore::RestoreArgs),
+    /// Policies: when backups are made by themselves, and how long they stay
+    Policy(policy::PolicyArgs),
+    /// Backups for other projects
+    Share(share::ShareArgs),
+    /// Tags of vaults
+    Tag(tag::TagArgs),
+    /// What could be put into vaults
+    Protectable(protectable::ProtectableArgs),
+    /// What a project may have, and what it has
+    Quota(quota::QuotaArgs),
     /// Tasks: what is going on, and how far it has come
     Task(task::TaskArgs),
     /// Free what no backup needs any more
     Sweep(sweep::SweepArgs),
+    /// Users: who may sign in
+    User(user::UserArgs),
+    /// Projects: whose things are whose
+    Project(project::ProjectArgs),
+    /// Roles: who may do what where
+    Role(role::RoleArgs),
     /// Back up disk images into a directory, without a service
     Repo(repo::RepoArgs),
+    /// Look into a directory of backups that Cinder wrote, without a service
+    CinderRepo(cinder_repo::CinderRepoArgs),
+    /// Write manual pages
+    ManPages(man::ManArgs),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -106,7 +129,17 @@ mod tests {
             "emberkeep volume list --data-dir d -o json",
             "emberkeep volume -o json list",
             "emberkeep --os-cloud c backup create v --name n --incremental --wait --timeout 60",
+            "emberkeep --cloud c policy create n --at FREQ=DAILY;BYHOUR=1 --keep 7",
+            "emberkeep policy list --os-region-name R --insecure -o yaml --sort name:desc",
+            "emberkeep restore b --dry-run",
+            "emberkeep vault delete v --dry-run",
+            "emberkeep tag set v a=b c=",
+            "emberkeep quota set backups=-1",
             "emberkeep serve --data-dir d --listen 127.0.0.1:0",
+            "emberkeep serve --identity keystone",
+            "emberkeep project create NAME",
+            "emberkeep user create NAME --password-stdin",
+            "emberkeep role add --user U --project P member",
             "emberkeep repo backup r disk.img --name n --parent p -o json",
             "emberkeep repo restore r n out.img",
         ] {
@@ -115,6 +148,11 @@ mod tests {
         for line in [
             "emberkeep backup restore b --volume v --name n",
             "emberkeep repo backup r disk.img --full --parent p",
+            "emberkeep policy create n",
+            "emberkeep policy create n --at X --daily 7",
+            "emberkeep policy create n --at X --keep 7 --keep-days 7",
+            "emberkeep tag set v a",
+            "emberkeep quota set backups=many",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

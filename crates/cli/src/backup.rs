@@ -1,13 +1,15 @@
 //! `emberkeep backup`: one volume at one instant, made, restored and deleted.
 
 use clap::{Args, Subcommand};
-use emberkeep_sdk::{Backup, BackupId, Connection, NewBackup, TaskFilter};
-use serde_json::{Value, json};
+use emberkeep_sdk::block_storage::{Backup, BackupQuery, NewBackup, RestoreTo};
+use emberkeep_sdk::{BackupId, Connection, TaskFilter, cbr};
+use serde_json::json;
 
 use crate::connect::ConnectArgs;
+use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
-use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
 use crate::volume::{deleted, settled};
 use crate::wait::{self, Patience, WaitArgs};
 
@@ -59,6 +61,8 @@ enum Verb {
         backups: Vec<String>,
         #[command(flatten)]
         wait: WaitArgs,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
 }
 
@@ -105,7 +109,7 @@ struct RestoreArgs {
 const LIST: &[Column<Backup>] = &[
     column("id", "ID", |backup| backup.id.to_string()),
     column("name", "Name", |backup| or_dash(backup.name.as_deref())),
-    column("size", "Size", |backup| format!("{} GiB", backup.size)),
+    column("size", "Size", |backup| backup.size.to_string()),
     column("status", "Status", |backup| backup.status.clone()),
     column("is_incremental", "Incremental", |backup| {
         yes_no(backup.is_incremental)
@@ -116,14 +120,16 @@ const SHOW: &[Column<Backup>] = &[
     column("id", "ID", |backup| backup.id.to_string()),
     column("name", "Name", |backup| or_dash(backup.name.as_deref())),
     column("description", "Description", |backup| {
-        text(backup, "description")
+        or_dash(backup.description.as_deref())
     }),
     column("volume_id", "Volume", |backup| backup.volume_id.to_string()),
     column("snapshot_id", "Snapshot", |backup| {
-        text(backup, "snapshot_id")
+        or_dash(backup.snapshot_id.as_ref().map(|id| id.as_str()))
     }),
-    column("container", "Container", |backup| text(backup, "container")),
-    column("size", "Size", |backup| format!("{} GiB", backup.size)),
+    column("container", "Container", |backup| {
+        or_dash(backup.container.as_deref())
+    }),
+    column("size", "Size", |backup| backup.size.to_string()),
     column("status", "Status", |backup| backup.status.clone()),
     column("fail_reason", "Failed because", |backup| {
         or_dash(backup.fail_reason.as_deref())
@@ -132,16 +138,12 @@ const SHOW: &[Column<Backup>] = &[
         yes_no(backup.is_incremental)
     }),
     column("data_timestamp", "Data of", |backup| {
-        time(backup.more.get("data_timestamp").and_then(Value::as_str))
+        moment(backup.data_timestamp.as_ref())
     }),
     column("created_at", "Created", |backup| {
-        time(backup.created_at.as_deref())
+        moment(backup.created_at.as_ref())
     }),
 ];
-
-fn text(backup: &Backup, key: &str) -> String {
-    or_dash(backup.more.get(key).and_then(Value::as_str))
-}
 
 fn yes_no(yes: bool) -> String {
     if yes { "yes" } else { "no" }.to_owned()
@@ -169,7 +171,21 @@ pub(crate) async fn run(args: BackupArgs, connect: ConnectArgs) -> Result<(), Cl
         Verb::Show { backup } => output.record(SHOW, &lookup::backup(&connection, &backup).await?),
         Verb::Create(args) => create(args, &connection, &output).await,
         Verb::Restore(args) => restore(args, &connection, &output).await,
-        Verb::Delete { backups, wait } => delete(&backups, wait, &connection, &output).await,
+        Verb::Delete {
+            backups,
+            wait,
+            dry_run,
+        } => {
+            let mut found = Vec::with_capacity(backups.len());
+            for name in &backups {
+                found.push(lookup::backup(&connection, name).await?);
+            }
+            if dry_run.dry_run {
+                let doomed: Vec<_> = found.iter().map(doomed).collect();
+                return dry_run::tell(&output, "backup", &doomed);
+            }
+            delete(&found, wait, &connection, &output).await
+        }
     }
 }
 
@@ -184,13 +200,16 @@ async fn list(
         Some(name) => Some(lookup::volume(connection, name).await?.id),
         None => None,
     };
-    let mut backups = connection
-        .block_storage()
-        .backups(None, volume.as_ref(), status)
-        .await?;
+    let query = BackupQuery {
+        volume_id: volume,
+        status: status.map(str::to_owned),
+        ..BackupQuery::default()
+    };
+    let mut backups = connection.block_storage().backups(&query).all().await?;
     if let Some(name) = vault {
         let vault = lookup::vault(connection, name).await?;
-        let inside = connection.cbr().backups(Some(&vault.id), None).await?;
+        let query = cbr::BackupQuery::in_vault(&vault.id);
+        let inside = connection.cbr().backups(&query).all().await?;
         backups.retain(|backup| inside.iter().any(|other| other.id == backup.id));
     }
     output.list(LIST, &backups)
@@ -219,6 +238,7 @@ async fn create(
         container,
         incremental: args.incremental,
         force: args.force,
+        ..NewBackup::default()
     };
     let id = api.create_backup(&new).await.map_err(|error| {
         CliError::from(error).doing(format_args!("backing up volume '{}'", args.volume))
@@ -272,16 +292,13 @@ async fn restore(
 ) -> Result<(), CliError> {
     let api = connection.block_storage();
     let backup = lookup::backup(connection, &args.backup).await?;
-    let volume = match &args.volume {
-        Some(name) => Some(lookup::volume(connection, name).await?.id),
-        None => None,
+    let to = match &args.volume {
+        Some(name) => RestoreTo::Volume(lookup::volume(connection, name).await?.id),
+        None => RestoreTo::NewVolume(args.name),
     };
-    let started = api
-        .restore_backup(&backup.id, volume.as_ref(), args.name.as_deref())
-        .await
-        .map_err(|error| {
-            CliError::from(error).doing(format_args!("restoring backup '{}'", args.backup))
-        })?;
+    let started = api.restore_backup(&backup.id, &to).await.map_err(|error| {
+        CliError::from(error).doing(format_args!("restoring backup '{}'", args.backup))
+    })?;
     let mut words = format!(
         "restore of backup {} to volume {} begun",
         started.backup_id, started.volume_id
@@ -308,22 +325,28 @@ async fn restore(
     output.done(&words, started.volume_id.as_str(), &json)
 }
 
+fn doomed(backup: &Backup) -> Doomed {
+    let name = or_dash(backup.name.as_deref());
+    let words = format!(
+        "'{name}' of volume {}, {}, {}",
+        backup.volume_id, backup.size, backup.status
+    );
+    Doomed::new(&backup.id, words)
+}
+
 async fn delete(
-    names: &[String],
+    backups: &[Backup],
     wait: WaitArgs,
     connection: &Connection,
     output: &Output,
 ) -> Result<(), CliError> {
     let api = connection.block_storage();
     let patience = wait.patience();
-    let mut ids = Vec::with_capacity(names.len());
-    for name in names {
-        ids.push(lookup::backup(connection, name).await?.id);
-    }
-    for (name, id) in names.iter().zip(&ids) {
-        api.delete_backup(id).await.map_err(|error| {
-            CliError::from(error).doing(format_args!("deleting backup '{name}'"))
-        })?;
+    let ids: Vec<_> = backups.iter().map(|backup| backup.id.clone()).collect();
+    for id in &ids {
+        api.delete_backup(id)
+            .await
+            .map_err(|error| CliError::from(error).doing(format_args!("deleting backup {id}")))?;
     }
     for id in ids.iter().filter(|_| wait.wait) {
         wait::until(connection, "deleting", None, patience, async || {

@@ -1,14 +1,14 @@
 //! `emberkeep checkpoint`: one run over a vault, one backup for each of its volumes.
 
 use clap::{Args, Subcommand};
-use emberkeep_sdk::{Checkpoint, CheckpointId, Connection, NewCheckpoint, TaskFilter, VaultBackup};
+use emberkeep_sdk::cbr::{Backup, BackupQuery, Checkpoint, NewCheckpoint, Parameters};
+use emberkeep_sdk::{CheckpointId, Connection, TaskFilter};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::connect::ConnectArgs;
 use crate::error::CliError;
 use crate::lookup;
-use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
 use crate::wait::{self, Patience, WaitArgs};
 
 /// Options of `checkpoint`.
@@ -53,7 +53,7 @@ enum Verb {
 struct View {
     #[serde(flatten)]
     checkpoint: Checkpoint,
-    backups: Vec<VaultBackup>,
+    backups: Vec<Backup>,
 }
 
 const SHOW: &[Column<View>] = &[
@@ -61,11 +61,12 @@ const SHOW: &[Column<View>] = &[
     column("vault", "Vault", |view| {
         format!(
             "{} {}",
-            view.checkpoint.vault.id,
-            view.checkpoint.vault.name.as_deref().unwrap_or_default()
+            view.checkpoint.vault.id, view.checkpoint.vault.name
         )
     }),
-    column("status", "Status", |view| view.checkpoint.status.clone()),
+    column("status", "Status", |view| {
+        view.checkpoint.status.to_string()
+    }),
     column("backups", "Backups", |view| {
         let lines: Vec<_> = view
             .backups
@@ -74,7 +75,7 @@ const SHOW: &[Column<View>] = &[
                 format!(
                     "{}  {}  {}",
                     backup.id,
-                    or_dash(backup.name.as_deref()),
+                    or_dash(Some(&backup.name)),
                     backup.status
                 )
             })
@@ -82,20 +83,17 @@ const SHOW: &[Column<View>] = &[
         or_dash(Some(&lines.join("\n")))
     }),
     column("skipped", "Left out", |view| {
-        let word = |entry: &serde_json::Map<String, Value>, key: &str| {
-            or_dash(entry.get(key).and_then(Value::as_str))
-        };
         let lines: Vec<_> = view
             .checkpoint
             .vault
             .skipped_resources
             .iter()
-            .map(|entry| format!("{}  {}", word(entry, "id"), word(entry, "reason")))
+            .map(|entry| format!("{}  {}", entry.id, entry.reason))
             .collect();
         or_dash(Some(&lines.join("\n")))
     }),
     column("created_at", "Created", |view| {
-        time(view.checkpoint.created_at.as_deref())
+        moment(Some(&view.checkpoint.created_at))
     }),
 ];
 
@@ -114,10 +112,17 @@ pub(crate) async fn run(args: CheckpointArgs, connect: ConnectArgs) -> Result<()
         } => {
             let new = NewCheckpoint {
                 vault_id: lookup::vault(&connection, &vault).await?.id,
-                name,
-                description,
-                incremental: !full,
-                volumes: lookup::volumes(&connection, &volumes).await?,
+                parameters: Parameters {
+                    name,
+                    description,
+                    incremental: Some(!full),
+                    resources: lookup::volumes(&connection, &volumes)
+                        .await?
+                        .into_iter()
+                        .map(Into::into)
+                        .collect(),
+                    ..Parameters::default()
+                },
             };
             let begun = connection
                 .cbr()
@@ -158,7 +163,8 @@ async fn show(
     checkpoint: Checkpoint,
     output: &Output,
 ) -> Result<(), CliError> {
-    let backups = connection.cbr().backups(None, Some(&checkpoint.id)).await?;
+    let query = BackupQuery::of_checkpoint(&checkpoint.id);
+    let backups = connection.cbr().backups(&query).all().await?;
     output.record(
         SHOW,
         &View {

@@ -25,14 +25,81 @@ pub(crate) struct ConnectArgs {
     )]
     pub(crate) data_dir: Option<PathBuf>,
     /// A cloud of clouds.yaml, as `openstack --os-cloud` takes it; comes before --data-dir
-    #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
+    #[arg(
+        long,
+        alias = "cloud",
+        value_name = "NAME",
+        global = true,
+        help_heading = "Connection"
+    )]
     pub(crate) os_cloud: Option<String>,
+    #[command(flatten)]
+    pub(crate) os: OsOptions,
+}
+
+/// What comes before clouds.yaml and the OS_* variables.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct OsOptions {
+    /// The identity service, instead of OS_AUTH_URL
+    #[arg(long, value_name = "URL", global = true, help_heading = "Connection")]
+    os_auth_url: Option<String>,
+    /// The user, instead of OS_USERNAME
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
+    os_username: Option<String>,
+    /// The project, instead of OS_PROJECT_NAME
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
+    os_project_name: Option<String>,
+    /// The region to choose services from
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
+    os_region_name: Option<String>,
+    /// Which of a service's addresses to use: public, internal or admin
+    #[arg(long, value_name = "WHICH", global = true, help_heading = "Connection")]
+    os_interface: Option<String>,
+    /// A file of certificates to trust besides the system's
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Connection")]
+    os_cacert: Option<PathBuf>,
+    /// Trust whatever certificate is shown
+    #[arg(long, global = true, help_heading = "Connection")]
+    insecure: bool,
+}
+
+impl OsOptions {
+    /// Puts the options that say who and where over the variables.
+    fn over(&self, env: &mut OsArgs) {
+        for (option, variable) in [
+            (&self.os_auth_url, &mut env.auth_url),
+            (&self.os_username, &mut env.username),
+            (&self.os_project_name, &mut env.project_name),
+        ] {
+            if option.is_some() {
+                variable.clone_from(option);
+            }
+        }
+    }
+
+    /// Puts the options that say how over what a cloud's description says.
+    fn refine(&self, mut config: CloudConfig) -> CloudConfig {
+        if self.os_region_name.is_some() {
+            config.region.clone_from(&self.os_region_name);
+        }
+        if let Some(interface) = &self.os_interface {
+            config.interface.clone_from(interface);
+        }
+        if self.os_cacert.is_some() {
+            config.ca_file.clone_from(&self.os_cacert);
+        }
+        config.verify &= !self.insecure;
+        config
+    }
 }
 
 impl ConnectArgs {
     /// Signs in.
     pub(crate) async fn open(&self) -> Result<Connection, CliError> {
-        Ok(Connection::open(self.cloud(OsArgs::from_env())?).await?)
+        let mut env = OsArgs::from_env();
+        self.os.over(&mut env);
+        let cloud = self.os.refine(self.cloud(env)?);
+        Ok(Connection::open(cloud).await?)
     }
 
     /// Finds the cloud; see the help text for the order.
@@ -94,7 +161,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let args = ConnectArgs {
             data_dir: Some(dir.path().to_owned()),
-            os_cloud: None,
+            ..ConnectArgs::default()
         };
         let error = args.cloud(OsArgs::default()).unwrap_err();
         assert_eq!(error.status(), crate::ExitStatus::NotFound, "{error}");

@@ -162,9 +162,25 @@ impl From<SdkError> for CliError {
                 .hint("or name the data directory of a running service: --data-dir DIR"),
             SdkError::SignIn { .. } => Self::refused(words)
                 .hint("check user, password and project in clouds.yaml or the OS_* variables"),
-            SdkError::NoService { .. } | SdkError::BadAddress { .. } | SdkError::CaFile { .. } => {
+            SdkError::NoService { .. } => Self::failed(words)
+                .hint("check region and interface; `openstack catalog list` shows what there is"),
+            SdkError::BadAddress { .. } | SdkError::CaFile { .. } | SdkError::Runtime(_) => {
                 Self::failed(words)
             }
+            SdkError::BadId { .. } => Self::not_found(words),
+            SdkError::Ambiguous { .. } => Self::refused(words).hint("give its id instead"),
+            SdkError::TooOld { .. } => Self::refused(words),
+            SdkError::Ended { .. } => {
+                Self::failed(words).hint("`emberkeep task list` shows what happened")
+            }
+            SdkError::StillGoing { .. } => Self::timed_out(words)
+                .hint("it goes on; `emberkeep task list` shows how far it has come"),
+            SdkError::NoAnswer { .. } => Self::timed_out(words)
+                .hint("what was asked for may go on; look before asking again"),
+            SdkError::Untrusted { .. } => Self::failed(words).hint(
+                "name the authority that signed it (`cacert` in clouds.yaml, OS_CACERT); \
+                 if it is said to be expired or not yet valid, look at the clock of this machine too",
+            ),
             SdkError::Refused { refusal } => match refusal.status {
                 404 => Self::not_found(words),
                 401 | 403 => {

@@ -6,19 +6,32 @@
 mod args;
 mod backup;
 mod checkpoint;
+mod cinder_repo;
 mod config;
 mod connect;
+mod dry_run;
 mod error;
 mod logging;
 mod lookup;
+mod man;
 mod output;
+mod people;
+mod policy;
 mod progress;
+mod project;
+mod protectable;
 mod quickstart;
+mod quota;
 mod repo;
+mod restore;
+mod role;
 mod serve;
+mod share;
 mod snapshot;
 mod sweep;
+mod tag;
 mod task;
+mod user;
 mod vault;
 mod volume;
 mod wait;
@@ -68,9 +81,20 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Backup(args) => block_on(backup::run(args, connect)),
         Command::Vault(args) => block_on(vault::run(args, connect)),
         Command::Checkpoint(args) => block_on(checkpoint::run(args, connect)),
+        Command::Restore(args) => block_on(restore::run(args, connect)),
+        Command::Policy(args) => block_on(policy::run(args, connect)),
+        Command::Share(args) => block_on(share::run(args, connect)),
+        Command::Tag(args) => block_on(tag::run(args, connect)),
+        Command::Protectable(args) => block_on(protectable::run(args, connect)),
+        Command::Quota(args) => block_on(quota::run(args, connect)),
         Command::Task(args) => block_on(task::run(args, connect)),
         Command::Sweep(args) => block_on(sweep::run(args, connect)),
+        Command::User(args) => block_on(user::run(args, connect)),
+        Command::Project(args) => block_on(project::run(args, connect)),
+        Command::Role(args) => block_on(role::run(args, connect)),
         Command::Repo(args) => repo::run(args),
+        Command::CinderRepo(args) => cinder_repo::run(args),
+        Command::ManPages(args) => man::run(&args, Cli::command()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "emberkeep", &mut script);

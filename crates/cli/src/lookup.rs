@@ -1,8 +1,10 @@
 //! From what people type, a name or an id, to the one thing it means.
 
-use emberkeep_sdk::{
-    Backup, BackupId, Connection, SdkError, Snapshot, SnapshotId, Vault, VaultId, Volume, VolumeId,
+use emberkeep_sdk::block_storage::{
+    Backup, BackupQuery, Snapshot, SnapshotQuery, Volume, VolumeQuery,
 };
+use emberkeep_sdk::cbr::{self, Instance, Policy, PolicyQuery, Vault, VaultQuery};
+use emberkeep_sdk::{BackupId, Connection, PolicyId, SdkError, SnapshotId, VaultId, VolumeId};
 
 use crate::error::CliError;
 use crate::output::{or_dash, time};
@@ -17,7 +19,7 @@ pub(crate) trait Nameable {
 }
 
 macro_rules! nameable {
-    ($($kind:ty = $noun:literal, $name:expr;)*) => {$(
+    ($($kind:ty = $noun:literal, $name:expr, $made:expr;)*) => {$(
         impl Nameable for $kind {
             const NOUN: &'static str = $noun;
 
@@ -31,17 +33,21 @@ macro_rules! nameable {
             }
 
             fn created_at(&self) -> Option<&str> {
-                self.created_at.as_deref()
+                let made: fn(&Self) -> Option<&str> = $made;
+                made(self)
             }
         }
     )*};
 }
 
 nameable! {
-    Volume = "volume", |item| item.name.as_deref();
-    Snapshot = "snapshot", |item| item.name.as_deref();
-    Backup = "backup", |item| item.name.as_deref();
-    Vault = "vault", |item| Some(&item.name);
+    Volume = "volume", |item| item.name.as_deref(), |item| Some(item.created_at.as_ref()?.as_str());
+    Snapshot = "snapshot", |item| item.name.as_deref(), |item| Some(item.created_at.as_ref()?.as_str());
+    Backup = "backup", |item| item.name.as_deref(), |item| Some(item.created_at.as_ref()?.as_str());
+    Vault = "vault", |item| Some(&item.name), |item| Some(item.created_at.as_str());
+    cbr::Backup = "backup", |item| Some(&item.name), |item| Some(item.created_at.as_str());
+    Instance = "protectable", |item| Some(&item.name), |_| None;
+    Policy = "policy", |item| Some(&item.name), |item| Some(item.trigger.properties.start_time.as_ref()?.as_str());
 }
 
 /// Finds a volume by id or name.
@@ -52,7 +58,10 @@ pub(crate) async fn volume(connection: &Connection, wanted: &str) -> Result<Volu
     {
         return Ok(found);
     }
-    choose(wanted, api.volumes(Some(wanted)).await?)
+    choose(
+        wanted,
+        api.volumes(&VolumeQuery::named(wanted)).all().await?,
+    )
 }
 
 /// Finds volumes by ids or names.
@@ -75,7 +84,10 @@ pub(crate) async fn snapshot(connection: &Connection, wanted: &str) -> Result<Sn
     {
         return Ok(found);
     }
-    choose(wanted, api.snapshots(Some(wanted), None).await?)
+    choose(
+        wanted,
+        api.snapshots(&SnapshotQuery::named(wanted)).all().await?,
+    )
 }
 
 /// Finds a backup by id or name.
@@ -86,7 +98,10 @@ pub(crate) async fn backup(connection: &Connection, wanted: &str) -> Result<Back
     {
         return Ok(found);
     }
-    choose(wanted, api.backups(Some(wanted), None, None).await?)
+    choose(
+        wanted,
+        api.backups(&BackupQuery::named(wanted)).all().await?,
+    )
 }
 
 /// Finds a vault by id or name.
@@ -97,7 +112,18 @@ pub(crate) async fn vault(connection: &Connection, wanted: &str) -> Result<Vault
     {
         return Ok(found);
     }
-    choose(wanted, api.vaults(Some(wanted)).await?)
+    choose(wanted, api.vaults(&VaultQuery::named(wanted)).all().await?)
+}
+
+/// Finds a policy by id or name.
+pub(crate) async fn policy(connection: &Connection, wanted: &str) -> Result<Policy, CliError> {
+    let api = connection.cbr();
+    if is_id(wanted)
+        && let Some(found) = there(api.policy(&PolicyId::from(wanted)).await)?
+    {
+        return Ok(found);
+    }
+    choose(wanted, api.policies(&PolicyQuery::default()).all().await?)
 }
 
 fn there<T>(answer: Result<T, SdkError>) -> Result<Option<T>, CliError> {
@@ -140,15 +166,23 @@ pub(crate) fn choose<T: Nameable>(wanted: &str, candidates: Vec<T>) -> Result<T,
                 })
                 .collect();
             Err(CliError::refused(format!(
-                "{} {}s are called '{wanted}'",
+                "{} {} are called '{wanted}'",
                 named.len(),
-                T::NOUN
+                plural(T::NOUN)
             ))
             .hint(format!(
                 "give the id of the one you mean:\n{}",
                 list.join("\n")
             )))
         }
+    }
+}
+
+/// Returns the noun for several.
+pub(crate) fn plural(noun: &str) -> String {
+    match noun.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{noun}s"),
     }
 }
 

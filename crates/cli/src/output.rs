@@ -1,9 +1,12 @@
 //! What commands print: tables for people, JSON for programs, bare values for shells.
 
+mod sort;
+
 use std::io::{self, IsTerminal, Write};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use emberkeep_sdk::Moment;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +20,8 @@ pub enum Format {
     Table,
     /// Everything that is known, for programs.
     Json,
+    /// The same, for programs and people.
+    Yaml,
     /// Bare values, a tab between columns, one line an item (or a field).
     Value,
 }
@@ -24,7 +29,7 @@ pub enum Format {
 /// The output options of a command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OutputArgs {
-    /// How to print: a table, JSON with every field, or bare values
+    /// How to print: a table, JSON or YAML with every field, or bare values
     #[arg(
         short = 'o',
         long = "output",
@@ -44,6 +49,14 @@ pub struct OutputArgs {
         help_heading = "Output"
     )]
     columns: Vec<String>,
+    /// Order a list by columns, e.g. `status,created_at:desc`
+    #[arg(
+        long,
+        value_name = "KEY[:desc],…",
+        global = true,
+        help_heading = "Output"
+    )]
+    sort: Option<String>,
 }
 
 /// One column of a table, or one field of a record.
@@ -113,6 +126,7 @@ fn bare(value: &Value) -> String {
 pub struct Output {
     format: Format,
     columns: Vec<String>,
+    sort: Vec<sort::By>,
     /// The widest a line of a table may be; none when nobody looks at it.
     width: Option<u16>,
 }
@@ -123,6 +137,7 @@ impl Output {
         Self {
             format: args.output,
             columns: args.columns.clone(),
+            sort: args.sort.as_deref().map(sort::keys).unwrap_or_default(),
             width: width(),
         }
     }
@@ -160,6 +175,7 @@ impl Output {
         match self.format {
             Format::Table => print(&format!("{words}\n")),
             Format::Json => print(&pretty(&to_json(item)?)),
+            Format::Yaml => print(&yaml(&to_json(item)?)?),
             Format::Value => print(&format!("{value}\n")),
         }
     }
@@ -169,10 +185,21 @@ impl Output {
         columns: &[Column<T>],
         items: &[T],
     ) -> Result<String, CliError> {
-        let json = items.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
-        let chosen = self.choose(columns, json.first())?;
-        let rows = |show: fn(&Chosen<'_, T>, &T, &Value) -> String| {
-            let rows = items.iter().zip(&json).map(|(item, json)| {
+        let mut rows = items
+            .iter()
+            .map(|item| Ok((item, to_json(item)?)))
+            .collect::<Result<Vec<_>, CliError>>()?;
+        let chosen = self.choose(columns, rows.first().map(|(_, json)| json))?;
+        self.order(columns, &mut rows)?;
+        let all = || {
+            Value::Array(
+                rows.iter()
+                    .map(|(_, item)| self.reduce(&chosen, item))
+                    .collect(),
+            )
+        };
+        let lines = |show: fn(&Chosen<'_, T>, &T, &Value) -> String| {
+            let rows = rows.iter().map(|(item, json)| {
                 chosen
                     .iter()
                     .map(|column| show(column, item, json))
@@ -181,10 +208,9 @@ impl Output {
             rows.collect::<Vec<_>>()
         };
         Ok(match self.format {
-            Format::Json => pretty(&Value::Array(
-                json.iter().map(|item| self.reduce(&chosen, item)).collect(),
-            )),
-            Format::Value => rows(|column, item, json| column.value(item, json))
+            Format::Json => pretty(&all()),
+            Format::Yaml => yaml(&all())?,
+            Format::Value => lines(|column, item, json| column.value(item, json))
                 .iter()
                 .map(|row| row.join("\t") + "\n")
                 .collect(),
@@ -193,7 +219,7 @@ impl Output {
                     .iter()
                     .map(|column| column.title().to_owned())
                     .collect();
-                self.table(titles, rows(|column, item, json| column.show(item, json)))
+                self.table(titles, lines(|column, item, json| column.show(item, json)))
             }
         })
     }
@@ -207,6 +233,7 @@ impl Output {
         let chosen = self.choose(fields, Some(&json))?;
         Ok(match self.format {
             Format::Json => pretty(&self.reduce(&chosen, &json)),
+            Format::Yaml => yaml(&self.reduce(&chosen, &json))?,
             Format::Value => chosen
                 .iter()
                 .map(|field| field.value(item, &json) + "\n")
@@ -219,6 +246,41 @@ impl Output {
                 self.table(vec!["Field".to_owned(), "Value".to_owned()], rows)
             }
         })
+    }
+
+    /// Puts rows in the order asked for; else they stay as they came.
+    fn order<T: Serialize>(
+        &self,
+        columns: &[Column<T>],
+        rows: &mut [(&T, Value)],
+    ) -> Result<(), CliError> {
+        let Some((_, sample)) = rows.first() else {
+            return Ok(());
+        };
+        let mut by = Vec::with_capacity(self.sort.len());
+        for wanted in &self.sort {
+            let key = self.key_of(columns, sample, &wanted.key)?;
+            by.push((key, wanted.descending));
+        }
+        rows.sort_by(|(_, a), (_, b)| sort::compare(&by, a, b));
+        Ok(())
+    }
+
+    /// Finds the field that a name means: a column's by its key or heading, or any other.
+    fn key_of<T>(
+        &self,
+        columns: &[Column<T>],
+        sample: &Value,
+        name: &str,
+    ) -> Result<String, CliError> {
+        let known = columns.iter().find(|column| {
+            name.eq_ignore_ascii_case(column.key) || name.eq_ignore_ascii_case(column.title)
+        });
+        match known {
+            Some(column) => Ok(column.key.to_owned()),
+            None if sample.get(name).is_some() => Ok(name.to_owned()),
+            None => Err(no_column(columns, name)),
+        }
     }
 
     fn choose<'a, T>(
@@ -240,11 +302,7 @@ impl Output {
                     (None, Some(sample)) if sample.get(name).is_some() => Ok(Chosen::Field(name)),
                     // With no item to look at, any name may be a field.
                     (None, None) => Ok(Chosen::Field(name)),
-                    (None, Some(_)) => {
-                        let names: Vec<_> = columns.iter().map(|column| column.key).collect();
-                        Err(CliError::usage(format!("there is no column '{name}'"))
-                            .hint(format!("columns: {}", names.join(", "))))
-                    }
+                    (None, Some(_)) => Err(no_column(columns, name)),
                 }
             })
             .collect()
@@ -298,6 +356,12 @@ impl Output {
     }
 }
 
+fn no_column<T>(columns: &[Column<T>], name: &str) -> CliError {
+    let names: Vec<_> = columns.iter().map(|column| column.key).collect();
+    CliError::usage(format!("there is no column '{name}'"))
+        .hint(format!("columns: {}", names.join(", ")))
+}
+
 fn is_id(cell: &str) -> bool {
     cell.len() == 36 && cell.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
@@ -308,6 +372,10 @@ fn to_json(item: &impl Serialize) -> Result<Value, CliError> {
 
 fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
+}
+
+fn yaml(value: &Value) -> Result<String, CliError> {
+    serde_yaml_ng::to_string(value).map_err(|cause| CliError::failed_by("writing YAML", &cause))
 }
 
 /// Writes to standard output; a reader that has gone away ends the command quietly.
@@ -345,6 +413,11 @@ pub(crate) fn or_dash(text: Option<&str>) -> String {
 }
 
 /// Shows an API's time for people: `2026-03-01 12:00:00`, UTC.
+pub(crate) fn moment(at: Option<&Moment>) -> String {
+    time(at.map(Moment::as_str))
+}
+
+/// Shows an instant given as text.
 pub(crate) fn time(text: Option<&str>) -> String {
     let text = or_dash(text);
     match text.split_once('T') {
@@ -381,6 +454,7 @@ mod tests {
         Output {
             format,
             columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            sort: Vec::new(),
             width: Some(80),
         }
     }
@@ -395,6 +469,15 @@ mod tests {
             "{text}"
         );
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_table_makes_use_of_200_columns() {
+        let wide = Output {
+            width: Some(200),
+            ..output(Format::Table, &[])
+        };
+        insta::assert_snapshot!(wide.render_list(COLUMNS, &items()).unwrap());
     }
 
     #[test]
@@ -431,6 +514,29 @@ mod tests {
             .render_record(COLUMNS, &items()[0])
             .unwrap();
         assert_eq!(text, "4\n");
+    }
+
+    #[test]
+    fn yaml_holds_what_json_holds() {
+        let text = output(Format::Yaml, &["name", "size"])
+            .render_list(COLUMNS, &items()[..1])
+            .unwrap();
+        assert_eq!(text, "- name: disk-a\n  size: 4\n");
+    }
+
+    #[test]
+    fn lists_are_ordered_as_asked() {
+        let names = |sort: &str| {
+            let mut output = output(Format::Value, &["size"]);
+            output.sort = sort::keys(sort);
+            output.render_list(COLUMNS, &items())
+        };
+        assert_eq!(names("size:desc").unwrap(), "6\n5\n4\n");
+        // What has no name comes last, whichever way.
+        assert_eq!(names("Name").unwrap(), "5\n4\n6\n");
+        assert_eq!(names("name:desc").unwrap(), "4\n5\n6\n");
+        assert_eq!(names("created_at,size:desc").unwrap(), "5\n4\n6\n");
+        assert!(names("colour").is_err());
     }
 
     #[test]

@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use emberkeep_model::ByteCount;
+use emberkeep_model::{ByteCount, Gib};
+use emberkeep_sdk::cbr::{AddResource, BackupQuery, NewCheckpoint, NewVault, RestoreTarget};
 use emberkeep_sdk::native_types::BackupBytes;
-use emberkeep_sdk::{
-    BackupId, CheckpointId, Connection, NewCheckpoint, NewVault, VaultId, VolumeId,
-};
+use emberkeep_sdk::{BackupId, CheckpointId, Connection, VaultId, VolumeId};
 use emberkeep_server::{Config, ConfigArgs, DEFAULT_LISTEN, Running, StartError};
 use emberkeep_volumes::{FileSource, SourceSnapshot, open_image};
 
@@ -182,27 +181,23 @@ async fn tell(
     story.step(
         "import",
         &format!(
-            "volume {name}: {size} GiB, {} sent, holes left out",
+            "volume {name}: {size}, {} sent, holes left out",
             ByteCount(imported.sent)
         ),
         begun,
     )?;
 
     let begun = Instant::now();
-    let new = NewVault {
-        name: name.clone(),
-        description: Some("made by quickstart".to_owned()),
-        size_gib: u64::from(size).max(5) * 2,
-        volumes: Vec::new(),
-    };
+    let mut new = NewVault::for_disks(name.clone(), Gib(size.0.max(5) * 2));
+    new.description = Some("made by quickstart".to_owned());
     let vault = connection.cbr().create_vault(&new).await?;
     connection
         .cbr()
-        .add_volumes(&vault.id, std::slice::from_ref(&volume))
+        .associate_resources(&vault.id, &[AddResource::from(&volume)])
         .await?;
     story.step(
         "vault",
-        &format!("{name}: {} GiB, holds the volume", vault.billing.size),
+        &format!("{name}: {}, holds the volume", vault.billing.size),
         begun,
     )?;
 
@@ -248,7 +243,7 @@ async fn tell(
 
     let stored = first.bytes.stored + second.bytes.stored;
     story.end(
-        2 * (u64::from(size) << 30),
+        2 * size.bytes().0,
         first.bytes.data + second.bytes.data,
         stored,
     )
@@ -261,17 +256,12 @@ struct Taken {
 }
 
 async fn take(connection: &Connection, vault: &VaultId, name: &str) -> Result<Taken, CliError> {
-    let new = NewCheckpoint {
-        vault_id: vault.clone(),
-        name: Some(name.to_owned()),
-        description: None,
-        incremental: true,
-        volumes: Vec::new(),
-    };
+    let new = NewCheckpoint::of(vault).named(name);
     let begun = connection.cbr().create_checkpoint(&new).await?;
     let id: CheckpointId = begun.id;
     checkpoint::finished(connection, &id, Patience::new(Some(STEP_LIMIT_SECS))).await?;
-    let backups = connection.cbr().backups(None, Some(&id)).await?;
+    let query = BackupQuery::of_checkpoint(&id);
+    let backups = connection.cbr().backups(&query).all().await?;
     let [backup] = backups.as_slice() else {
         return Err(CliError::failed(format!(
             "checkpoint {id} made {} backups, not 1",
@@ -296,7 +286,8 @@ async fn restore(
     target: &VolumeId,
 ) -> Result<(), CliError> {
     let patience = Patience::new(Some(STEP_LIMIT_SECS));
-    if let Some(id) = connection.cbr().restore_backup(backup, target).await? {
+    let to = RestoreTarget::volume(target);
+    if let Some(id) = connection.cbr().restore_backup(backup, &to).await? {
         task::succeeded(&wait::task(connection, &id, patience).await?)?;
     }
     volume::settled(connection, target, "restoring", patience)

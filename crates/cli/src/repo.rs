@@ -2,18 +2,19 @@
 
 mod backup;
 mod find;
+mod keeping;
 mod key;
+mod place;
 mod reports;
 mod restore;
 mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use emberkeep_engine::{ChunkerSpec, InitOptions, ProjectRepository, Repository, RepositoryError};
-use emberkeep_store::{LocalStore, StoreError};
+use emberkeep_store::StoreError;
 use serde_json::json;
 
 use crate::error::CliError;
@@ -32,6 +33,7 @@ Examples:
   emberkeep repo restore /backups monday out.img
   emberkeep repo delete /backups monday && emberkeep repo sweep /backups
   emberkeep repo check /backups --read-data
+  emberkeep repo list s3://bucket/backups --key-file master.key     AWS_* variables say who and where
 
 The repository of a service can be read the same way:
   emberkeep repo check DATA_DIR/repository --key-file DATA_DIR/master.key
@@ -52,7 +54,7 @@ pub(crate) struct RepoArgs {
 enum Verb {
     /// Make a repository in an empty directory
     Init {
-        /// The directory; it is made if it is missing
+        /// The directory, which is made if it is missing, or s3://BUCKET/PREFIX
         repo: PathBuf,
         #[command(flatten)]
         key: key::KeyArgs,
@@ -87,6 +89,16 @@ enum Verb {
         #[arg(long)]
         read_data: bool,
     },
+    /// Print all that the store knows of each backup, to rebuild a lost catalogue from
+    Recover {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Change the master key; no data is rewritten
+    RotateKey {
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Count what there is, and what deduplication and compression save
     Stats {
         #[command(flatten)]
@@ -97,7 +109,7 @@ enum Verb {
 /// Which repository, which key, whose backups.
 #[derive(Debug, Args)]
 struct PlaceArgs {
-    /// The repository's directory
+    /// The repository's directory, or s3://BUCKET/PREFIX
     repo: PathBuf,
     #[command(flatten)]
     key: key::KeyArgs,
@@ -136,6 +148,8 @@ pub(crate) fn run(args: RepoArgs) -> Result<(), CliError> {
         Verb::Delete { place, backups } => delete(&place, &backups, &output),
         Verb::Sweep(args) => reports::sweep(args, &output),
         Verb::Check { place, read_data } => reports::check(&place, read_data, &output),
+        Verb::Recover { place } => keeping::recover(&place, &output),
+        Verb::RotateKey { place } => keeping::rotate(&place, &output),
         Verb::Stats { place } => reports::stats(&place, &output),
     }
 }
@@ -143,7 +157,7 @@ pub(crate) fn run(args: RepoArgs) -> Result<(), CliError> {
 impl PlaceArgs {
     fn open(&self) -> Result<Repository, CliError> {
         let repo = &self.repo;
-        if !repo.join("format").is_file() {
+        if !place::is_bucket(repo) && !repo.join("format").is_file() {
             return Err(
                 CliError::not_found(format!("{} is not a repository", repo.display())).hint(
                     format!("`emberkeep repo init {}` makes one", repo.display()),
@@ -151,8 +165,7 @@ impl PlaceArgs {
             );
         }
         let key = self.key.load(repo)?;
-        let store = LocalStore::open(repo).map_err(|error| store_error(&error))?;
-        Repository::open(Arc::new(store), &key).map_err(|error| repository_error(&error))
+        Repository::open(place::open(repo)?, &key).map_err(|error| repository_error(&error))
     }
 
     /// Opens the projects to read from: the named one, or all.
@@ -187,10 +200,18 @@ fn init(
     chunker: ChunkerSpec,
     output: &Output,
 ) -> Result<(), CliError> {
-    refuse_occupied(repo)?;
-    let store = LocalStore::create(repo).map_err(|error| store_error(&error))?;
+    if !place::is_bucket(repo) {
+        refuse_occupied(repo)?;
+    }
+    let store = place::create(repo)?;
+    if place::is_bucket(repo) && Repository::exists(&*store).map_err(|error| store_error(&error))? {
+        return Err(CliError::refused(format!(
+            "{} holds a repository already",
+            repo.display()
+        )));
+    }
     let (master, path) = key.load_or_create(repo)?;
-    let made = Repository::init(Arc::new(store), &master, InitOptions { chunker })
+    let made = Repository::init(store, &master, InitOptions { chunker })
         .map_err(|error| repository_error(&error))?;
     let words = format!(
         "repository {} made in {}\nits key is {}: keep a copy elsewhere, without it the backups cannot be read",

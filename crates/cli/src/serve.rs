@@ -39,6 +39,9 @@ pub(crate) struct ServiceArgs {
     /// A configuration file (TOML); every key of it is also a variable EMBERKEEP_…
     #[arg(long, value_name = "FILE", env = "EMBERKEEP_CONFIG")]
     config: Option<PathBuf>,
+    /// Who says what tokens are good for: builtin or keystone [default: builtin]
+    #[arg(long, value_name = "KIND", env = "EMBERKEEP_IDENTITY")]
+    identity: Option<String>,
 }
 
 impl ServiceArgs {
@@ -53,6 +56,7 @@ impl ServiceArgs {
             file: self.config,
             data_dir: connect.data_dir,
             listen: self.listen,
+            identity: self.identity,
         };
         Config::load(args).map_err(|error| CliError::failed_by("the configuration", &error))
     }
@@ -89,6 +93,8 @@ pub(crate) fn not_started(error: &StartError) -> CliError {
         | StartError::Store(_)
         | StartError::Catalog(_)
         | StartError::Volumes(_)
+        | StartError::KeystonePassword { .. }
+        | StartError::Keystone(_)
         | StartError::Recovery(_) => told,
     }
 }

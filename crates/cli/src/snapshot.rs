@@ -1,12 +1,12 @@
 //! `emberkeep snapshot`: lasting snapshots of volumes.
 
 use clap::{Args, Subcommand};
-use emberkeep_sdk::{NewSnapshot, Snapshot};
+use emberkeep_sdk::block_storage::{NewSnapshot, Snapshot, SnapshotQuery};
 
 use crate::connect::ConnectArgs;
 use crate::error::CliError;
 use crate::lookup;
-use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
 use crate::volume::deleted;
 use crate::wait::{self, WaitArgs};
 
@@ -56,7 +56,7 @@ enum Verb {
 const FIELDS: &[Column<Snapshot>] = &[
     column("id", "ID", |snapshot| snapshot.id.to_string()),
     column("name", "Name", |snapshot| or_dash(snapshot.name.as_deref())),
-    column("size", "Size", |snapshot| format!("{} GiB", snapshot.size)),
+    column("size", "Size", |snapshot| snapshot.size.to_string()),
     column("status", "Status", |snapshot| snapshot.status.clone()),
 ];
 
@@ -66,10 +66,10 @@ const SHOW: &[Column<Snapshot>] = &[
     column("volume_id", "Volume", |snapshot| {
         snapshot.volume_id.to_string()
     }),
-    column("size", "Size", |snapshot| format!("{} GiB", snapshot.size)),
+    column("size", "Size", |snapshot| snapshot.size.to_string()),
     column("status", "Status", |snapshot| snapshot.status.clone()),
     column("created_at", "Created", |snapshot| {
-        time(snapshot.created_at.as_deref())
+        moment(snapshot.created_at.as_ref())
     }),
 ];
 
@@ -84,7 +84,11 @@ pub(crate) async fn run(args: SnapshotArgs, connect: ConnectArgs) -> Result<(), 
                 Some(name) => Some(lookup::volume(&connection, name).await?.id),
                 None => None,
             };
-            output.list(FIELDS, &api.snapshots(None, volume.as_ref()).await?)
+            let query = SnapshotQuery {
+                volume_id: volume,
+                ..SnapshotQuery::default()
+            };
+            output.list(FIELDS, &api.snapshots(&query).all().await?)
         }
         Verb::Create {
             volume,
@@ -99,6 +103,7 @@ pub(crate) async fn run(args: SnapshotArgs, connect: ConnectArgs) -> Result<(), 
                 name,
                 description,
                 force,
+                ..NewSnapshot::default()
             };
             let mut snapshot = api.create_snapshot(&new).await?;
             if wait.wait {

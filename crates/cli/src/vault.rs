@@ -1,14 +1,17 @@
 //! `emberkeep vault`: what is protected together, and how much room it has.
 
 use clap::{ArgAction, Args, Subcommand};
-use emberkeep_model::ByteCount;
-use emberkeep_sdk::{Connection, NewVault, Vault, VaultChange, VaultId, VaultResource, VolumeId};
-use serde_json::Value;
+use emberkeep_model::Gib;
+use emberkeep_sdk::cbr::{
+    AddResource, BackupQuery, NewVault, Vault, VaultChange, VaultQuery, VaultResource,
+};
+use emberkeep_sdk::{Connection, ResourceId, VaultId};
 
 use crate::connect::ConnectArgs;
+use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
-use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
 use crate::volume::deleted;
 use crate::wait::{self, Patience, WaitArgs};
 
@@ -44,7 +47,7 @@ enum Verb {
         name: String,
         /// Its capacity in GiB
         #[arg(long, value_name = "GIB")]
-        size: u64,
+        size: u32,
         /// A volume to begin with (name or id); may be given several times
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
@@ -61,7 +64,7 @@ enum Verb {
         name: Option<String>,
         /// The new capacity in GiB
         #[arg(long, value_name = "GIB")]
-        size: Option<u64>,
+        size: Option<u32>,
         /// Whether it grows by itself when full
         #[arg(long, value_name = "true|false", action = ArgAction::Set)]
         auto_expand: Option<bool>,
@@ -90,17 +93,17 @@ enum Verb {
         vault: String,
         #[command(flatten)]
         wait: WaitArgs,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
 }
 
 const LIST: &[Column<Vault>] = &[
     column("id", "ID", |vault| vault.id.to_string()),
     column("name", "Name", |vault| vault.name.clone()),
-    column("size", "Size", |vault| {
-        format!("{} GiB", vault.billing.size)
-    }),
+    column("size", "Size", |vault| vault.billing.size.to_string()),
     column("used", "Used", used),
-    column("status", "Status", |vault| vault.billing.status.clone()),
+    column("status", "Status", |vault| vault.billing.status.to_string()),
 ];
 
 const SHOW: &[Column<Vault>] = &[
@@ -110,14 +113,12 @@ const SHOW: &[Column<Vault>] = &[
         or_dash(vault.description.as_deref())
     }),
     column("object_type", "Protects", |vault| {
-        vault.billing.object_type.clone()
+        vault.billing.object_type.to_string()
     }),
-    column("status", "Status", |vault| vault.billing.status.clone()),
-    column("size", "Size", |vault| {
-        format!("{} GiB", vault.billing.size)
-    }),
+    column("status", "Status", |vault| vault.billing.status.to_string()),
+    column("size", "Size", |vault| vault.billing.size.to_string()),
     column("allocated", "Allocated", |vault| {
-        format!("{} GiB", vault.billing.allocated)
+        vault.billing.allocated.to_string()
     }),
     column("used", "Used", used),
     column("resources", "Resources", |vault| {
@@ -125,25 +126,22 @@ const SHOW: &[Column<Vault>] = &[
         or_dash(Some(&lines.join("\n")))
     }),
     column("created_at", "Created", |vault| {
-        time(vault.created_at.as_deref())
+        moment(Some(&vault.created_at))
     }),
 ];
 
 /// CBR counts what is used in MiB.
 fn used(vault: &Vault) -> String {
-    ByteCount(vault.billing.used << 20).to_string()
+    vault.billing.used.bytes().to_string()
 }
 
 fn resource(resource: &VaultResource) -> String {
     format!(
         "{}  {}  {}  {} backups",
         resource.id,
-        or_dash(resource.name.as_deref()),
-        or_dash(resource.protect_status.as_deref()),
-        resource
-            .more
-            .get("backup_count")
-            .map_or_else(|| "-".to_owned(), Value::to_string),
+        or_dash(Some(&resource.name)),
+        or_dash(Some(resource.protect_status.as_str())),
+        resource.backup_count,
     )
 }
 
@@ -153,7 +151,7 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
     let connection = connect.open().await?;
     let api = connection.cbr();
     match args.verb {
-        Verb::List => output.list(LIST, &api.vaults(None).await?),
+        Verb::List => output.list(LIST, &api.vaults(&VaultQuery::default()).all().await?),
         Verb::Show { vault } => output.record(SHOW, &lookup::vault(&connection, &vault).await?),
         Verb::Create {
             name,
@@ -162,12 +160,8 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
             description,
         } => {
             let volumes = lookup::volumes(&connection, &volumes).await?;
-            let new = NewVault {
-                name,
-                description,
-                size_gib: size,
-                volumes,
-            };
+            let mut new = NewVault::for_disks(name, Gib(size)).holding(volumes);
+            new.description = description;
             output.record(SHOW, &api.create_vault(&new).await?)
         }
         Verb::Update {
@@ -179,15 +173,17 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
             let id = lookup::vault(&connection, &vault).await?.id;
             let change = VaultChange {
                 name,
-                size_gib: size,
+                size: size.map(Gib),
                 auto_expand,
+                ..VaultChange::default()
             };
             output.record(SHOW, &api.update_vault(&id, &change).await?)
         }
         Verb::Add { vault, volumes } => {
             let id = lookup::vault(&connection, &vault).await?.id;
-            api.add_volumes(&id, &lookup::volumes(&connection, &volumes).await?)
-                .await?;
+            let volumes = lookup::volumes(&connection, &volumes).await?;
+            let resources: Vec<_> = volumes.into_iter().map(AddResource::from).collect();
+            api.associate_resources(&id, &resources).await?;
             output.record(SHOW, &api.vault(&id).await?)
         }
         Verb::Remove {
@@ -197,14 +193,30 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
         } => {
             let vault = lookup::vault(&connection, &vault).await?;
             let volumes = resources(&connection, &vault, &volumes).await?;
-            api.remove_volumes(&vault.id, &volumes).await?;
+            api.dissociate_resources(&vault.id, &volumes).await?;
             if wait.wait {
                 removed(&connection, &vault.id, &volumes, wait.patience()).await?;
             }
             output.record(SHOW, &api.vault(&vault.id).await?)
         }
-        Verb::Delete { vault, wait } => {
-            let id = lookup::vault(&connection, &vault).await?.id;
+        Verb::Delete {
+            vault,
+            wait,
+            dry_run,
+        } => {
+            let vault = lookup::vault(&connection, &vault).await?;
+            if dry_run.dry_run {
+                let backups = api.backups(&BackupQuery::in_vault(&vault.id)).all().await?;
+                let words = format!(
+                    "'{}', {} resources, {} backups, {} stored",
+                    vault.name,
+                    vault.resources.len(),
+                    backups.len(),
+                    used(&vault)
+                );
+                return dry_run::tell(&output, "vault", &[Doomed::new(&vault.id, words)]);
+            }
+            let id = vault.id;
             api.delete_vault(&id).await?;
             if wait.wait {
                 wait::until(
@@ -233,16 +245,16 @@ async fn resources(
     connection: &Connection,
     vault: &Vault,
     wanted: &[String],
-) -> Result<Vec<VolumeId>, CliError> {
+) -> Result<Vec<ResourceId>, CliError> {
     let mut ids = Vec::with_capacity(wanted.len());
     for name in wanted {
         let mut inside = vault
             .resources
             .iter()
-            .filter(|resource| resource.id == *name || resource.name.as_ref() == Some(name));
+            .filter(|resource| resource.id.as_str() == name || resource.name == *name);
         ids.push(match (inside.next(), inside.next()) {
-            (Some(only), None) => VolumeId::from(only.id.as_str()),
-            _ => lookup::volume(connection, name).await?.id,
+            (Some(only), None) => only.id.clone(),
+            _ => lookup::volume(connection, name).await?.id.into(),
         });
     }
     Ok(ids)
@@ -251,7 +263,7 @@ async fn resources(
 async fn removed(
     connection: &Connection,
     vault: &VaultId,
-    volumes: &[VolumeId],
+    volumes: &[ResourceId],
     patience: Patience,
 ) -> Result<(), CliError> {
     let api = connection.cbr();
@@ -259,7 +271,7 @@ async fn removed(
         let left = api.vault(vault).await?.resources;
         let gone = volumes
             .iter()
-            .all(|id| left.iter().all(|resource| resource.id != id.0));
+            .all(|id| left.iter().all(|resource| resource.id != *id));
         Ok(gone.then_some(()))
     })
     .await

@@ -6,13 +6,16 @@ mod import;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use emberkeep_sdk::{Connection, NewVolume, TaskFilter, Volume, VolumeId};
-use serde_json::{Value, json};
+use emberkeep_model::Gib;
+use emberkeep_sdk::block_storage::{NewVolume, Volume, VolumeQuery};
+use emberkeep_sdk::{Connection, TaskFilter, VolumeId};
+use serde_json::json;
 
 use crate::connect::ConnectArgs;
+use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
-use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
 use crate::wait::{self, Patience, WaitArgs};
 pub(crate) use import::send;
 
@@ -66,6 +69,8 @@ enum Verb {
         volumes: Vec<String>,
         #[command(flatten)]
         wait: WaitArgs,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// Make a volume larger
     Extend {
@@ -105,7 +110,7 @@ struct CreateArgs {
 const LIST: &[Column<Volume>] = &[
     column("id", "ID", |volume| volume.id.to_string()),
     column("name", "Name", |volume| or_dash(volume.name.as_deref())),
-    column("size", "Size", |volume| format!("{} GiB", volume.size)),
+    column("size", "Size", |volume| volume.size.to_string()),
     column("status", "Status", |volume| volume.status.clone()),
 ];
 
@@ -113,26 +118,26 @@ const SHOW: &[Column<Volume>] = &[
     column("id", "ID", |volume| volume.id.to_string()),
     column("name", "Name", |volume| or_dash(volume.name.as_deref())),
     column("description", "Description", |volume| {
-        text(volume, "description")
+        or_dash(volume.description.as_deref())
     }),
-    column("size", "Size", |volume| format!("{} GiB", volume.size)),
+    column("size", "Size", |volume| volume.size.to_string()),
     column("status", "Status", |volume| volume.status.clone()),
-    column("volume_type", "Type", |volume| text(volume, "volume_type")),
-    column("bootable", "Bootable", |volume| text(volume, "bootable")),
+    column("volume_type", "Type", |volume| {
+        or_dash(volume.volume_type.as_deref())
+    }),
+    column("bootable", "Bootable", |volume| {
+        or_dash(volume.bootable.map(|yes| yes.to_string()).as_deref())
+    }),
     column("snapshot_id", "From snapshot", |volume| {
-        text(volume, "snapshot_id")
+        or_dash(volume.snapshot_id.as_ref().map(|id| id.as_str()))
     }),
     column("source_volid", "Copy of", |volume| {
-        text(volume, "source_volid")
+        or_dash(volume.source_volume_id.as_ref().map(|id| id.as_str()))
     }),
     column("created_at", "Created", |volume| {
-        time(volume.created_at.as_deref())
+        moment(volume.created_at.as_ref())
     }),
 ];
-
-fn text(volume: &Volume, key: &str) -> String {
-    or_dash(volume.more.get(key).and_then(Value::as_str))
-}
 
 /// Runs `volume`.
 pub(crate) async fn run(args: VolumeArgs, connect: ConnectArgs) -> Result<(), CliError> {
@@ -143,16 +148,36 @@ pub(crate) async fn run(args: VolumeArgs, connect: ConnectArgs) -> Result<(), Cl
     let connection = connect.open().await?;
     let api = connection.block_storage();
     match args.verb {
-        Verb::List { name } => output.list(LIST, &api.volumes(name.as_deref()).await?),
+        Verb::List { name } => {
+            let query = VolumeQuery {
+                name,
+                ..VolumeQuery::default()
+            };
+            output.list(LIST, &api.volumes(&query).all().await?)
+        }
         Verb::Show { volume } => output.record(SHOW, &lookup::volume(&connection, &volume).await?),
         Verb::Create(args) => create(args, &connection, &output).await,
         Verb::Import(args) => import::run(args, &connection, &output).await,
         Verb::Export(args) => export::run(args, &connection, &output).await,
         Verb::Path { .. } => Ok(()),
-        Verb::Delete { volumes, wait } => delete(&volumes, wait, &connection, &output).await,
+        Verb::Delete {
+            volumes,
+            wait,
+            dry_run,
+        } => {
+            let mut found = Vec::with_capacity(volumes.len());
+            for name in &volumes {
+                found.push(lookup::volume(&connection, name).await?);
+            }
+            if dry_run.dry_run {
+                let doomed: Vec<_> = found.iter().map(doomed).collect();
+                return dry_run::tell(&output, "volume", &doomed);
+            }
+            delete(&found, wait, &connection, &output).await
+        }
         Verb::Extend { volume, size, wait } => {
             let volume = lookup::volume(&connection, &volume).await?;
-            api.extend_volume(&volume.id, size).await?;
+            api.extend_volume(&volume.id, Gib(size)).await?;
             let mut volume = api.volume(&volume.id).await?;
             if wait.wait {
                 volume = settled(&connection, &volume.id, "extending", wait.patience()).await?;
@@ -170,7 +195,7 @@ async fn create(
     let mut new = NewVolume {
         name: args.name,
         description: args.description,
-        size: args.size,
+        size: args.size.map(Gib),
         volume_type: args.volume_type,
         ..NewVolume::default()
     };
@@ -193,19 +218,25 @@ async fn create(
     output.record(SHOW, &volume)
 }
 
+fn doomed(volume: &Volume) -> Doomed {
+    let name = or_dash(volume.name.as_deref());
+    let words = format!("'{name}', {}, {}", volume.size, volume.status);
+    Doomed::new(&volume.id, words)
+}
+
 async fn delete(
-    names: &[String],
+    volumes: &[Volume],
     wait: WaitArgs,
     connection: &Connection,
     output: &Output,
 ) -> Result<(), CliError> {
     let api = connection.block_storage();
     let patience = wait.patience();
-    let ids = lookup::volumes(connection, names).await?;
-    for (name, id) in names.iter().zip(&ids) {
-        api.delete_volume(id).await.map_err(|error| {
-            CliError::from(error).doing(format_args!("deleting volume '{name}'"))
-        })?;
+    let ids: Vec<_> = volumes.iter().map(|volume| volume.id.clone()).collect();
+    for id in &ids {
+        api.delete_volume(id)
+            .await
+            .map_err(|error| CliError::from(error).doing(format_args!("deleting volume {id}")))?;
     }
     if wait.wait {
         for id in &ids {

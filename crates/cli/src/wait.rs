@@ -69,9 +69,33 @@ impl Patience {
     }
 }
 
+/// Works until it is done or somebody presses Ctrl-C: then the service goes on without us.
+pub(crate) async fn unless_interrupted<T>(
+    what: &str,
+    work: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    tokio::select! {
+        done = work => done,
+        Ok(()) = tokio::signal::ctrl_c() => Err(CliError::failed(format!(
+            "{what}: no longer waited for"
+        ))
+        .hint("the service goes on with it: `emberkeep task list` names it, `task watch ID` waits again, `task cancel ID` stops it")),
+    }
+}
+
 /// Asks `ask` until it answers with something, showing the progress of the task that
 /// `filter` finds, where the service can tell.
 pub(crate) async fn until<T>(
+    connection: &Connection,
+    what: &str,
+    filter: Option<TaskFilter>,
+    patience: Patience,
+    ask: impl AsyncFnMut() -> Result<Option<T>, CliError>,
+) -> Result<T, CliError> {
+    unless_interrupted(what, asking(connection, what, filter, patience, ask)).await
+}
+
+async fn asking<T>(
     connection: &Connection,
     what: &str,
     filter: Option<TaskFilter>,
@@ -105,15 +129,19 @@ pub(crate) async fn task(
     id: &TaskId,
     mut patience: Patience,
 ) -> Result<Task, CliError> {
-    let mut bar = None;
-    loop {
-        let task = connection.native().task(id).await?;
-        if !matches!(&*task.status, "waiting" | "running") {
-            return Ok(task);
+    let what = format!("task {id}");
+    unless_interrupted(&what, async {
+        let mut bar = None;
+        loop {
+            let task = connection.native().task(id).await?;
+            if !matches!(&*task.status, "waiting" | "running") {
+                return Ok(task);
+            }
+            show(&mut bar, &task.kind, Some(&task));
+            patience.pause(&task.kind).await?;
         }
-        show(&mut bar, &task.kind, Some(&task));
-        patience.pause(&task.kind).await?;
-    }
+    })
+    .await
 }
 
 fn show(bar: &mut Option<Bar>, what: &str, task: Option<&Task>) {

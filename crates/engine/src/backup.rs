@@ -6,32 +6,42 @@
 //! manifest.
 
 mod known;
+mod packer;
+mod parent;
 mod queue;
+mod recut;
+pub(crate) mod resume;
+mod sample;
 mod windows;
 mod worker;
 
+use std::collections::HashMap;
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberkeep_format::{
-    ChangeRecord, ChunkId, Encoding, EnvelopeKind, Manifest, MapRoot, PackKind, SessionKind,
-    SourceRecord, UnixMicros,
+    ChangeRecord, EnvelopeKind, Manifest, PackKind, SessionKind, SourceRecord, UnixMicros,
 };
 use emberkeep_model::{BackupId, CheckpointId, VaultId};
 use emberkeep_store::StoreError;
 use emberkeep_volumes::SourceSnapshot;
 
+use crate::damage::ReadError;
 use crate::error::BackupError;
-use crate::load::{condemned_packs, load_condemned, load_index};
-use crate::packs::{PackFiller, Uploader, UploaderGone};
+use crate::load::{condemned_packs, damaged_packs, load_condemned, load_index, load_index_with};
+use crate::packs::{Journal, PackFiller, Uploader};
+use crate::reader::ChunkReader;
 use crate::run::Run;
 use crate::session::Session;
 use crate::space::{Space, now, worker_count};
 use crate::tree::TreeBuilder;
 use known::Known;
-use queue::{Message, Queue};
-use windows::Windows;
-use worker::Worker;
+use packer::{Packed, Packer};
+use parent::ParentMap;
+use queue::Queue;
+use resume::{LeftBehind, left_behind};
+use windows::{Before, Windows};
+use worker::{Bench, Halt, Verify, Weight, Worker};
 
 /// What a backup is called and what its manifest remembers.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +52,8 @@ pub struct BackupRequest {
     pub name: String,
     /// Its description.
     pub description: Option<String>,
-    /// The backup it is made after; must exist. Recorded only: what is known is found
-    /// in the index, so that a chunk that got lost since is stored again.
+    /// The backup it is made after; must exist. Where the source can tell what changed
+    /// since, the rest is taken over from it.
     pub parent: Option<BackupId>,
     /// What is backed up.
     pub source: SourceRecord,
@@ -53,6 +63,12 @@ pub struct BackupRequest {
     pub checkpoint_id: Option<CheckpointId>,
     /// When it was asked for.
     pub created_at: UnixMicros,
+    /// Names the instant of the volume that is read, if it can be read again after a crash:
+    /// an attempt with the same backup id and instant goes on where this one was killed.
+    /// Not needed where the source names its own lineage.
+    pub instant: Option<String>,
+    /// What is done about a source's word that parts of the volume have not changed.
+    pub hints: Hints,
     /// What the catalogue wants to find again.
     pub extra: serde_json::Map<String, serde_json::Value>,
 }
@@ -69,6 +85,8 @@ impl BackupRequest {
             vault_id: None,
             checkpoint_id: None,
             created_at,
+            instant: None,
+            hints: Hints::default(),
             extra: serde_json::Map::new(),
         }
     }
@@ -79,6 +97,36 @@ impl BackupRequest {
 pub struct BackupReport {
     /// The manifest as it was stored.
     pub manifest: Manifest,
+}
+
+impl BackupReport {
+    /// Returns what the source said that was found to be untrue, or why its word could not
+    /// be used; all was read then. None when nothing was wrong.
+    pub fn caught(&self) -> Option<&str> {
+        match &self.manifest.changes {
+            ChangeRecord::FullRead { caught, .. } => caught.as_deref(),
+            ChangeRecord::Hints { .. } => None,
+        }
+    }
+}
+
+/// How far a source is believed that says what has not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hints {
+    /// So many backups in a row are made on the source's word, then one reads and compares
+    /// everything. 0 asks no source and reads all.
+    pub runs: u32,
+    /// Chunks of untouched windows that each of them reads and compares.
+    pub samples: u32,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self {
+            runs: 14,
+            samples: 8,
+        }
+    }
 }
 
 pub(crate) fn backup(
@@ -94,24 +142,52 @@ pub(crate) fn backup(
     if store.head(&name)?.is_some() {
         return Err(BackupError::Exists(request.backup_id));
     }
-    if let Some(parent) = request.parent
-        && store.head(&space.names.manifest(parent))?.is_none()
-    {
-        return Err(BackupError::NoSuchParent(parent));
-    }
-    let condemned = condemned_packs(&load_condemned(space)?);
-    let mut index = load_index(space)?.index;
-    index.condemn(|pack| condemned.contains(&pack));
-    index.compare_with(&space.list_packs()?);
-    let known = Known::new(index);
-
+    let parent = match request.parent {
+        Some(parent) => find_parent(space, parent)?,
+        None => None,
+    };
+    let journal = journal(space, source, &request);
+    let mut trust = Trust::of(parent.as_ref(), request.hints);
     let mut manifest = Manifest::new(
         request.backup_id,
         space.project.clone(),
         source.size(),
         session.id(),
     );
-    copy(space, source, &known, run, &mut manifest)?;
+    let mut caught = None;
+    let (known, records) = loop {
+        // Each time anew: what an attempt took on and did not come to store is not known.
+        let (known, left) = look_around(space, journal)?;
+        let records = left.records.clone();
+        let task = Task {
+            space,
+            source,
+            known: &known,
+            run,
+            journal,
+            trust,
+        };
+        match task.copy(left, &mut manifest) {
+            Ok(written) => break (known, [records, written].concat()),
+            Err(Halt::Distrust(why)) if trust.is_some() || journal.is_some() => {
+                tracing::warn!(backup = %request.backup_id, why, "reading the whole volume");
+                store.delete_many(&records)?;
+                if trust.take().is_some() {
+                    caught = Some(why);
+                }
+            }
+            Err(Halt::Distrust(why)) => {
+                unreachable!("nothing was relied on, and yet it is not so: {why}")
+            }
+            Err(Halt::Stopped) => unreachable!("whoever stopped the run says why"),
+            Err(Halt::Failed(cause)) => return Err(cause),
+        }
+    };
+    if let (ChangeRecord::FullRead { caught: noted, .. }, true) =
+        (&mut manifest.changes, caught.is_some())
+    {
+        *noted = caught;
+    }
 
     // A last look at what the backup leans on. A sweep that was taken for dead and woke up
     // again could have deleted it; the manifest must not exist then.
@@ -134,190 +210,295 @@ pub(crate) fn backup(
     manifest.created_at = request.created_at;
     manifest.finished_at = now();
     manifest.extra = request.extra;
-    let sealed = space.seal(EnvelopeKind::Manifest, &name, &manifest.encode());
-    match store.put_if_absent(&name, &[&sealed]) {
-        Ok(()) => {}
-        Err(StoreError::AlreadyExists { .. }) => {
-            return Err(BackupError::Exists(request.backup_id));
-        }
-        Err(cause) => return Err(cause.into()),
+    publish(space, &session, &name, &manifest)?;
+    // The backup stands; what stays behind only delays a sweep.
+    if !records.is_empty()
+        && let Err(cause) = store.delete_many(&records)
+    {
+        tracing::warn!(%cause, "records of a finished backup could not be removed");
     }
-    // Unless it is certain that no sweep took us for dead until here, the backup must not stand.
-    match session.is_intact() {
-        Ok(true) => {}
-        Ok(false) => {
-            store.delete_many(&[name])?;
-            return Err(BackupError::SessionLost);
-        }
-        Err(cause) => {
-            if let Err(also) = store.delete_many(&[name]) {
-                tracing::warn!(%also, "the manifest of a failed backup could not be removed");
-            }
-            return Err(cause.into());
-        }
-    }
-    // The backup stands; a session that stays behind only delays a sweep.
     if let Err(cause) = session.end() {
         tracing::warn!(%cause, "the session of a finished backup could not be removed");
     }
     Ok(BackupReport { manifest })
 }
 
-/// Stores what is new of a volume and sets the manifest's root and figures.
-fn copy(
+/// Stores the manifest, and takes it back unless it is certain that no sweep took us for
+/// dead until it stood.
+fn publish(
     space: &Space,
-    source: &dyn SourceSnapshot,
-    known: &Known,
-    run: &Run,
-    manifest: &mut Manifest,
+    session: &Session,
+    name: &str,
+    manifest: &Manifest,
 ) -> Result<(), BackupError> {
-    let windows = Windows::new(source, space.descriptor.window());
-    run.begin(source.size().0);
-    let queue = Queue::new();
-    let failure = Mutex::new(None);
-    let fail = |cause: BackupError| {
-        failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(cause);
-        queue.stop();
+    let store = &space.store;
+    let sealed = space.seal(EnvelopeKind::Manifest, name, &manifest.encode());
+    match store.put_if_absent(name, &[&sealed]) {
+        Ok(()) => {}
+        Err(StoreError::AlreadyExists { .. }) => {
+            return Err(BackupError::Exists(manifest.backup_id));
+        }
+        Err(cause) => return Err(cause.into()),
+    }
+    match session.is_intact() {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            store.delete_many(&[name.to_owned()])?;
+            Err(BackupError::SessionLost)
+        }
+        Err(cause) => {
+            if let Err(also) = store.delete_many(&[name.to_owned()]) {
+                tracing::warn!(%also, "the manifest of a failed backup could not be removed");
+            }
+            Err(cause.into())
+        }
+    }
+}
+
+/// Reads the parent's manifest; none where it is there but cannot be read.
+fn find_parent(space: &Space, parent: BackupId) -> Result<Option<Manifest>, BackupError> {
+    let name = space.names.manifest(parent);
+    match space.load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode) {
+        Ok(None) => Err(BackupError::NoSuchParent(parent)),
+        Ok(found) => Ok(found),
+        Err(ReadError::Damaged(damage)) => {
+            tracing::warn!(%damage, "the parent cannot be read; reading the whole volume");
+            Ok(None)
+        }
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+/// Tells the instant of the volume from all others, where it has a name.
+fn journal(space: &Space, source: &dyn SourceSnapshot, request: &BackupRequest) -> Option<Journal> {
+    let (kind, name) = match (&request.instant, source.lineage()) {
+        (Some(instant), _) => ("instant", instant.clone()),
+        (None, lineage) => ("lineage", lineage?),
     };
-    // No room: while one pack is uploaded the next is filled, and more would cost memory.
-    let (closed, uploads) = sync_channel(0);
-    let (spent, buffers) = channel();
-    let outcome = std::thread::scope(|scope| {
-        let uploader = scope.spawn(|| {
-            // Moved in, so that the filler notices when the uploader has given up.
-            let uploads = uploads;
-            Uploader::new(space, run).work(&uploads, &spent)
+    let words = format!("{kind} {} {name}", source.size().0);
+    Some(Journal {
+        backup: request.backup_id,
+        instant: space.keys.chunk_ids.id(words.as_bytes()).0,
+    })
+}
+
+/// Loads what the repository has, and what an earlier attempt left behind.
+fn look_around(
+    space: &Space,
+    journal: Option<Journal>,
+) -> Result<(Known, LeftBehind), BackupError> {
+    let mut left = match journal {
+        Some(journal) => left_behind(space, journal)?,
+        None => LeftBehind::default(),
+    };
+    let condemned = condemned_packs(&load_condemned(space)?);
+    let loaded = load_index(space)?;
+    let packs = space.list_packs()?;
+    let mut index = loaded.index;
+    if !left.run.packs.is_empty() {
+        let sizes: HashMap<_, _> = packs.iter().copied().collect();
+        left.keep_only(|pack, size| {
+            sizes.get(&pack) == Some(&u64::from(size)) && !condemned.contains(&pack)
         });
-        let workers: Vec<_> = (0..worker_count())
-            .map(|_| {
-                scope.spawn(|| {
-                    // Stops the others too should this thread panic.
-                    let _bell = queue.bell();
-                    Worker::new(space, source, known, run, &queue)
-                        .and_then(|mut worker| worker.work(&windows))
-                        .unwrap_or_else(|cause| {
-                            fail(cause);
-                            Default::default()
-                        })
-                })
-            })
-            .collect();
-        let mut packer = Packer {
-            known,
-            data: PackFiller::new(space, PackKind::Data, closed.clone(), &buffers),
-            map: PackFiller::new(space, PackKind::Map, closed, &buffers),
-            tree: TreeBuilder::new(windows.count()),
+        index = load_index_with(space, &left.run)?.index;
+    }
+    index.condemn(|pack| condemned.contains(&pack));
+    index.compare_with(&packs);
+    index.distrust(&damaged_packs(space)?);
+    Ok((Known::new(index), left))
+}
+
+/// What is believed of the parent.
+#[derive(Clone, Copy)]
+struct Trust<'a> {
+    parent: &'a Manifest,
+    lineage: &'a str,
+    verify: Verify,
+    samples: u32,
+    /// Backups in a row that were made on the source's word, with this one.
+    runs: u32,
+}
+
+impl<'a> Trust<'a> {
+    /// Tells whether the source is asked what changed since the parent.
+    fn of(parent: Option<&'a Manifest>, hints: Hints) -> Option<Self> {
+        let parent = parent.filter(|_| hints.runs > 0)?;
+        let lineage = parent.lineage.as_deref()?;
+        let runs = match &parent.changes {
+            // Who was caught must prove itself first.
+            ChangeRecord::FullRead {
+                caught: Some(_), ..
+            } => u32::MAX,
+            ChangeRecord::FullRead { caught: None, .. } => 0,
+            ChangeRecord::Hints { runs, .. } => *runs,
         };
-        let packed = packer.pack(&queue, run).and_then(|()| packer.finish());
-        if packed.is_err() {
+        let (verify, runs) = if runs >= hints.runs {
+            (Verify::All, 0)
+        } else {
+            (Verify::Sample, runs + 1)
+        };
+        Some(Self {
+            parent,
+            lineage,
+            verify,
+            samples: hints.samples,
+            runs,
+        })
+    }
+}
+
+/// One attempt to copy a volume.
+struct Task<'a> {
+    space: &'a Space,
+    source: &'a dyn SourceSnapshot,
+    known: &'a Known,
+    run: &'a Run,
+    journal: Option<Journal>,
+    trust: Option<Trust<'a>>,
+}
+
+impl Task<'_> {
+    /// Stores what is new of a volume and sets the manifest's root and figures. Returns the
+    /// names of records to be deleted once the backup stands.
+    fn copy(&self, left: LeftBehind, manifest: &mut Manifest) -> Result<Vec<String>, Halt> {
+        let (space, source, run) = (self.space, self.source, self.run);
+        let known = self.known;
+        let before = Before {
+            since: self
+                .trust
+                .map(|trust| (trust.lineage.to_owned(), trust.parent.size.0)),
+            // What may have got lost is looked for in all windows, not in the changed alone.
+            look_at_all: self.trust.is_some_and(|trust| trust.verify == Verify::All)
+                || !known.index().is_sound(),
+            done: left.done,
+        };
+        let looked_at_all = before.look_at_all;
+        let windows = Windows::new(source, space.descriptor.window(), before);
+        let window = space.descriptor.window();
+        let parent = match self.trust {
+            Some(trust) => {
+                let reader = ChunkReader::new(space, known.index(), run);
+                let reader = reader.map_err(BackupError::Compressor)?;
+                Some(Mutex::new(ParentMap::new(reader, trust.parent, window)))
+            }
+            None => None,
+        };
+        run.begin(source.size().0);
+        let queue = Queue::new();
+        let bench = Bench {
+            space,
+            source,
+            known,
+            run,
+            queue: &queue,
+            parent: parent.as_ref(),
+            verify: self.trust.map_or(Verify::Sample, |trust| trust.verify),
+        };
+        let failure = Mutex::new(None);
+        let fail = |halt: Halt| {
+            if !matches!(halt, Halt::Stopped) {
+                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                failure.get_or_insert(halt);
+            }
             queue.stop();
+        };
+        // No room: while one pack is uploaded the next is filled, and more would cost memory.
+        let (closed, uploads) = sync_channel(0);
+        let (spent, buffers) = channel();
+        let (packed, mut totals, uploaded) = std::thread::scope(|scope| {
+            let uploader = scope.spawn(|| {
+                // Moved in, so that the filler notices when the uploader has given up.
+                let uploads = uploads;
+                Uploader::going_on(space, run, self.journal, left.run).work(&uploads, &spent)
+            });
+            let workers: Vec<_> = (0..worker_count())
+                .map(|_| {
+                    scope.spawn(|| {
+                        // Stops the others too should this thread panic.
+                        let _bell = queue.bell();
+                        Worker::new(&bench)
+                            .map_err(Halt::Failed)
+                            .and_then(|mut worker| worker.work(&windows))
+                            .unwrap_or_else(|halt| {
+                                fail(halt);
+                                Default::default()
+                            })
+                    })
+                })
+                .collect();
+            let mut packer = Packer {
+                known,
+                data: PackFiller::new(space, PackKind::Data, closed.clone(), &buffers),
+                map: PackFiller::new(space, PackKind::Map, closed, &buffers),
+                tree: TreeBuilder::new(windows.count()),
+                count: windows.count(),
+                parent: parent.as_ref(),
+                journal: self.journal.is_some(),
+                done: Vec::new(),
+                kept: Vec::new(),
+                old: Weight::default(),
+            };
+            let packed = packer
+                .pack(&queue, run)
+                .and_then(|()| packer.finish())
+                .unwrap_or_else(|halt| {
+                    fail(halt);
+                    Packed::default()
+                });
+            // The fillers went with the packer, so the uploader comes to its end.
+            let mut totals = worker::Totals::default();
+            for thread in workers {
+                totals.add(&join(thread));
+            }
+            (packed, totals, join(uploader))
+        });
+        let uploaded = uploaded.map_err(|cause| Halt::Failed(cause.into()))?;
+        if let Some(halt) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(halt);
         }
-        let root = packed.unwrap_or_default();
-        // The fillers went with the packer, so the uploader comes to its end.
-        let mut totals = worker::Totals::default();
-        for thread in workers {
-            totals.add(&join(thread));
+        if run.is_cancelled() {
+            return Err(BackupError::Cancelled.into());
         }
-        let stored = join(uploader);
-        (root, totals, stored)
-    });
-    let (root, totals, stored) = outcome;
-    let stored = stored?;
-    if let Some(cause) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(cause);
+        let learnt = windows.learnt();
+        manifest.root = packed.root;
+        totals.old.add(packed.old);
+        manifest.changes = match (self.trust, &parent, learnt.kept) {
+            (Some(trust), Some(parent), Some(kept_bytes)) => {
+                if !packed.kept.is_empty() {
+                    known.lean_on_all();
+                }
+                let mut parent = parent.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut sampler = Worker::new(&bench)?;
+                sampler.sample(&mut parent, &packed.kept, trust.samples)?;
+                totals.add(&sampler.totals());
+                if !looked_at_all {
+                    let statistics = trust.parent.statistics;
+                    totals.take_over(Weight {
+                        data: statistics.data_bytes,
+                        chunks: statistics.chunks,
+                    });
+                }
+                ChangeRecord::Hints {
+                    lineage: trust.lineage.to_owned(),
+                    runs: trust.runs,
+                    kept_bytes,
+                    verified_bytes: totals.verified,
+                }
+            }
+            _ => ChangeRecord::FullRead {
+                reason: learnt
+                    .reason
+                    .unwrap_or_else(|| "the volume is empty".to_owned()),
+                caught: None,
+            },
+        };
+        manifest.statistics = totals.statistics(uploaded.bytes);
+        Ok(uploaded.records)
     }
-    if run.is_cancelled() {
-        return Err(BackupError::Cancelled);
-    }
-    manifest.root = root;
-    manifest.statistics = totals.statistics(stored);
-    manifest.changes = ChangeRecord::FullRead {
-        reason: windows.reason(),
-    };
-    Ok(())
 }
 
 fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// The packer did not come to the end; whoever made it stop knows why.
-struct Incomplete;
-
-impl From<UploaderGone> for Incomplete {
-    fn from(_: UploaderGone) -> Self {
-        Self
-    }
-}
-
-/// Takes what the workers made, in volume order, into packs and the map.
-struct Packer<'a> {
-    known: &'a Known,
-    data: PackFiller<'a>,
-    map: PackFiller<'a>,
-    tree: TreeBuilder,
-}
-
-impl Packer<'_> {
-    fn pack(&mut self, queue: &Queue, run: &Run) -> Result<(), Incomplete> {
-        while let Some(message) = queue.take() {
-            if run.is_cancelled() {
-                return Err(Incomplete);
-            }
-            match message {
-                Message::Chunks(batch) => {
-                    for chunk in batch.chunks() {
-                        self.data
-                            .push(chunk.id, chunk.plain_len, chunk.encoding, chunk.encoded)?;
-                    }
-                    queue.give_back(batch);
-                }
-                Message::Page { window, id, new } => {
-                    if let Some(bytes) = new {
-                        store_map(&mut self.map, id, &bytes)?;
-                    }
-                    let (map, known) = (&mut self.map, self.known);
-                    self.tree
-                        .add(window, id, &mut |bytes| node(map, known, &bytes))?;
-                }
-            }
-        }
-        if queue.is_stopped() {
-            Err(Incomplete)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn finish(self) -> Result<Option<MapRoot>, Incomplete> {
-        let Self {
-            known,
-            mut data,
-            mut map,
-            tree,
-        } = self;
-        let root = tree.finish(&mut |bytes| node(&mut map, known, &bytes))?;
-        data.close()?;
-        map.close()?;
-        Ok(root)
-    }
-}
-
-fn node(map: &mut PackFiller<'_>, known: &Known, bytes: &[u8]) -> Result<ChunkId, UploaderGone> {
-    let id = map.space().keys.chunk_ids.id(bytes);
-    if known.claim(id) {
-        store_map(map, id, bytes)?;
-    }
-    Ok(id)
-}
-
-/// Pages and nodes are mostly ids, which do not compress.
-fn store_map(map: &mut PackFiller<'_>, id: ChunkId, bytes: &[u8]) -> Result<(), UploaderGone> {
-    let len = u32::try_from(bytes.len()).expect("a page is shorter than its window");
-    map.push(id, len, Encoding::Raw, bytes)
 }

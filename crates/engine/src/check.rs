@@ -1,6 +1,7 @@
 //! Looks for damage and names the backups that it hurts.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,11 +10,12 @@ use emberkeep_format::{
     PackHeader, PackTrailer, SessionKind, TocEntry, decode_toc, verify_checksum,
 };
 use emberkeep_model::BackupId;
+use emberkeep_store::StoreError;
 
 use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::CheckError;
 use crate::index::Index;
-use crate::load::{condemned_packs, list_manifests, load_condemned, load_index};
+use crate::load::{condemned_packs, damaged_packs, list_manifests, load_condemned, load_index};
 use crate::reader::{ChunkReader, open_verified};
 use crate::run::Run;
 use crate::session::Session;
@@ -37,6 +39,17 @@ pub struct Problem {
     pub damage: Damage,
     /// Backups that cannot be fully restored because of it, or whose chunks lie in the pack.
     pub backups: Vec<BackupId>,
+    /// Bytes of their volumes that are lost, as far as the map tells; the rest can be restored.
+    pub lost: Vec<LostRange>,
+}
+
+/// Bytes of a backed-up volume that cannot be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostRange {
+    /// The backup.
+    pub backup: BackupId,
+    /// The bytes.
+    pub range: Range<u64>,
 }
 
 /// What a check found.
@@ -65,7 +78,9 @@ pub(crate) fn check(
     for (name, id) in list_manifests(space).map_err(store_error)? {
         match space.load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode) {
             Ok(found) => manifests.extend(found),
-            Err(ReadError::Damaged(damage)) => findings.add(*damage, [id]),
+            Err(ReadError::Damaged(damage)) => {
+                findings.add(*damage, [id]);
+            }
             Err(cause) => return Err(store_error(cause)),
         }
     }
@@ -110,6 +125,9 @@ pub(crate) fn check(
     };
     if options.read_data {
         report.read_bytes = read_packs(space, &index, run, &mut bad, &mut findings)?;
+        if let Err(cause) = mark_damaged(space, &index, &bad) {
+            tracing::warn!(%cause, "damaged packs could not be marked");
+        }
     }
     let mut closure = Closure {
         space,
@@ -146,12 +164,14 @@ fn as_u32(at: usize) -> u32 {
 #[derive(Default)]
 struct Findings {
     all: Vec<(Damage, BTreeSet<BackupId>)>,
+    /// Lost bytes, by finding and backup, in order and joined.
+    lost: BTreeMap<(usize, BackupId), Vec<Range<u64>>>,
     /// Places of what was found on the way, by what it says.
     said: HashMap<String, usize>,
 }
 
 impl Findings {
-    fn add(&mut self, damage: Damage, backups: impl IntoIterator<Item = BackupId>) {
+    fn add(&mut self, damage: Damage, backups: impl IntoIterator<Item = BackupId>) -> usize {
         let said = format!("{damage} {}", damage.cause);
         let at = match self.said.get(&said) {
             Some(at) => *at,
@@ -162,6 +182,7 @@ impl Findings {
             }
         };
         self.all[at].1.extend(backups);
+        at
     }
 
     /// Adds damage whose victims are found later and returns its place.
@@ -170,14 +191,34 @@ impl Findings {
         self.all.len() - 1
     }
 
+    /// Notes that bytes of a backup are lost because of a finding.
+    fn lose(&mut self, at: usize, backup: BackupId, range: Range<u64>) {
+        let ranges = self.lost.entry((at, backup)).or_default();
+        match ranges.last_mut() {
+            Some(last) if range.start <= last.end && range.start >= last.start => {
+                last.end = last.end.max(range.end);
+            }
+            _ => ranges.push(range),
+        }
+    }
+
     fn into_problems(self) -> Vec<Problem> {
-        self.all
+        let mut problems: Vec<Problem> = self
+            .all
             .into_iter()
             .map(|(damage, backups)| Problem {
                 damage,
                 backups: backups.into_iter().collect(),
+                lost: Vec::new(),
             })
-            .collect()
+            .collect();
+        for ((at, backup), mut ranges) in self.lost {
+            ranges.sort_unstable_by_key(|range| range.start);
+            ranges.dedup();
+            let lost = ranges.into_iter().map(|range| LostRange { backup, range });
+            problems[at].lost.extend(lost);
+        }
+        problems
     }
 }
 
@@ -199,6 +240,28 @@ impl Bad {
             .or_else(|| self.chunks.get(&(entry.pack, entry.offset)))
             .copied()
     }
+}
+
+/// Marks the packs in which something is bad, so that later backups store anew what they meet
+/// of them, and takes the marks off those that are whole.
+fn mark_damaged(space: &Space, index: &Index, bad: &Bad) -> Result<(), StoreError> {
+    let marked = damaged_packs(space)?;
+    let mut found: BTreeSet<u32> = bad.chunks.keys().map(|(pack, _)| *pack).collect();
+    found.extend(bad.packs.keys().chain(bad.shells.keys()));
+    let mut whole = Vec::new();
+    for (at, record) in index.packs().iter().enumerate() {
+        let name = space.names.damaged_pack(record.pack);
+        let is_bad = found.contains(&as_u32(at));
+        if is_bad && !marked.contains(&record.pack) {
+            space.store.put(&name, &[])?;
+        } else if !is_bad && marked.contains(&record.pack) {
+            whole.push(name);
+        }
+    }
+    if !whole.is_empty() {
+        space.store.delete_many(&whole)?;
+    }
+    Ok(())
 }
 
 /// Reads every pack and notes what is bad in it.
@@ -404,7 +467,7 @@ impl Closure<'_> {
                 if clean.contains(&id) {
                     return Ok(false);
                 }
-                judge(index, bad, id, backup, findings);
+                judge(index, bad, id, (backup, None), findings);
                 entered.push(id);
                 Ok::<_, ReadError>(true)
             });
@@ -418,8 +481,11 @@ impl Closure<'_> {
                 }
                 Err(cause) => return Err(store_error(cause)),
             };
-            for (_, id) in pages {
-                self.page(id, backup, findings)?;
+            for (window, id) in pages {
+                let length = u64::from(self.space.descriptor.window());
+                let start = window.saturating_mul(length);
+                let range = start..manifest.size.0.min(start.saturating_add(length));
+                self.page(id, backup, range, findings)?;
             }
         }
         // A node is clean if the whole walk was: rough, but true, and most walks are.
@@ -433,6 +499,7 @@ impl Closure<'_> {
         &mut self,
         id: ChunkId,
         backup: BackupId,
+        range: Range<u64>,
         findings: &mut Findings,
     ) -> Result<(), CheckError> {
         if self.clean.contains(&id) {
@@ -440,10 +507,12 @@ impl Closure<'_> {
         }
         let before = findings.hurt(backup);
         let (index, bad, window) = (self.index, self.bad, self.space.descriptor.window());
-        judge(index, bad, id, backup, findings);
+        judge(index, bad, id, (backup, Some(range.clone())), findings);
         let read = read_pages(&mut self.reader, &[id], window, |_, page| {
             for entry in &page.entries {
-                judge(index, bad, entry.id, backup, findings);
+                let start = range.start + u64::from(entry.offset);
+                let lost = start..start + u64::from(entry.length);
+                judge(index, bad, entry.id, (backup, Some(lost.clone())), findings);
                 let known = index.best(&entry.id);
                 if known.is_some_and(|known| known.plain_len() != entry.length) {
                     let reason = "a chunk does not have the length that the page says";
@@ -453,14 +522,13 @@ impl Closure<'_> {
                     }
                     .into();
                     let object = format!("page {id}");
-                    findings.add(
-                        Damage {
-                            object,
-                            offset: None,
-                            cause,
-                        },
-                        [backup],
-                    );
+                    let damage = Damage {
+                        object,
+                        offset: None,
+                        cause,
+                    };
+                    let at = findings.add(damage, [backup]);
+                    findings.lose(at, backup, lost);
                 }
             }
             Ok::<_, ReadError>(())
@@ -470,31 +538,44 @@ impl Closure<'_> {
                 self.clean.insert(id);
             }
             Ok(()) => {}
-            Err(ReadError::Damaged(damage)) => findings.add(*damage, [backup]),
+            Err(ReadError::Damaged(damage)) => {
+                let at = findings.add(*damage, [backup]);
+                findings.lose(at, backup, range);
+            }
             Err(cause) => return Err(store_error(cause)),
         }
         Ok(())
     }
 }
 
-/// Notes a backup as hurt if a chunk it needs is bad in every place.
-fn judge(index: &Index, bad: &Bad, id: ChunkId, backup: BackupId, findings: &mut Findings) {
+/// Notes a backup as hurt, and the bytes of it as lost, if a chunk it needs is bad in every place.
+fn judge(
+    index: &Index,
+    bad: &Bad,
+    id: ChunkId,
+    (backup, range): (BackupId, Option<Range<u64>>),
+    findings: &mut Findings,
+) {
+    let lose = |findings: &mut Findings, at| {
+        if let Some(range) = &range {
+            findings.lose(at, backup, range.clone());
+        }
+    };
     let places = index.locations(&id);
     if places.is_empty() {
-        let object = format!("chunk {id}");
-        findings.add(
-            Damage {
-                object,
-                offset: None,
-                cause: DamageCause::NoLocation(id),
-            },
-            [backup],
-        );
+        let damage = Damage {
+            object: format!("chunk {id}"),
+            offset: None,
+            cause: DamageCause::NoLocation(id),
+        };
+        let at = findings.add(damage, [backup]);
+        lose(findings, at);
     }
     let all_bad = places.iter().all(|entry| bad.at(entry).is_some());
     for entry in places {
         if let Some(at) = bad.at(entry).filter(|_| all_bad) {
             findings.all[at].1.insert(backup);
+            lose(findings, at);
         }
         if let Some(at) = bad.shells.get(&entry.pack) {
             findings.all[*at].1.insert(backup);

@@ -1,6 +1,6 @@
 //! The index in memory: one sorted array, 48 bytes a chunk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use emberkeep_format::{ChunkId, IndexEntry, PackId, PackRecord};
 
@@ -11,6 +11,8 @@ pub(crate) struct Standing {
     pub(crate) condemned: bool,
     /// It is not in the store, or has another size there.
     pub(crate) missing: bool,
+    /// A check found damage in it; part of it may be sound.
+    pub(crate) damaged: bool,
 }
 
 /// Where chunks lie. Entries are sorted by chunk, then pack; packs by id.
@@ -104,10 +106,22 @@ impl Index {
         self.standing[pack as usize]
     }
 
+    /// Tells whether every pack is there and stays.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.standing.iter().all(|s| *s == Standing::default())
+    }
+
     /// Notes which packs a sweep is about to delete.
     pub(crate) fn condemn(&mut self, is_condemned: impl Fn(PackId) -> bool) {
         for (record, standing) in self.packs.iter().zip(&mut self.standing) {
             standing.condemned = is_condemned(record.pack);
+        }
+    }
+
+    /// Notes in which packs a check found damage: what is met again is stored again.
+    pub(crate) fn distrust(&mut self, damaged: &BTreeSet<PackId>) {
+        for (record, standing) in self.packs.iter().zip(&mut self.standing) {
+            standing.damaged = damaged.contains(&record.pack);
         }
     }
 
@@ -172,7 +186,12 @@ impl Index {
     pub(crate) fn best(&self, id: &ChunkId) -> Option<&IndexEntry> {
         self.locations(id).iter().min_by_key(|entry| {
             let standing = self.standing(entry.pack);
-            (standing.missing, standing.condemned, entry.pack)
+            (
+                standing.missing,
+                standing.condemned,
+                standing.damaged,
+                entry.pack,
+            )
         })
     }
 

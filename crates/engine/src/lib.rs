@@ -20,8 +20,8 @@ mod space;
 mod sweep;
 mod tree;
 
-pub use backup::{BackupReport, BackupRequest};
-pub use check::{CheckOptions, CheckReport, Problem};
+pub use backup::{BackupReport, BackupRequest, Hints};
+pub use check::{CheckOptions, CheckReport, LostRange, Problem};
 pub use damage::{Damage, DamageCause, ReadError};
 pub use error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
 pub use repository::{InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats};

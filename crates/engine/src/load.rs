@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use emberkeep_format::{
     Condemnation, EnvelopeKind, IndexEntry, IndexRun, PackId, PackRecord, names,
 };
-use emberkeep_store::list_all;
+use emberkeep_store::{StoreError, list_all};
 
 use crate::damage::{Damage, ReadError};
 use crate::index::{Gatherer, Index};
@@ -25,7 +25,13 @@ pub(crate) struct LoadedIndex {
 
 /// Reads every run there is.
 pub(crate) fn load_index(space: &Space) -> Result<LoadedIndex, ReadError> {
+    load_index_with(space, &IndexRun::default())
+}
+
+/// Reads every run there is, and adds one that is not stored.
+pub(crate) fn load_index_with(space: &Space, more: &IndexRun) -> Result<LoadedIndex, ReadError> {
     let mut gatherer = Gatherer::default();
+    gatherer.add(&more.packs, &more.entries);
     let mut seen = BTreeSet::new();
     let mut damaged = Vec::new();
     let mut tries = 0;
@@ -111,6 +117,14 @@ pub(crate) fn condemned_packs(condemned: &[(String, Condemnation)]) -> BTreeSet<
         .iter()
         .flat_map(|(_, c)| c.packs.iter().copied())
         .collect()
+}
+
+/// Lists the packs in which a check found damage.
+pub(crate) fn damaged_packs(space: &Space) -> Result<BTreeSet<PackId>, StoreError> {
+    Ok(list_all(&*space.store, &space.names.damaged())?
+        .iter()
+        .filter_map(|object| names::last_segment(&object.name))
+        .collect())
 }
 
 /// Lists the names of manifests.

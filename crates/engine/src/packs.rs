@@ -3,14 +3,15 @@
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use emberkeep_format::{
-    ChunkId, Encoding, EnvelopeKind, IndexEntry, ObjectId, PackBuilder, PackId, PackKind,
-    PackRecord, TocEntry, encode_run, names,
+    ChunkId, DoneWindow, Encoding, EnvelopeKind, IndexEntry, IndexRun, ObjectId, PackBuilder,
+    PackId, PackKind, PackRecord, Progress, TocEntry, encode_run, names,
 };
 use emberkeep_keys::random;
+use emberkeep_model::BackupId;
 use emberkeep_store::StoreError;
 
 use crate::run::Run;
-use crate::space::Space;
+use crate::space::{Space, now};
 
 /// The size packs of chunks are filled to.
 const DATA_PACK: usize = 32 << 20;
@@ -19,12 +20,25 @@ const MAP_PACK: usize = 8 << 20;
 /// The most entries of one index run; bounds what reading one takes.
 pub(crate) const RUN_ENTRIES: usize = 1 << 20;
 
+/// Packs that a record of an unfinished backup is written for: each costs an object.
+const RECORD_PACKS: usize = 2;
+/// Windows that a record is written for, where little of them is new.
+pub(crate) const RECORD_WINDOWS: usize = 128;
+
 /// A closed pack on its way to the store.
 pub(crate) struct ClosedPack {
     pack: PackId,
     kind: PackKind,
     bytes: Vec<u8>,
     toc: Vec<TocEntry>,
+}
+
+/// What the uploader is handed.
+pub(crate) enum Upload {
+    /// A pack to store.
+    Pack(ClosedPack),
+    /// Windows whose chunks lie in packs handed over before.
+    Windows(Vec<DoneWindow>),
 }
 
 /// The uploader is gone; it knows why.
@@ -36,7 +50,8 @@ pub(crate) struct PackFiller<'a> {
     kind: PackKind,
     target: usize,
     open: Option<PackBuilder>,
-    uploads: SyncSender<ClosedPack>,
+    closed: u64,
+    uploads: SyncSender<Upload>,
     /// Buffers that uploaded packs were in; new memory costs as much as filling it.
     buffers: &'a Receiver<Vec<u8>>,
 }
@@ -45,7 +60,7 @@ impl<'a> PackFiller<'a> {
     pub(crate) fn new(
         space: &'a Space,
         kind: PackKind,
-        uploads: SyncSender<ClosedPack>,
+        uploads: SyncSender<Upload>,
         buffers: &'a Receiver<Vec<u8>>,
     ) -> Self {
         let target = match kind {
@@ -57,6 +72,7 @@ impl<'a> PackFiller<'a> {
             kind,
             target,
             open: None,
+            closed: 0,
             uploads,
             buffers,
         }
@@ -64,6 +80,17 @@ impl<'a> PackFiller<'a> {
 
     pub(crate) fn space(&self) -> &'a Space {
         self.space
+    }
+
+    /// Returns how many packs were handed over.
+    pub(crate) fn closed(&self) -> u64 {
+        self.closed
+    }
+
+    /// Tells the uploader which windows the packs handed over so far complete.
+    pub(crate) fn tell(&self, windows: Vec<DoneWindow>) -> Result<(), UploaderGone> {
+        let told = self.uploads.send(Upload::Windows(windows));
+        told.map_err(|_| UploaderGone)
     }
 
     /// Seals an encoded chunk into the open pack.
@@ -99,15 +126,23 @@ impl<'a> PackFiller<'a> {
         };
         let (pack, kind) = (open.pack(), open.kind());
         let (bytes, toc) = open.finish();
+        self.closed += 1;
         self.uploads
-            .send(ClosedPack {
+            .send(Upload::Pack(ClosedPack {
                 pack,
                 kind,
                 bytes,
                 toc,
-            })
+            }))
             .map_err(|_| UploaderGone)
     }
+}
+
+/// Where records of an unfinished backup go, and what tells its instant from others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Journal {
+    pub(crate) backup: BackupId,
+    pub(crate) instant: [u8; 32],
 }
 
 /// Stores packs as they come, then the index run that names them.
@@ -117,53 +152,136 @@ pub(crate) struct Uploader<'a> {
     packs: Vec<PackRecord>,
     entries: Vec<IndexEntry>,
     stored: u64,
+    journal: Option<Journal>,
+    /// Packs and entries that the journal has, or that an index run has.
+    noted: (usize, usize),
+    windows: Vec<DoneWindow>,
+    /// Records that were written.
+    records: Vec<String>,
+}
+
+/// What an uploader did.
+#[derive(Debug, Default)]
+pub(crate) struct Uploaded {
+    /// Bytes stored in packs.
+    pub(crate) bytes: u64,
+    /// Records of the unfinished backup, to be deleted once it is finished.
+    pub(crate) records: Vec<String>,
 }
 
 impl<'a> Uploader<'a> {
     pub(crate) fn new(space: &'a Space, run: &'a Run) -> Self {
+        Self::going_on(space, run, None, IndexRun::default())
+    }
+
+    /// Makes an uploader that writes a journal, and indexes what an earlier one stored.
+    pub(crate) fn going_on(
+        space: &'a Space,
+        run: &'a Run,
+        journal: Option<Journal>,
+        stored_before: IndexRun,
+    ) -> Self {
         Self {
             space,
             run,
-            packs: Vec::new(),
-            entries: Vec::new(),
+            noted: (stored_before.packs.len(), stored_before.entries.len()),
+            packs: stored_before.packs,
+            entries: stored_before.entries,
             stored: 0,
+            journal,
+            windows: Vec::new(),
+            records: Vec::new(),
         }
     }
 
-    /// Works until there are no more packs; returns the bytes stored in them.
+    /// Works until there are no more packs.
     ///
     /// The index goes up after the packs it names: a crash between the two leaves
     /// unused packs, which the sweep finds, rather than chunks that cannot be read.
     pub(crate) fn work(
         mut self,
-        closed: &Receiver<ClosedPack>,
+        uploads: &Receiver<Upload>,
         spent: &std::sync::mpsc::Sender<Vec<u8>>,
-    ) -> Result<u64, StoreError> {
-        while let Ok(pack) = closed.recv() {
-            self.space
-                .store
-                .put_if_absent(&self.space.names.pack(pack.pack), &[&pack.bytes])?;
-            self.stored += pack.bytes.len() as u64;
-            self.run.add_stored(pack.bytes.len() as u64);
-            let size = u32::try_from(pack.bytes.len()).expect("packs stay far below 4 GiB");
-            if self.entries.len() + pack.toc.len() > RUN_ENTRIES {
-                self.write_run()?;
-            }
-            let place = u32::try_from(self.packs.len()).expect("fewer packs than entries");
-            self.packs.push(PackRecord {
-                pack: pack.pack,
-                size,
-                kind: pack.kind,
-            });
-            self.entries
-                .extend(pack.toc.iter().map(|entry| IndexEntry::new(place, entry)));
-            if pack.kind == PackKind::Data {
-                // Nobody waits for it if the filler is done.
-                drop(spent.send(pack.bytes));
+    ) -> Result<Uploaded, StoreError> {
+        while let Ok(upload) = uploads.recv() {
+            match upload {
+                Upload::Pack(pack) => self.pack(pack, spent)?,
+                Upload::Windows(windows) => {
+                    self.windows.extend(windows);
+                    let packs = self.packs.len() - self.noted.0;
+                    if packs >= RECORD_PACKS || self.windows.len() >= RECORD_WINDOWS {
+                        self.write_record()?;
+                    }
+                }
             }
         }
         self.write_run()?;
-        Ok(self.stored)
+        Ok(Uploaded {
+            bytes: self.stored,
+            records: self.records,
+        })
+    }
+
+    fn pack(
+        &mut self,
+        pack: ClosedPack,
+        spent: &std::sync::mpsc::Sender<Vec<u8>>,
+    ) -> Result<(), StoreError> {
+        self.space
+            .store
+            .put_if_absent(&self.space.names.pack(pack.pack), &[&pack.bytes])?;
+        self.stored += pack.bytes.len() as u64;
+        self.run.add_stored(pack.bytes.len() as u64);
+        let size = u32::try_from(pack.bytes.len()).expect("packs stay far below 4 GiB");
+        if self.entries.len() + pack.toc.len() > RUN_ENTRIES {
+            self.write_run()?;
+        }
+        let place = u32::try_from(self.packs.len()).expect("fewer packs than entries");
+        self.packs.push(PackRecord {
+            pack: pack.pack,
+            size,
+            kind: pack.kind,
+        });
+        self.entries
+            .extend(pack.toc.iter().map(|entry| IndexEntry::new(place, entry)));
+        if pack.kind == PackKind::Data {
+            // Nobody waits for it if the filler is done.
+            drop(spent.send(pack.bytes));
+        }
+        Ok(())
+    }
+
+    /// Notes what was stored since the last record, for an attempt that comes after a crash.
+    fn write_record(&mut self) -> Result<(), StoreError> {
+        let Some(journal) = self.journal else {
+            self.windows.clear();
+            return Ok(());
+        };
+        let (first_pack, first_entry) = self.noted;
+        let shift = u32::try_from(first_pack).expect("fewer packs than entries");
+        let mut entries = self.entries[first_entry..].to_vec();
+        for entry in &mut entries {
+            entry.pack -= shift;
+        }
+        entries.sort_unstable();
+        let record = Progress {
+            instant: journal.instant,
+            written: now(),
+            run: IndexRun {
+                packs: self.packs[first_pack..].to_vec(),
+                entries,
+            },
+            windows: std::mem::take(&mut self.windows),
+        };
+        let id = ObjectId(random());
+        let name = self.space.names.progress_record(journal.backup, id);
+        let sealed = self
+            .space
+            .seal(EnvelopeKind::Progress, &name, &record.encode());
+        self.space.store.put_if_absent(&name, &[&sealed])?;
+        self.records.push(name);
+        self.noted = (self.packs.len(), self.entries.len());
+        Ok(())
     }
 
     fn write_run(&mut self) -> Result<(), StoreError> {
@@ -173,6 +291,7 @@ impl<'a> Uploader<'a> {
         }
         self.packs.clear();
         self.entries.clear();
+        self.noted = (0, 0);
         Ok(())
     }
 }

@@ -114,6 +114,29 @@ impl Repository {
         })
     }
 
+    /// Lets another master key open the repository too; durable on return. No data is
+    /// rewritten: the master key wraps one small secret. The key must be kept already.
+    pub fn add_master_key(&self, master: &MasterKey) -> Result<(), RepositoryError> {
+        let name = names::master_key(master.id());
+        self.store.put(&name, &[&self.secret.wrap(master)])?;
+        // Before any other key is taken away: this one must open what it is to open.
+        Self::open(self.store.clone(), master).map(|_| ())
+    }
+
+    /// Takes the repository away from every master key but one that opens it. Returns how
+    /// many others there were. Who copied a secret under an old key has it still.
+    pub fn keep_only_master_key(&self, master: &MasterKey) -> Result<usize, RepositoryError> {
+        Self::open(self.store.clone(), master)?;
+        let keep = names::master_key(master.id());
+        let others: Vec<String> = list_all(&*self.store, names::MASTER_KEYS)?
+            .into_iter()
+            .map(|object| object.name)
+            .filter(|name| *name != keep)
+            .collect();
+        self.store.delete_many(&others)?;
+        Ok(others.len())
+    }
+
     /// Tells whether a store holds a repository, without any key.
     pub fn exists(store: &dyn ObjectStore) -> Result<bool, StoreError> {
         Ok(store.head(names::FORMAT)?.is_some())
@@ -300,7 +323,11 @@ impl ProjectRepository {
     pub fn delete(&self, backup: BackupId) -> Result<bool, RepositoryError> {
         let name = self.space.names.manifest(backup);
         let there = self.space.store.head(&name)?.is_some();
-        self.space.store.delete_many(&[name])?;
+        // Nobody goes on with a backup that was deleted before it was finished.
+        let records = list_all(&*self.space.store, &self.space.names.progress(backup))?;
+        let mut names = vec![name];
+        names.extend(records.into_iter().map(|object| object.name));
+        self.space.store.delete_many(&names)?;
         Ok(there)
     }
 

@@ -25,9 +25,10 @@ impl Space {
         match kind {
             EnvelopeKind::IndexRun => &self.keys.index,
             EnvelopeKind::Manifest => &self.keys.manifests,
-            EnvelopeKind::Session | EnvelopeKind::Condemnation | EnvelopeKind::Lease => {
-                &self.keys.records
-            }
+            EnvelopeKind::Session
+            | EnvelopeKind::Condemnation
+            | EnvelopeKind::Lease
+            | EnvelopeKind::Progress => &self.keys.records,
             EnvelopeKind::MasterWrap | EnvelopeKind::ProjectKey => {
                 unreachable!("wrapped keys belong to the repository, not to a project")
             }

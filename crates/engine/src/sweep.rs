@@ -20,9 +20,10 @@ use emberkeep_format::{Condemnation, EnvelopeKind, ObjectId, PackId, SessionKind
 use emberkeep_keys::random;
 use emberkeep_plan::{Orphans, sweep_plan};
 
+use crate::backup::resume::unfinished;
 use crate::damage::ReadError;
 use crate::error::SweepError;
-use crate::load::{condemned_packs, load_condemned, load_index};
+use crate::load::{condemned_packs, damaged_packs, load_condemned, load_index};
 use crate::run::Run;
 use crate::session::{Reap, Session, alive};
 use crate::space::Space;
@@ -120,15 +121,24 @@ impl Sweep<'_> {
         // before we read the index, or is a left-over.
         let packs = space.list_packs()?;
         let others = self.others(reap)?;
+        // Before the index: what a manifest needs was indexed before it was stored.
+        let manifests = mark::manifests(space)?;
         let condemned = condemned_packs(&load_condemned(space)?);
         let loaded = load_index(space)?;
         let mut index = loaded.index;
         index.condemn(|pack| condemned.contains(&pack));
         index.compare_with(&packs);
-        let live = mark::mark(space, &index, self.run)?;
+        index.distrust(&damaged_packs(space)?);
+        let live = mark::mark(space, &index, &manifests, self.run)?;
+        // What a dead attempt stored is left for a while to the one that goes on from there.
+        let unfinished = unfinished(space)?;
+        if reap == Reap::Yes && !unfinished.stale.is_empty() {
+            space.store.delete_many(&unfinished.stale)?;
+        }
         let facts = mark::facts(&index, &live, &packs)
             .into_iter()
-            .filter(|facts| !condemned.contains(&facts.pack));
+            .filter(|facts| !condemned.contains(&facts.pack))
+            .filter(|facts| !unfinished.packs.contains(&facts.pack));
         let orphans = if others.is_empty() {
             Orphans::AreLeftOvers
         } else {

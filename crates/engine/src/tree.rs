@@ -29,6 +29,25 @@ impl TreeBuilder {
         self.insert(0, window, page, store)
     }
 
+    /// Tells whether the tree has room for whole nodes of that level below its root.
+    pub(crate) fn takes_nodes_of(&self, level: u8) -> bool {
+        usize::from(level) + 1 < self.open.len()
+    }
+
+    /// Adds a node of another tree as it is. It comes after everything that was added.
+    pub(crate) fn graft<E>(
+        &mut self,
+        level: u8,
+        number: u64,
+        node: ChunkId,
+        store: &mut impl FnMut(Vec<u8>) -> Result<ChunkId, E>,
+    ) -> Result<(), E> {
+        for lower in 0..=usize::from(level) {
+            self.close(lower, store)?;
+        }
+        self.insert(usize::from(level) + 1, number, node, store)
+    }
+
     fn insert<E>(
         &mut self,
         level: usize,

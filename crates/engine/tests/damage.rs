@@ -211,3 +211,153 @@ fn a_sweep_refuses_while_something_needed_cannot_be_found() {
     assert_eq!(fixture.names("packs"), before);
     assert!(fixture.names("locks").is_empty() && fixture.names("sessions").is_empty());
 }
+
+/// What can befall an object, beside a flipped byte.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mishap {
+    Cut,
+    Emptied,
+    Deleted,
+    /// Another object of its kind took its place.
+    Swapped,
+}
+
+#[test]
+fn whatever_befalls_an_object_never_gives_wrong_bytes_and_check_finds_it() {
+    let fixture = Fixture::new();
+    let bytes = mixed(3 * MIB + 17, 4);
+    fixture.backup(1, &bytes);
+    fixture.backup(2, &mixed(2 * MIB, 77));
+    for name in fixture.names("p/") {
+        let good = fixture.store.get(&name).unwrap();
+        let kind = |name: &str| name.split('/').nth(2).unwrap().to_owned();
+        let twin = fixture
+            .names("p/")
+            .into_iter()
+            .find(|other| *other != name && kind(other) == kind(&name))
+            .unwrap();
+        for mishap in [
+            Mishap::Cut,
+            Mishap::Emptied,
+            Mishap::Deleted,
+            Mishap::Swapped,
+        ] {
+            let what = format!("{name} {mishap:?}");
+            match mishap {
+                Mishap::Cut => fixture
+                    .store
+                    .put(&name, &[&good[..good.len() / 2]])
+                    .unwrap(),
+                Mishap::Emptied => fixture.store.put(&name, &[]).unwrap(),
+                Mishap::Deleted => fixture
+                    .store
+                    .delete_many(std::slice::from_ref(&name))
+                    .unwrap(),
+                Mishap::Swapped => {
+                    let other = fixture.store.get(&twin).unwrap();
+                    fixture.store.put(&name, &[&other]).unwrap();
+                }
+            }
+            let right = outcome(&fixture, &bytes, &what);
+            let report = fixture.project.check(READ, &Run::new()).unwrap();
+            // A backup is there if and only if its manifest is.
+            if !(mishap == Mishap::Deleted && name.contains("manifests")) {
+                assert!(!report.problems.is_empty(), "{what}: check found nothing");
+                let hurt = report.problems.iter().any(|p| p.backups.contains(&id(1)));
+                assert!(hurt || right, "{what}: not restored, and not said so");
+            }
+            fixture.store.put(&name, &[&good]).unwrap();
+        }
+    }
+    fixture.restores(1, &bytes);
+}
+
+#[test]
+fn what_was_rolled_back_is_refused() {
+    let fixture = Fixture::new();
+    let bytes = mixed(3 * MIB, 4);
+    fixture.backup(1, &bytes);
+    let old: Vec<_> = fixture
+        .names("p/")
+        .into_iter()
+        .map(|name| (name.clone(), fixture.store.get(&name).unwrap()))
+        .collect();
+    fixture.project.delete(id(1)).unwrap();
+    fixture
+        .project
+        .sweep(Default::default(), &Run::new())
+        .unwrap();
+    let later = mixed(2 * MIB, 50);
+    fixture.backup(2, &later);
+    // Manifest and index come back from before the sweep, the packs do not.
+    for (name, stored) in old.iter().filter(|(name, _)| !name.contains("packs")) {
+        fixture.store.put(name, &[stored]).unwrap();
+    }
+    assert!(!outcome(&fixture, &bytes, "rolled back"));
+    let report = fixture.project.check(READ, &Run::new()).unwrap();
+    assert!(report.problems.iter().any(|p| p.backups == [id(1)]));
+    fixture.restores(2, &later);
+    // With its packs the backup is whole again.
+    for (name, stored) in &old {
+        fixture.store.put(name, &[stored]).unwrap();
+    }
+    assert!(outcome(&fixture, &bytes, "all of it rolled back"));
+    fixture.restores(2, &later);
+}
+
+#[test]
+fn check_tells_which_bytes_are_lost_and_the_rest_can_be_restored() {
+    let fixture = Fixture::new();
+    let bytes = noise(3 * MIB, 4);
+    fixture.backup(1, &bytes);
+    let pack = data_pack(&fixture);
+    let mut bad = fixture.store.get(&pack).unwrap();
+    bad[MIB] ^= 1;
+    fixture.store.put(&pack, &[&bad]).unwrap();
+    let report = fixture.project.check(READ, &Run::new()).unwrap();
+    let lost: Vec<_> = report.problems.iter().flat_map(|p| &p.lost).collect();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert_eq!(lost[0].backup, id(1));
+    // One chunk of noise lies where it lay in the volume, but for what seals take.
+    let range = &lost[0].range;
+    let near = MIB as u64 - 64 * 100..MIB as u64 + 64 * 100;
+    assert!(
+        range.start < near.end && near.start < range.end,
+        "{range:?}"
+    );
+    assert!(range.end - range.start <= 256 * KIB as u64);
+    // The same bytes again heal it.
+    fixture.backup(2, &bytes);
+    fixture.restores(2, &bytes);
+    fixture.restores(1, &bytes);
+    // A sweep keeps the sound copies and frees the damaged pack, with its mark.
+    for _ in 0..2 {
+        let options = emberkeep_engine::SweepOptions::default();
+        fixture.project.sweep(options, &Run::new()).unwrap();
+    }
+    assert!(!fixture.names("packs").contains(&pack));
+    assert!(fixture.names("/damaged/").is_empty());
+    let report = fixture.project.check(READ, &Run::new()).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    fixture.restores(1, &bytes);
+    fixture.restores(2, &bytes);
+}
+
+#[test]
+fn a_damaged_pack_that_nobody_healed_keeps_what_is_sound_in_it() {
+    let fixture = Fixture::new();
+    let (first, second) = (noise(MIB, 4), noise(2 * MIB, 5));
+    fixture.backup(1, &[first, second.clone()].concat());
+    fixture.backup(2, &second);
+    let pack = data_pack(&fixture);
+    let mut bad = fixture.store.get(&pack).unwrap();
+    bad[100_000] ^= 1;
+    fixture.store.put(&pack, &[&bad]).unwrap();
+    let report = fixture.project.check(READ, &Run::new()).unwrap();
+    assert_eq!(report.problems.len(), 1);
+    for _ in 0..2 {
+        let options = emberkeep_engine::SweepOptions::default();
+        fixture.project.sweep(options, &Run::new()).unwrap();
+    }
+    fixture.restores(2, &second);
+}

@@ -16,6 +16,7 @@ mod manifest;
 mod map;
 pub mod names;
 mod pack;
+mod progress;
 mod records;
 mod seal;
 mod zero;
@@ -32,6 +33,7 @@ pub use pack::{
     PACK_HEADER_LEN, PACK_TRAILER_LEN, PackBuilder, PackHeader, PackKind, PackTrailer, TocEntry,
     decode_toc, open_chunk, verify_checksum,
 };
+pub use progress::{DoneWindow, Progress};
 pub use records::{Condemnation, Lease, SessionKind, SessionOwner, SessionRecord};
 pub use seal::{Envelope, EnvelopeKind, NONCE_LEN, SealKey, TAG_LEN};
 pub use zero::is_zero;

@@ -42,6 +42,21 @@ pub enum ChangeRecord {
     FullRead {
         /// Why nothing less would do.
         reason: String,
+        /// What a source said that was found to be untrue, so that all was read after all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caught: Option<String>,
+    },
+    /// What the source said is unchanged was taken over from the parent.
+    Hints {
+        /// The instant that the source was asked about.
+        lineage: String,
+        /// Backups in a row made like this, itself among them, since everything was
+        /// last read; 0 where this run compared all that it took over.
+        runs: u32,
+        /// Bytes that were said to be unchanged.
+        kept_bytes: u64,
+        /// Bytes among them that were read and compared.
+        verified_bytes: u64,
     },
 }
 
@@ -123,6 +138,7 @@ impl Manifest {
             source: SourceRecord::default(),
             changes: ChangeRecord::FullRead {
                 reason: String::new(),
+                caught: None,
             },
             lineage: None,
             name: String::new(),

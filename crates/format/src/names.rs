@@ -88,6 +88,31 @@ impl SpaceNames {
         format!("p/{}/condemned/{id}", self.0)
     }
 
+    /// Starts the names of marks on damaged packs.
+    pub fn damaged(self) -> String {
+        format!("p/{}/damaged/", self.0)
+    }
+
+    /// Names the mark that says that a pack is damaged.
+    pub fn damaged_pack(self, pack: PackId) -> String {
+        format!("p/{}/damaged/{pack}", self.0)
+    }
+
+    /// Starts the names of all records of unfinished backups.
+    pub fn all_progress(self) -> String {
+        format!("p/{}/progress/", self.0)
+    }
+
+    /// Starts the names of records of one unfinished backup.
+    pub fn progress(self, backup: BackupId) -> String {
+        format!("p/{}/progress/{backup}/", self.0)
+    }
+
+    /// Names one record of an unfinished backup.
+    pub fn progress_record(self, backup: BackupId, record: ObjectId) -> String {
+        format!("p/{}/progress/{backup}/{record}", self.0)
+    }
+
     /// Starts the names of sweep leases.
     pub fn leases(self) -> String {
         format!("p/{}/locks/sweep/", self.0)

@@ -72,6 +72,8 @@ pub enum EnvelopeKind {
     Condemnation = 6,
     /// Who may sweep.
     Lease = 7,
+    /// How far an unfinished backup came.
+    Progress = 8,
 }
 
 impl EnvelopeKind {
@@ -84,6 +86,7 @@ impl EnvelopeKind {
             Self::Session => "session",
             Self::Condemnation => "condemnation",
             Self::Lease => "sweep lease",
+            Self::Progress => "progress record",
         }
     }
 }

@@ -1,18 +1,22 @@
-//! The CBR API under `/cbr`: vaults, checkpoints, backups and tasks. What it refuses, unknown
+//! The CBR API under `/cbr`: vaults, checkpoints, backups, policies, shares, tags and tasks. What it refuses, unknown
 //! paths and methods too, it refuses in CBR's own form; start at `edge.rs`.
 
 mod backups;
 mod checkpoints;
 mod edge;
+mod members;
+mod policies;
 mod refusal;
+mod tags;
 mod tasks;
+mod vault_calls;
 mod vaults;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Json, Router};
 use emberkeep_wire::cbr as wire;
 
@@ -20,13 +24,7 @@ use crate::{App, base_url};
 use refusal::Refusal;
 
 /// Words in the place of a vault's id that name calls we do not have.
-const OTHER_VAULT_CALLS: [&str; 5] = [
-    "batch-update",
-    "change-charge-mode",
-    "external",
-    "order",
-    "summary",
-];
+const OTHER_VAULT_CALLS: [&str; 3] = ["change-charge-mode", "external", "order"];
 
 /// Returns the routes, to be nested at `/cbr`.
 pub fn router() -> Router<App> {
@@ -49,6 +47,83 @@ pub fn router() -> Router<App> {
         .route(
             "/v3/{project}/vaults/{id}/removeresources",
             post(vaults::remove_resources),
+        )
+        .route("/v3/{project}/vaults/summary", get(vault_calls::summary))
+        .route(
+            "/v3/{project}/vaults/batch-update",
+            put(vault_calls::update_all),
+        )
+        .route(
+            "/v3/{project}/vaults/{id}/migrateresources",
+            post(vault_calls::migrate),
+        )
+        .route(
+            "/v3/{project}/vaults/{id}/set-resources",
+            put(vault_calls::set_resources),
+        )
+        .route(
+            "/v3/{project}/vaults/{id}/update-backup-expiration-time",
+            put(vault_calls::move_expiry),
+        )
+        .route(
+            "/v3/{project}/vaults/{id}/associatepolicy",
+            post(policies::associate),
+        )
+        .route(
+            "/v3/{project}/vaults/{id}/dissociatepolicy",
+            post(policies::dissociate),
+        )
+        .route(
+            "/v3/{project}/policies",
+            get(policies::list).post(policies::create),
+        )
+        .route(
+            "/v3/{project}/policies/{id}",
+            get(policies::show)
+                .put(policies::update)
+                .delete(policies::delete),
+        )
+        .route("/v3/{project}/vault/tags", get(tags::of_project))
+        .route(
+            "/v3/{project}/vault/resource_instances/action",
+            post(tags::find),
+        )
+        .route(
+            "/v3/{project}/vault/{id}/tags",
+            get(tags::list).post(tags::set),
+        )
+        .route("/v3/{project}/vault/{id}/tags/action", post(tags::act))
+        .route("/v3/{project}/vault/{id}/tags/{name}", delete(tags::delete))
+        .route(
+            "/v3/{project}/backups/{id}/members",
+            get(members::list).post(members::add),
+        )
+        .route(
+            "/v3/{project}/backups/{id}/members/{name}",
+            get(members::show)
+                .put(members::answer)
+                .delete(members::delete),
+        )
+        .route(
+            "/v3/{project}/protectables/{name}/instances",
+            get(vault_calls::protectables),
+        )
+        .route(
+            "/v3/{project}/protectables/{name}/instances/{id}",
+            get(vault_calls::protectable),
+        )
+        .route(
+            "/v3/{project}/storage_usage",
+            get(vault_calls::storage_usage),
+        )
+        .route(
+            "/v3/{project}/replication-capabilities",
+            get(vault_calls::capabilities),
+        )
+        .route("/v3/{project}/cbr-features", get(vault_calls::all_features))
+        .route(
+            "/v3/{project}/cbr-features/{name}",
+            get(vault_calls::feature),
         )
         .route("/v3/{project}/checkpoints", post(checkpoints::create))
         .route("/v3/{project}/checkpoints/{id}", get(checkpoints::show))

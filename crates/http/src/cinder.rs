@@ -4,13 +4,17 @@
 //! asks, in which microversion, for which project, and only then the body. Paths are read in `path.rs`,
 //! the refusals of the service are worded in `fault.rs`, each resource has a file of its own.
 
+mod attachments;
 mod backups;
 mod call;
 mod extras;
 mod fault;
+mod messages;
 mod metadata;
 mod path;
 mod query;
+mod quotas;
+mod services;
 mod snapshots;
 mod types;
 mod volumes;
@@ -70,9 +74,10 @@ async fn handle(State(app): State<App>, request: Request) -> Response {
         (&Method::GET, Place::Health) => (StatusCode::OK, "OK").into_response(),
         (method, Place::Api { project, route }) if route.takes(method) => {
             let site = Site { project, ..site };
+            let identity = app.identity_url(&host);
             let (version, answer) = answer(app, &parts, body, site, route, &request_id).await;
             let response =
-                answer.unwrap_or_else(|refusal| fault::render(refusal, &host, &request_id));
+                answer.unwrap_or_else(|refusal| fault::render(refusal, &identity, &request_id));
             stamped(response, version, &request_id)
         }
         _ => unknown(),
@@ -161,6 +166,11 @@ async fn dispatch(call: Call, method: &Method, route: Route) -> Answer {
         ("PUT", Route::Backup(id)) => backups::update(&call, &id).await,
         ("DELETE", Route::Backup(id)) => backups::delete(&call, &id).await,
         ("POST", Route::Restore(id)) => backups::restore(&call, &id).await,
+        ("POST", Route::BackupAction(id)) => backups::act(&call, &id).await,
+        ("GET", Route::ExportRecord(id)) => backups::export(&call, &id).await,
+        ("POST", Route::ImportRecord) => backups::import(&call).await,
+        ("GET", Route::ImportRecord) => backups::show(&call, "import_record").await,
+        ("GET", Route::VolumeSummary) => volumes::summary(&call).await,
         ("GET", Route::Volumes { detail }) => volumes::list(&call, detail).await,
         ("POST", Route::Volumes { detail: false }) => volumes::create(&call).await,
         ("GET", Route::Volume(id)) => volumes::show(&call, &id).await,
@@ -172,12 +182,43 @@ async fn dispatch(call: Call, method: &Method, route: Route) -> Answer {
         ("GET", Route::Snapshot(id)) => snapshots::show(&call, &id).await,
         ("PUT", Route::Snapshot(id)) => snapshots::update(&call, &id).await,
         ("DELETE", Route::Snapshot(id)) => snapshots::delete(&call, &id).await,
+        ("POST", Route::SnapshotAction(id)) => snapshots::act(&call, &id).await,
+        ("GET", Route::Attachments { detail }) => attachments::list(&call, detail).await,
+        ("POST", Route::Attachments { detail: false }) => attachments::create(&call).await,
+        ("GET", Route::Attachment(id)) => attachments::show(&call, &id).await,
+        ("PUT", Route::Attachment(id)) => attachments::update(&call, &id).await,
+        ("DELETE", Route::Attachment(id)) => attachments::delete(&call, &id).await,
+        ("POST", Route::AttachmentAction(id)) => attachments::act(&call, &id).await,
         (_, Route::Metadata(owner, id)) => metadata::all(&call, method, owner, &id).await,
         (_, Route::MetadataItem(owner, id, key)) => {
             metadata::item(&call, method, owner, &id, &key).await
         }
         ("GET", Route::Types) => types::list(&call).await,
         ("GET", Route::Type(id)) => types::show(&call, &id).await,
+        ("POST", Route::Types) => types::create(&call).await,
+        ("PUT", Route::Type(id)) => types::update(&call, &id).await,
+        ("DELETE", Route::Type(id)) => types::delete(&call, &id).await,
+        ("POST", Route::TypeAction(id)) => types::act(&call, &id).await,
+        ("GET", Route::TypeAccess(id)) => types::access(&call, &id).await,
+        ("GET", Route::TypeEncryption(id)) => types::encryption(&call, &id).await,
+        ("GET", Route::ExtraSpecs(id)) => types::specs(&call, &id).await,
+        ("POST", Route::ExtraSpecs(id)) => types::add_specs(&call, &id, None).await,
+        ("GET", Route::ExtraSpec(id, key)) => types::spec(&call, &id, &key).await,
+        ("PUT", Route::ExtraSpec(id, key)) => types::add_specs(&call, &id, Some(&key)).await,
+        ("DELETE", Route::ExtraSpec(id, key)) => types::remove_spec(&call, &id, &key).await,
+        ("GET", Route::QuotaSet(id)) => quotas::show(&call, &id).await,
+        ("PUT", Route::QuotaSet(id)) => quotas::update(&call, &id).await,
+        ("DELETE", Route::QuotaSet(id)) => quotas::delete(&call, &id).await,
+        ("GET", Route::QuotaDefaults(id)) => quotas::defaults(&call, &id).await,
+        ("GET", Route::QuotaClass(id)) => quotas::class(&call, &id).await,
+        ("PUT", Route::QuotaClass(id)) => quotas::update_class(&call, &id).await,
+        ("GET", Route::Services) => services::list(&call).await,
+        ("PUT", Route::ServiceSwitch(verb)) => services::switch(&call, &verb).await,
+        ("GET", Route::Pools) => services::pools(&call).await,
+        ("GET", Route::Messages) => messages::list(&call).await,
+        ("GET", Route::Message(id)) => messages::show(&call, &id).await,
+        ("DELETE", Route::Message(id)) => messages::delete(&call, &id).await,
+        ("GET", Route::Nothing(key)) => extras::nothing(key),
         ("GET", Route::Zones) => extras::zones(&call),
         ("GET", Route::Limits) => extras::limits(&call).await,
         ("GET", Route::Extensions) => extras::extensions(),

@@ -2,6 +2,7 @@
 //!
 //! Start at [`router`]; `tokens.rs` is what every client calls first.
 
+mod app_credentials;
 mod catalog;
 mod edge;
 mod people;
@@ -52,6 +53,14 @@ pub fn router(app: &App) -> Router<App> {
         .route("/v3/users", get(people::users).post(people::create_user))
         .route("/v3/users/{user}", get(people::user))
         .route("/v3/users/{user}/projects", get(people::projects_of))
+        .route(
+            "/v3/users/{user}/application_credentials",
+            get(app_credentials::list_all).post(app_credentials::create),
+        )
+        .route(
+            "/v3/users/{user}/application_credentials/{id}",
+            get(app_credentials::show).delete(app_credentials::delete),
+        )
         .route("/v3/users/{user}/password", post(people::change_password))
         .route("/v3/roles", get(roles::list_all))
         .route("/v3/roles/{role}", get(roles::show))

@@ -47,6 +47,18 @@ pub struct HttpSettings {
     pub region: String,
     /// `scheme://host[:port][/prefix]` as clients reach it; taken from each request if none.
     pub public_endpoint: Option<String>,
+    /// Where clients get tokens, if not here.
+    pub identity_url: Option<String>,
+}
+
+impl App {
+    /// Returns where clients get tokens; `base` is where they reached us.
+    pub fn identity_url(&self, base: &str) -> String {
+        match &self.settings.identity_url {
+            Some(url) => url.clone(),
+            None => format!("{base}/identity/v3"),
+        }
+    }
 }
 
 impl Default for HttpSettings {
@@ -54,6 +66,7 @@ impl Default for HttpSettings {
         Self {
             region: "RegionOne".to_owned(),
             public_endpoint: None,
+            identity_url: None,
         }
     }
 }

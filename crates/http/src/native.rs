@@ -3,11 +3,12 @@
 mod data;
 mod edge;
 mod inventory;
+mod policies;
 mod tasks;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use crate::{App, guard};
 use edge::Refusal;
@@ -24,6 +25,11 @@ pub fn router() -> Router<App> {
         .route("/tasks/{id}/cancel", post(tasks::cancel))
         .route("/sweep", post(tasks::sweep))
         .route("/backups", get(inventory::backups))
+        .route(
+            "/policies/{id}/preview",
+            get(policies::preview).post(policies::attempt),
+        )
+        .route("/policies/{id}/zone", put(policies::set_zone))
         .route("/volumes/{id}/path", get(inventory::path))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

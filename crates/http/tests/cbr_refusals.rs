@@ -294,8 +294,14 @@ async fn what_is_refused_is_refused_in_cbrs_words() {
             "BackupService.6500",
         ),
         // What we do not have.
-        ("GET", "/vaults/summary", Value::Null, 404, "APIGW.0101"),
-        ("GET", "/policies", Value::Null, 404, "APIGW.0101"),
+        ("GET", "/vaults/external", Value::Null, 404, "APIGW.0101"),
+        (
+            "GET",
+            "/organization-policies",
+            Value::Null,
+            404,
+            "APIGW.0101",
+        ),
         ("DELETE", "/vaults", Value::Null, 404, "APIGW.0101"),
         (
             "POST",

@@ -566,3 +566,131 @@ async fn an_administrator_makes_projects_users_and_roles() {
         StatusCode::UNAUTHORIZED
     );
 }
+
+/// Signs in with an application credential.
+async fn sign_in_with(house: &House, credential: Value) -> house::Answer {
+    let identity =
+        json!({"methods": ["application_credential"], "application_credential": credential});
+    house
+        .post(
+            "/identity/v3/auth/tokens",
+            "",
+            json!({"auth": {"identity": identity}}),
+        )
+        .await
+}
+
+#[tokio::test]
+async fn a_program_signs_in_with_a_credential_of_its_own() {
+    let house = House::new().await;
+    let project = house.project("alpha").await;
+    let alice = house.user("alice", &project, Role::Member).await;
+    let token = house.token("alice").await;
+    let path = format!("/identity/v3/users/{}/application_credentials", alice.id);
+    // As `openstack application credential create` sends it.
+    let body = |name: &str, roles: Value, unrestricted: bool| {
+        json!({"application_credential": {
+            "name": name, "roles": roles, "secret": null, "expires_at": null, "description": null,
+            "unrestricted": unrestricted, "access_rules": [],
+        }})
+    };
+    let answer = house
+        .post(&path, &token, body("ac1", json!([]), false))
+        .await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+    let made = answer.json()["application_credential"].clone();
+    let secret = made["secret"].clone();
+    assert_eq!(made["project_id"], project.id.as_str());
+    assert_eq!(
+        house
+            .post(&path, &token, body("ac1", json!([]), false))
+            .await
+            .status,
+        StatusCode::CONFLICT
+    );
+    let one = format!("{path}/{}", made["id"].as_str().expect("is text"));
+    let shown = house.get(&one, &token).await.json();
+    assert_eq!(
+        shown["application_credential"].get("secret"),
+        None,
+        "it is shown once"
+    );
+
+    for credential in [
+        json!({"id": made["id"], "secret": secret}),
+        json!({"name": "ac1", "secret": secret, "user": {"name": "alice", "domain": {"name": "Default"}}}),
+    ] {
+        let answer = sign_in_with(&house, credential).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        let body = answer.json()["token"].clone();
+        assert_eq!(body["application_credential"]["restricted"], true);
+        assert_eq!(body["methods"], json!(["application_credential"]));
+        assert_eq!(body["project"]["id"], project.id.as_str());
+    }
+    for wrong in [
+        json!({"id": made["id"], "secret": "guess"}),
+        json!({"id": "nobody", "secret": secret}),
+    ] {
+        assert_eq!(
+            sign_in_with(&house, wrong).await.status,
+            StatusCode::UNAUTHORIZED
+        );
+    }
+
+    // It does what its user may do, but makes no further ones.
+    let answer = sign_in_with(&house, json!({"id": made["id"], "secret": secret})).await;
+    let theirs = answer.header("x-subject-token").to_owned();
+    assert_eq!(
+        house.get("/volume/v3/volumes", &theirs).await.status,
+        StatusCode::OK
+    );
+    let answer = house
+        .post(&path, &theirs, body("ac2", json!([]), false))
+        .await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let scope = json!({"project": {"name": "emberkeep", "domain": {"id": "default"}}});
+    let identity = json!({"methods": ["token"], "token": {"id": theirs}});
+    let elsewhere = json!({"auth": {"identity": identity, "scope": scope}});
+    let answer = house.post("/identity/v3/auth/tokens", "", elsewhere).await;
+    assert_eq!(
+        answer.status,
+        StatusCode::UNAUTHORIZED,
+        "it is for one project"
+    );
+
+    // One that may only read.
+    let reader = body("ro", json!([{"name": "reader"}]), true);
+    let made = house.post(&path, &token, reader).await.json()["application_credential"].clone();
+    let answer = sign_in_with(&house, json!({"id": made["id"], "secret": made["secret"]})).await;
+    let readers = answer.header("x-subject-token").to_owned();
+    assert_eq!(
+        answer.json()["token"]["roles"].as_array().map(Vec::len),
+        Some(1)
+    );
+    let volume = json!({"volume": {"size": 1}});
+    assert_eq!(
+        house
+            .post("/volume/v3/volumes", &readers, volume)
+            .await
+            .status,
+        StatusCode::FORBIDDEN
+    );
+    let more = body("more", json!([{"name": "member"}]), false);
+    assert_eq!(
+        house.post(&path, &readers, more).await.status,
+        StatusCode::BAD_REQUEST
+    );
+
+    // Gone with it: the tokens it gave.
+    let answer = house.call(Method::DELETE, &one, &token, Value::Null).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        house.get("/volume/v3/volumes", &theirs).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(house.get(&one, &token).await.status, StatusCode::NOT_FOUND);
+    let bob = house.user("bob", &project, Role::Member).await;
+    let bobs = house.token("bob").await;
+    assert_eq!(house.get(&path, &bobs).await.status, StatusCode::FORBIDDEN);
+    assert_ne!(bob.id, alice.id);
+}

@@ -103,15 +103,27 @@ impl MasterKey {
             }
             Err(cause) => return Err(io(cause)),
         }
-        let parent = path
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        File::open(parent)
-            .and_then(|dir| dir.sync_all())
-            .map_err(io)?;
+        sync_directory(path).map_err(io)?;
         Ok(key)
     }
+
+    /// Puts the key file at `from` in the place of the one at `to`; durable on return.
+    pub fn replace(from: &Path, to: &Path) -> Result<(), KeyFileError> {
+        let io = |cause| KeyFileError::Io {
+            path: to.to_owned(),
+            cause,
+        };
+        fs::rename(from, to).map_err(io)?;
+        sync_directory(to).map_err(io)
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    BackupId, ByteCount, CheckpointId, Gib, ProjectId, SnapshotId, Timestamp, UserId, VaultId,
-    VolumeId,
+    BackupId, ByteCount, CheckpointId, Gib, PolicyId, ProjectId, SnapshotId, Timestamp, UserId,
+    VaultId, VolumeId,
 };
 
 /// What is known of a backup once its manifest is durable.
@@ -83,6 +85,12 @@ pub enum BackupEvent {
     RestoreEnded,
     /// Somebody wants it gone.
     DeleteAsked,
+    /// An administrator wants it gone whatever goes on with it.
+    ForceDeleteAsked,
+    /// An administrator says that it is good; its manifest was found.
+    ResetToAvailable(Sealed),
+    /// An administrator says that it is not.
+    ResetToError,
     /// The manifest is gone.
     Gone,
 }
@@ -121,12 +129,32 @@ impl BackupState {
             }
             (S::Available(_) | S::Failed { .. }, E::DeleteAsked) => Ok(S::DeleteQueued),
             (S::DeleteQueued | S::Deleting, E::Stopped { reason }) => Ok(S::Failed { reason }),
-            (S::Deleting, E::Gone) => Ok(S::Deleted),
-            (state, event) => Err(BackupRefused {
-                state: state.word(),
-                event: event.word(),
+            (S::DeleteQueued | S::Deleting, E::ForceDeleteAsked) => Ok(self.clone()),
+            (S::Deleted, E::ForceDeleteAsked) => self.refuse(&E::ForceDeleteAsked),
+            (_, E::ForceDeleteAsked) => Ok(S::DeleteQueued),
+            // What is being made or removed has no content to vouch for.
+            (
+                S::Available(_)
+                | S::RestoreQueued { .. }
+                | S::Restoring { .. }
+                | S::DeleteQueued
+                | S::Failed { .. },
+                E::ResetToAvailable(sealed),
+            ) => Ok(S::Available(sealed)),
+            (S::Deleted, E::ResetToError) => self.refuse(&E::ResetToError),
+            (_, E::ResetToError) => Ok(S::Failed {
+                reason: "set by an administrator".to_owned(),
             }),
+            (S::Deleting, E::Gone) => Ok(S::Deleted),
+            (state, event) => state.refuse(&event),
         }
+    }
+
+    fn refuse(&self, event: &BackupEvent) -> Result<Self, BackupRefused> {
+        Err(BackupRefused {
+            state: self.word(),
+            event: event.word(),
+        })
     }
 
     /// Returns our own word for the state, as the catalogue stores it.
@@ -183,6 +211,9 @@ impl BackupEvent {
             Self::RestoreAsked { .. } => "restore asked",
             Self::RestoreEnded => "restore ended",
             Self::DeleteAsked => "delete asked",
+            Self::ForceDeleteAsked => "force delete asked",
+            Self::ResetToAvailable(_) => "reset to available",
+            Self::ResetToError => "reset to error",
             Self::Gone => "gone",
         }
     }
@@ -192,6 +223,79 @@ impl fmt::Display for BackupState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
     }
+}
+
+/// Names the content of another backup: an imported record shows what was backed up under another id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentOf {
+    /// The project whose key opens it.
+    pub project_id: ProjectId,
+    /// The backup it was made as.
+    pub backup_id: BackupId,
+}
+
+/// What only CBR knows of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CbrFacts {
+    /// The policy whose run made it.
+    pub policy_id: Option<PolicyId>,
+    /// When it is to go by itself, fixed when it was made.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What Cinder's records hold and our model has no use for. It is kept, so that a record that
+/// came in goes out as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CinderFacts {
+    /// The host of the service that owns the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The class path of the driver that wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// What that driver finds the data by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_metadata: Option<String>,
+    /// How many objects the driver wrote.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub object_count: i64,
+    /// The volume that stood in for one in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temp_volume_id: Option<String>,
+    /// The snapshot that did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temp_snapshot_id: Option<String>,
+    /// How many others said they need it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_dependent_backups: i64,
+    /// The key that opens the volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_key_id: Option<String>,
+    /// What the volume was like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceFacts>,
+}
+
+/// What a volume was like when it was backed up; a restore puts it back (`cinder-backup.md §3.3`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceFacts {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its text.
+    pub description: Option<String>,
+    /// The tenant's pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// The pairs of the image it came from.
+    pub image_metadata: BTreeMap<String, String>,
+    /// Whether a system could start from it.
+    pub bootable: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// One backup. Cinder's `Backup` object and CBR's backup are two views of it.
@@ -244,6 +348,12 @@ pub struct Backup {
     pub updated_at: Option<Timestamp>,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// Whose content it shows; none where that is its own.
+    pub content: Option<ContentOf>,
+    /// What Block Storage knows of it besides.
+    pub cinder: CinderFacts,
+    /// What CBR knows of it besides.
+    pub cbr: CbrFacts,
     /// Counts changes of the row; the catalogue refuses a save based on an older one.
     pub revision: u64,
 }
@@ -254,10 +364,21 @@ impl Backup {
         self.parent_id.is_some()
     }
 
+    /// Returns the project and the id under which the repository keeps its content.
+    pub fn content(&self) -> (&ProjectId, BackupId) {
+        match &self.content {
+            Some(other) => (&other.project_id, other.backup_id),
+            None => (&self.project_id, self.id),
+        }
+    }
+
     /// Moves it on, or refuses and changes nothing.
     pub fn take(&mut self, event: BackupEvent, now: Timestamp) -> Result<(), BackupRefused> {
+        let is_reset = event == BackupEvent::ResetToError;
         self.state = self.state.after(event)?;
         match &self.state {
+            // A reset tells nothing about why it failed.
+            BackupState::Failed { .. } if is_reset => {}
             BackupState::Failed { reason } => self.fail_reason = Some(reason.clone()),
             BackupState::RestoreQueued { target, .. } => self.restore_volume_id = Some(*target),
             BackupState::Deleted => self.deleted_at = Some(now),

@@ -122,4 +122,33 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// It was taken back.
     pub revoked: bool,
+    /// The application credential it was got with; without that it is good for nothing.
+    pub app_credential_id: Option<String>,
+}
+
+/// A secret of its own for a program that acts for a user in one project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppCredential {
+    /// Its id.
+    pub id: String,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The project it is for.
+    pub project_id: ProjectId,
+    /// Its name, unique among the user's.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// The argon2 hash of the secret, in PHC form: people may choose it themselves.
+    pub secret_hash: String,
+    /// What it may do; less if the user has lost some of it.
+    pub roles: Vec<Role>,
+    /// May make and delete further ones.
+    pub unrestricted: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends, if ever.
+    pub expires_at: Option<Timestamp>,
+    /// See [`crate::Volume::revision`].
+    pub revision: u64,
 }

@@ -56,8 +56,14 @@ uuid_ids! {
     CheckpointId = "checkpoint";
     /// Names a policy.
     PolicyId = "policy";
+    /// Names the sharing of a backup with a project.
+    MemberId = "member";
     /// Names a task.
     TaskId = "task";
+    /// Names an attachment of a volume.
+    AttachmentId = "attachment";
+    /// Names a message about something that failed.
+    MessageId = "message";
 }
 
 macro_rules! text_ids {

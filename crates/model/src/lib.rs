@@ -1,11 +1,15 @@
 //! The nouns of Emberkeep and their states. Does no I/O, reads no clock, is never async;
 //! start at `backup.rs`, whose state is the one that matters most.
 
+mod attachment;
 mod backup;
 mod checkpoint;
 mod identity;
 mod ids;
+mod member;
+mod message;
 mod policy;
+mod quota;
 mod size;
 mod task;
 mod time;
@@ -13,16 +17,23 @@ mod vault;
 mod volume;
 mod words;
 
-pub use backup::{Backup, BackupEvent, BackupRefused, BackupState, Sealed};
+pub use attachment::{Attachment, AttachmentStatus};
+pub use backup::{
+    Backup, BackupEvent, BackupRefused, BackupState, CbrFacts, CinderFacts, ContentOf, Sealed,
+    SourceFacts,
+};
 pub use checkpoint::{
     Checkpoint, CheckpointResource, CheckpointStatus, SkipReason, SkippedResource,
 };
-pub use identity::{Assignment, Caller, Project, Role, TokenRecord, User};
+pub use identity::{AppCredential, Assignment, Caller, Project, Role, TokenRecord, User};
 pub use ids::{
-    BackupId, BadId, CheckpointId, DomainId, PolicyId, ProjectId, RoleId, SnapshotId, TaskId,
-    UserId, VaultId, VolumeId, VolumeTypeId,
+    AttachmentId, BackupId, BadId, CheckpointId, DomainId, MemberId, MessageId, PolicyId,
+    ProjectId, RoleId, SnapshotId, TaskId, UserId, VaultId, VolumeId, VolumeTypeId,
 };
+pub use member::{Member, MemberStatus};
+pub use message::{Message, MessageAction, MessageDetail};
 pub use policy::{Limit, OperationDefinition, OperationType, Policy, PolicyBinding};
+pub use quota::{QuotaClass, QuotaSet, QuotaUsage, ServiceSwitch, TypeUsage};
 pub use size::{ByteCount, GIB, Gib};
 pub use task::{Lease, Progress, Task, TaskState, VolumeSource, Work};
 pub use time::Timestamp;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackupId, CheckpointId, Gib, ProjectId, SnapshotId, TaskId, Timestamp, UserId, VaultId,
-    VolumeId,
+    BackupId, CheckpointId, Gib, PolicyId, ProjectId, SnapshotId, TaskId, Timestamp, UserId,
+    VaultId, VolumeId,
 };
 
 /// What a task has to do. Stored whole with the task; each kind's steps may run twice.
@@ -226,6 +226,8 @@ pub struct Task {
     pub vault_name: Option<String>,
     /// The checkpoint it is part of.
     pub checkpoint_id: Option<CheckpointId>,
+    /// The policy it was begun by.
+    pub policy_id: Option<PolicyId>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it was first claimed.

@@ -74,6 +74,12 @@ pub struct Volume {
     pub snapshot_id: Option<SnapshotId>,
     /// The volume it was cloned from.
     pub source_volume_id: Option<VolumeId>,
+    /// Whether it may be written; none while nobody has said.
+    pub readonly: Option<bool>,
+    /// The pairs of the image it came from.
+    pub image_metadata: BTreeMap<String, String>,
+    /// The size it is growing to; counts against the quota from the start.
+    pub growing_to: Option<Gib>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When its row last changed.
@@ -142,6 +148,8 @@ pub struct VolumeType {
     pub is_public: bool,
     /// The operator's pairs.
     pub extra_specs: BTreeMap<String, String>,
+    /// The projects that may use it though it is not public.
+    pub access: Vec<ProjectId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// See [`Volume::revision`].

@@ -1,10 +1,20 @@
-//! Pure decisions: what to start from, what to call it, what to sweep. Never reads a clock,
-//! a disk or a socket; start at `parent.rs`, the smallest decision that shows the shape.
+//! Pure decisions: what to start from, what to call it, when to run, what to keep, what to
+//! sweep. Never reads a clock, a disk or a socket; start at `parent.rs`, the smallest decision
+//! that shows the shape.
 
+mod bind;
 mod checkpoint;
 mod parent;
+mod pattern;
+pub mod retention;
+mod schedule;
 mod sweep;
+mod zone;
 
+pub use bind::{BindingVault, Unprotected, auto_bind};
 pub use checkpoint::{backup_names, checkpoint_status};
 pub use parent::{Candidate, choose_parent};
+pub use pattern::{ClockTime, PatternError, PatternFault, Patterns};
+pub use schedule::{Decision, NextRuns, Schedule, ScheduleError};
 pub use sweep::{Orphans, PackFacts, SweepPlan, sweep_plan};
+pub use zone::{Zone, ZoneError};

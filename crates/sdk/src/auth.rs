@@ -1,9 +1,10 @@
 //! Signing in at the identity service: the request, and what comes back.
 
+use emberkeep_wire::lenient;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cloud::{CloudConfig, Credentials, Named};
+use crate::cloud::{ApplicationCredential, CloudConfig, Credentials, Method, Named, Scope};
 use crate::secret::Secret;
 
 /// What signing in gave.
@@ -18,6 +19,7 @@ pub(crate) struct Session {
 struct Service {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default, deserialize_with = "lenient::or_default")]
     endpoints: Vec<Endpoint>,
 }
 
@@ -37,7 +39,7 @@ struct TokenAnswer {
 #[derive(Deserialize)]
 struct TokenBody {
     project: Option<ProjectBody>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     catalog: Vec<Service>,
 }
 
@@ -70,7 +72,7 @@ impl Session {
                 .filter(|service| service.kind == *wanted)
                 .flat_map(|service| &service.endpoints)
                 .find(|endpoint| {
-                    endpoint.interface == interface
+                    endpoint.interface.trim_end_matches("URL") == interface
                         && region.is_none_or(|name| {
                             endpoint.region_id.as_deref() == Some(name)
                                 || endpoint.region.as_deref() == Some(name)
@@ -81,38 +83,68 @@ impl Session {
     }
 }
 
-/// Returns where to sign in: people give the address with and without `/v3`.
+/// Returns where to sign in.
 pub(crate) fn tokens_url(config: &CloudConfig) -> String {
+    format!("{}/auth/tokens", identity_url(config))
+}
+
+/// Returns where identity is: people give the address with and without `/v3`.
+pub(crate) fn identity_url(config: &CloudConfig) -> String {
     let base = config.auth_url.trim_end_matches('/');
     if base.ends_with("/v3") {
-        format!("{base}/auth/tokens")
+        base.to_owned()
     } else {
-        format!("{base}/v3/auth/tokens")
+        format!("{base}/v3")
     }
 }
 
 /// Returns the body of a sign-in.
 pub(crate) fn sign_in_body(credentials: &Credentials) -> Value {
-    let password = credentials.password.expose();
-    let user = match &credentials.user {
-        Named::Id(id) => json!({"id": id, "password": password}),
-        Named::Name(name) => {
-            json!({"name": name, "domain": domain(&credentials.user_domain), "password": password})
+    let identity = match &credentials.method {
+        Method::Password {
+            user,
+            domain,
+            password,
+        } => {
+            let mut user = holder(user, domain);
+            user["password"] = json!(password.expose());
+            json!({"methods": ["password"], "password": {"user": user}})
+        }
+        Method::Token(token) => {
+            json!({"methods": ["token"], "token": {"id": token.expose()}})
+        }
+        Method::ApplicationCredential { credential, secret } => {
+            let mut body = match credential {
+                ApplicationCredential::Id(id) => json!({"id": id}),
+                ApplicationCredential::Name { name, user, domain } => {
+                    json!({"name": name, "user": holder(user, domain)})
+                }
+            };
+            body["secret"] = json!(secret.expose());
+            json!({"methods": ["application_credential"], "application_credential": body})
         }
     };
-    let mut auth = json!({"identity": {"methods": ["password"], "password": {"user": user}}});
-    if let Some(project) = &credentials.project {
-        auth["scope"] = match project {
-            Named::Id(id) => json!({"project": {"id": id}}),
-            Named::Name(name) => {
-                json!({"project": {"name": name, "domain": domain(&credentials.project_domain)}})
-            }
-        };
+    let mut auth = json!({"identity": identity});
+    match &credentials.scope {
+        Scope::Unscoped => {}
+        Scope::Project { project, domain } => {
+            auth["scope"] = json!({"project": holder(project, domain)});
+        }
+        Scope::Domain(domain) => auth["scope"] = json!({"domain": only(domain)}),
+        Scope::System => auth["scope"] = json!({"system": {"all": true}}),
     }
     json!({"auth": auth})
 }
 
-fn domain(named: &Named) -> Value {
+/// A name means something within a domain only; an id needs none.
+fn holder(named: &Named, domain: &Named) -> Value {
+    match named {
+        Named::Id(id) => json!({"id": id}),
+        Named::Name(name) => json!({"name": name, "domain": only(domain)}),
+    }
+}
+
+fn only(named: &Named) -> Value {
     match named {
         Named::Id(id) => json!({"id": id}),
         Named::Name(name) => json!({"name": name}),
@@ -149,20 +181,61 @@ mod tests {
     }
 
     #[test]
-    fn a_body_names_user_and_project_with_their_domains() {
-        let credentials = Credentials {
-            user: Named::Name("u".to_owned()),
-            user_domain: Named::Name("Default".to_owned()),
-            password: Secret::new("pw"),
-            project: Some(Named::Id("p".to_owned())),
-            project_domain: Named::Id("default".to_owned()),
+    fn bodies_name_people_and_projects_with_their_domains() {
+        let id = |text: &str| Named::Id(text.to_owned());
+        let name = |text: &str| Named::Name(text.to_owned());
+        let project = |named| Scope::Project {
+            project: named,
+            domain: id("default"),
         };
-        assert_eq!(
-            sign_in_body(&credentials),
-            json!({"auth": {
-                "identity": {"methods": ["password"], "password": {"user":
+        for (what, method, scope, want) in [
+            (
+                "a password, a project by id",
+                Method::Password {
+                    user: name("u"),
+                    domain: name("Default"),
+                    password: Secret::new("pw"),
+                },
+                project(id("p")),
+                json!({"identity": {"methods": ["password"], "password": {"user":
                     {"name": "u", "domain": {"name": "Default"}, "password": "pw"}}},
-                "scope": {"project": {"id": "p"}}}})
-        );
+                    "scope": {"project": {"id": "p"}}}),
+            ),
+            (
+                "a token, a project by name",
+                Method::Token(Secret::new("t")),
+                project(name("p")),
+                json!({"identity": {"methods": ["token"], "token": {"id": "t"}},
+                    "scope": {"project": {"name": "p", "domain": {"id": "default"}}}}),
+            ),
+            (
+                "an application credential by id",
+                Method::ApplicationCredential {
+                    credential: ApplicationCredential::Id("i".to_owned()),
+                    secret: Secret::new("s"),
+                },
+                Scope::Unscoped,
+                json!({"identity": {"methods": ["application_credential"],
+                    "application_credential": {"id": "i", "secret": "s"}}}),
+            ),
+            (
+                "an application credential by name, a system scope",
+                Method::ApplicationCredential {
+                    credential: ApplicationCredential::Name {
+                        name: "n".to_owned(),
+                        user: id("u"),
+                        domain: id("default"),
+                    },
+                    secret: Secret::new("s"),
+                },
+                Scope::System,
+                json!({"identity": {"methods": ["application_credential"],
+                    "application_credential": {"name": "n", "user": {"id": "u"}, "secret": "s"}},
+                    "scope": {"system": {"all": true}}}),
+            ),
+        ] {
+            let body = sign_in_body(&Credentials { method, scope });
+            assert_eq!(body, json!({"auth": want}), "{what}");
+        }
     }
 }

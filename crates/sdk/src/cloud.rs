@@ -1,104 +1,20 @@
 //! Which cloud to talk to, and as whom: `clouds.yaml` and `OS_*`, as `openstack` reads them.
 
+mod error;
+mod files;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
+use std::time::Duration;
 
 use crate::os_args::OsArgs;
 use crate::secret::Secret;
+use crate::version::Microversion;
 
-/// Why it is not clear which cloud to talk to, or as whom.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// Neither a file nor variables name a cloud.
-    #[error(
-        "no cloud is named: set OS_CLOUD and have a clouds.yaml (looked at {}), or set OS_AUTH_URL, OS_USERNAME, OS_PASSWORD and OS_PROJECT_NAME",
-        paths(looked_at)
-    )]
-    Nothing {
-        /// The files looked at.
-        looked_at: Vec<PathBuf>,
-    },
-    /// The file does not hold the cloud.
-    #[error("{} holds no cloud '{name}'{}", file.display(), others(has))]
-    NoSuchCloud {
-        /// The file.
-        file: PathBuf,
-        /// The cloud asked for.
-        name: String,
-        /// The clouds it holds.
-        has: Vec<String>,
-    },
-    /// A cloud is named, but there is no file to look it up in.
-    #[error(
-        "cloud '{name}' is asked for, but there is no clouds.yaml (looked at {})",
-        paths(looked_at)
-    )]
-    NoFile {
-        /// The cloud asked for.
-        name: String,
-        /// The files looked at.
-        looked_at: Vec<PathBuf>,
-    },
-    /// The file holds several clouds and none was chosen.
-    #[error("{} holds several clouds{}: choose one with OS_CLOUD", file.display(), others(has))]
-    SeveralClouds {
-        /// The file.
-        file: PathBuf,
-        /// The clouds it holds.
-        has: Vec<String>,
-    },
-    /// The file cannot be read.
-    #[error("{} cannot be read", file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// Why not.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// The file is not what a `clouds.yaml` should be.
-    #[error("{} is not a valid clouds.yaml", file.display())]
-    Malformed {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        cause: serde_yaml_ng::Error,
-    },
-    /// Something needed to sign in is missing.
-    #[error("{whence} lacks {what}")]
-    Missing {
-        /// Where it should stand.
-        whence: String,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// A way of signing in that is not known here.
-    #[error(
-        "{whence} asks for the authentication type '{kind}'; this client signs in with a password only"
-    )]
-    AuthType {
-        /// Where it stands.
-        whence: String,
-        /// The type asked for.
-        kind: String,
-    },
-}
-
-fn paths(list: &[PathBuf]) -> String {
-    let names: Vec<_> = list.iter().map(|path| path.display().to_string()).collect();
-    names.join(", ")
-}
-
-fn others(has: &[String]) -> String {
-    if has.is_empty() {
-        String::new()
-    } else {
-        format!(" (it holds {})", has.join(", "))
-    }
-}
+pub use error::ConfigError;
+use files::{AuthEntry, CloudEntry};
 
 /// A user, project or domain: by its id, or by its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,19 +25,113 @@ pub enum Named {
     Name(String),
 }
 
-/// Who signs in, and for which project.
+/// Who signs in, and for what.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// The user.
-    pub user: Named,
-    /// The user's domain; not needed with an id.
-    pub user_domain: Named,
-    /// The password.
-    pub password: Secret,
-    /// The project; without one the identity service takes the user's own.
-    pub project: Option<Named>,
-    /// The project's domain; not needed with an id.
-    pub project_domain: Named,
+    /// How it is shown who it is.
+    pub method: Method,
+    /// What is asked for; an application credential has its own.
+    pub scope: Scope,
+}
+
+/// How it is shown who signs in.
+#[derive(Debug, Clone)]
+pub enum Method {
+    /// With a name and a password.
+    Password {
+        /// The user.
+        user: Named,
+        /// The user's domain; not needed with an id.
+        domain: Named,
+        /// The password.
+        password: Secret,
+    },
+    /// With a token got before.
+    Token(Secret),
+    /// With a credential made for a program: bound to one project, and to be taken back alone.
+    ApplicationCredential {
+        /// Which.
+        credential: ApplicationCredential,
+        /// Its secret.
+        secret: Secret,
+    },
+}
+
+/// An application credential: by its id, or by its name among those of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApplicationCredential {
+    /// By its id.
+    Id(String),
+    /// By its name.
+    Name {
+        /// Its name.
+        name: String,
+        /// Whose it is.
+        user: Named,
+        /// The user's domain; not needed with an id.
+        domain: Named,
+    },
+}
+
+/// What a token is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// What the identity service takes by itself: the user's own project, if any.
+    Unscoped,
+    /// A project.
+    Project {
+        /// The project.
+        project: Named,
+        /// Its domain; not needed with an id.
+        domain: Named,
+    },
+    /// A domain.
+    Domain(Named),
+    /// The whole of the cloud.
+    System,
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// The longest silence within an answer.
+    pub read: Duration,
+    /// For a whole exchange, retries not counted; transfers of volumes have no such limit.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(60),
+            total: Duration::from_secs(180),
+        }
+    }
+}
+
+/// When and how often to try again what may be tried again: reading anything, and whatever
+/// surely never reached a service or was put off by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// How often at most, besides the first time.
+    pub count: u32,
+    /// The pause before the first; each next one is twice as long.
+    pub first_pause: Duration,
+    /// The longest pause; a service that asks for a longer one is not waited for.
+    pub longest_pause: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            count: 3,
+            first_pause: Duration::from_millis(300),
+            longest_pause: Duration::from_secs(30),
+        }
+    }
 }
 
 /// A cloud, ready to be connected to.
@@ -141,60 +151,67 @@ pub struct CloudConfig {
     pub ca_file: Option<PathBuf>,
     /// Whether certificates are checked at all.
     pub verify: bool,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// When to try again.
+    pub retries: Retries,
+    /// Addresses of services that the catalogue has not, or has wrong, by type.
+    pub endpoints: BTreeMap<String, String>,
+    /// The Block Storage microversion to speak; the newest that both sides know if none.
+    pub block_storage_version: Option<Microversion>,
 }
 
 impl CloudConfig {
+    /// Describes a cloud by hand.
+    pub fn new(auth_url: impl Into<String>, credentials: Credentials) -> Self {
+        Self {
+            name: "given by hand".to_owned(),
+            auth_url: auth_url.into(),
+            credentials,
+            region: None,
+            interface: "public".to_owned(),
+            ca_file: None,
+            verify: true,
+            timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            endpoints: BTreeMap::new(),
+            block_storage_version: None,
+        }
+    }
+
     /// Finds the cloud as `openstack` does: a named one in `clouds.yaml`; else the
     /// variables, if they hold an address; else the only cloud of the file.
     pub fn discover(args: &OsArgs) -> Result<Self, ConfigError> {
         if args.cloud.is_none() && args.auth_url.is_some() {
             return Self::from_variables(args);
         }
-        let looked_at = match &args.config_file {
-            Some(file) => vec![file.clone()],
-            None => args.config_files.clone(),
-        };
-        match (looked_at.iter().find(|file| file.exists()), &args.cloud) {
-            (Some(file), name) => Self::from_file(file, name.as_deref()),
+        let places = files::Places::of(args);
+        match (places.clouds(), &args.cloud) {
+            (Some(file), name) => Self::from_places(&places, &file, name.as_deref()),
             (None, Some(name)) => Err(ConfigError::NoFile {
                 name: name.clone(),
-                looked_at,
+                looked_at: places.looked_at(),
             }),
-            (None, None) => Err(ConfigError::Nothing { looked_at }),
+            (None, None) => Err(ConfigError::Nothing {
+                looked_at: places.looked_at(),
+            }),
         }
     }
 
-    /// Reads one cloud of a `clouds.yaml`; its only one if no name is given.
+    /// Reads one cloud of a `clouds.yaml`, with the `secure.yaml` and `clouds-public.yaml`
+    /// beside it; its only one if no name is given.
     pub fn from_file(file: &Path, name: Option<&str>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|cause| ConfigError::Unreadable {
-            file: file.to_owned(),
-            cause,
-        })?;
-        let mut clouds = serde_yaml_ng::from_str::<CloudsFile>(&text)
-            .map_err(|cause| ConfigError::Malformed {
-                file: file.to_owned(),
-                cause,
-            })?
-            .clouds;
-        let has: Vec<_> = clouds.keys().cloned().collect();
-        let name = match (name, has.as_slice()) {
-            (Some(name), _) => name.to_owned(),
-            (None, [only]) => only.clone(),
-            (None, _) => {
-                return Err(ConfigError::SeveralClouds {
-                    file: file.to_owned(),
-                    has,
-                });
-            }
-        };
-        let Some(entry) = clouds.remove(&name) else {
-            return Err(ConfigError::NoSuchCloud {
-                file: file.to_owned(),
-                name,
-                has,
-            });
-        };
-        entry.into_config(name, file)
+        Self::from_places(&files::Places::beside(file), file, name)
+    }
+
+    fn from_places(
+        places: &files::Places,
+        file: &Path,
+        name: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let (name, entry) = places.read(file, name)?;
+        let whence = format!("cloud '{name}' in {}", file.display());
+        build(entry, name, &whence)
     }
 
     fn from_variables(args: &OsArgs) -> Result<Self, ConfigError> {
@@ -205,222 +222,150 @@ impl CloudConfig {
                 username: args.username.clone(),
                 user_id: args.user_id.clone(),
                 password: args.password.clone(),
+                token: args.token.clone(),
+                application_credential_id: args.application_credential_id.clone(),
+                application_credential_name: args.application_credential_name.clone(),
+                application_credential_secret: args.application_credential_secret.clone(),
                 user_domain_name: args.user_domain_name.clone(),
                 user_domain_id: args.user_domain_id.clone(),
                 project_name: args.project_name.clone(),
                 project_id: args.project_id.clone(),
                 project_domain_name: args.project_domain_name.clone(),
                 project_domain_id: args.project_domain_id.clone(),
+                domain_name: args.domain_name.clone(),
+                domain_id: args.domain_id.clone(),
+                system_scope: args.system_scope.clone(),
+                default_domain: None,
             },
             region_name: args.region.clone(),
             interface: args.interface.clone(),
             cacert: args.ca_file.clone(),
             verify: Some(!args.insecure),
+            ..CloudEntry::default()
         };
-        entry.build("OS_* variables".to_owned(), "the environment (OS_*)")
+        build(entry, "OS_* variables".to_owned(), "the environment (OS_*)")
     }
 }
 
-#[derive(Deserialize)]
-struct CloudsFile {
-    clouds: BTreeMap<String, CloudEntry>,
+fn build(entry: CloudEntry, name: String, whence: &str) -> Result<CloudConfig, ConfigError> {
+    let missing = |what| ConfigError::Missing {
+        whence: whence.to_owned(),
+        what,
+    };
+    let region = entry.region()?;
+    let endpoints = entry.endpoints();
+    let block_storage_version = match entry.block_storage_version() {
+        None => None,
+        Some(text) => Some(
+            Microversion::parse(&text).ok_or_else(|| ConfigError::BadVersion {
+                whence: whence.to_owned(),
+                version: text,
+            })?,
+        ),
+    };
+    let auth_url = entry
+        .auth
+        .auth_url
+        .clone()
+        .ok_or_else(|| missing("auth_url"))?;
+    // Profiles of clouds with several regions leave a gap for its name.
+    let auth_url = auth_url.replace("%(region_name)s", region.as_deref().unwrap_or_default());
+    let mut config = CloudConfig::new(
+        auth_url,
+        credentials(entry.auth, entry.auth_type.as_deref(), whence)?,
+    );
+    if let Some(seconds) = entry.api_timeout.filter(|seconds| *seconds > 0.0) {
+        // Whatever is not a time that can be waited stays as it is by default.
+        if let Ok(total) = Duration::try_from_secs_f64(seconds) {
+            config.timeouts.total = total;
+            config.timeouts.read = config.timeouts.read.min(total);
+            config.timeouts.connect = config.timeouts.connect.min(total);
+        }
+    }
+    if let Some(interface) = entry.interface.or(entry.endpoint_type) {
+        // Some write `publicURL`, as the older clients had it.
+        interface
+            .trim_end_matches("URL")
+            .clone_into(&mut config.interface);
+    }
+    config.name = name;
+    config.region = region;
+    config.ca_file = entry.cacert;
+    config.verify = entry.verify.unwrap_or(true) && !entry.insecure.unwrap_or(false);
+    config.endpoints = endpoints;
+    config.block_storage_version = block_storage_version;
+    Ok(config)
 }
 
-#[derive(Deserialize)]
-struct CloudEntry {
-    auth_type: Option<String>,
-    #[serde(default)]
+fn credentials(
     auth: AuthEntry,
-    region_name: Option<String>,
-    interface: Option<String>,
-    cacert: Option<PathBuf>,
-    verify: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-struct AuthEntry {
-    auth_url: Option<String>,
-    username: Option<String>,
-    user_id: Option<String>,
-    password: Option<Secret>,
-    user_domain_name: Option<String>,
-    user_domain_id: Option<String>,
-    project_name: Option<String>,
-    project_id: Option<String>,
-    project_domain_name: Option<String>,
-    project_domain_id: Option<String>,
-}
-
-impl CloudEntry {
-    fn into_config(self, name: String, file: &Path) -> Result<CloudConfig, ConfigError> {
-        let whence = format!("cloud '{name}' in {}", file.display());
-        self.build(name, &whence)
-    }
-
-    fn build(self, name: String, whence: &str) -> Result<CloudConfig, ConfigError> {
-        let missing = |what| ConfigError::Missing {
-            whence: whence.to_owned(),
-            what,
-        };
-        if let Some(kind) = self
-            .auth_type
-            .filter(|kind| !matches!(kind.as_str(), "password" | "v3password"))
-        {
+    kind: Option<&str>,
+    whence: &str,
+) -> Result<Credentials, ConfigError> {
+    let missing = |what| ConfigError::Missing {
+        whence: whence.to_owned(),
+        what,
+    };
+    let default_domain = || Named::Id(auth.default_domain.clone().unwrap_or("default".to_owned()));
+    let user = named(auth.user_id.clone(), auth.username.clone());
+    let user_domain = named(auth.user_domain_id.clone(), auth.user_domain_name.clone())
+        .unwrap_or_else(default_domain);
+    // Without a word about it, what is there says how to sign in.
+    let kind = match kind {
+        Some(kind) => kind,
+        None if auth.application_credential_secret.is_some() => "v3applicationcredential",
+        None if auth.password.is_none() && auth.token.is_some() => "v3token",
+        None => "password",
+    };
+    let method = match kind {
+        "password" | "v3password" => Method::Password {
+            user: user.ok_or_else(|| missing("username"))?,
+            domain: user_domain,
+            password: auth.password.ok_or_else(|| missing("password"))?,
+        },
+        "token" | "v3token" | "admin_token" => {
+            Method::Token(auth.token.ok_or_else(|| missing("token"))?)
+        }
+        "v3applicationcredential" => Method::ApplicationCredential {
+            credential: match (
+                auth.application_credential_id,
+                auth.application_credential_name,
+            ) {
+                (Some(id), _) => ApplicationCredential::Id(id),
+                (None, Some(name)) => ApplicationCredential::Name {
+                    name,
+                    user: user.ok_or_else(|| missing("username"))?,
+                    domain: user_domain,
+                },
+                (None, None) => return Err(missing("application_credential_id")),
+            },
+            secret: auth
+                .application_credential_secret
+                .ok_or_else(|| missing("application_credential_secret"))?,
+        },
+        other => {
             return Err(ConfigError::AuthType {
                 whence: whence.to_owned(),
-                kind,
+                kind: other.to_owned(),
             });
         }
-        let auth = self.auth;
-        Ok(CloudConfig {
-            auth_url: auth.auth_url.ok_or_else(|| missing("auth_url"))?,
-            credentials: Credentials {
-                user: named(auth.user_id, auth.username).ok_or_else(|| missing("username"))?,
-                user_domain: named(auth.user_domain_id, auth.user_domain_name)
-                    .unwrap_or_else(default_domain),
-                password: auth.password.ok_or_else(|| missing("password"))?,
-                project: named(auth.project_id, auth.project_name),
-                project_domain: named(auth.project_domain_id, auth.project_domain_name)
-                    .unwrap_or_else(default_domain),
-            },
-            name,
-            region: self.region_name,
-            // Some write `publicURL`, as the older clients had it.
-            interface: self.interface.map_or_else(
-                || "public".to_owned(),
-                |word| word.trim_end_matches("URL").to_owned(),
-            ),
-            ca_file: self.cacert,
-            verify: self.verify.unwrap_or(true),
-        })
-    }
+    };
+    let project = named(auth.project_id, auth.project_name);
+    let domain = named(auth.domain_id, auth.domain_name);
+    let scope = match (&method, project, domain, auth.system_scope) {
+        (Method::ApplicationCredential { .. }, ..) => Scope::Unscoped,
+        (_, Some(project), ..) => Scope::Project {
+            project,
+            domain: named(auth.project_domain_id, auth.project_domain_name)
+                .unwrap_or_else(|| Named::Id(auth.default_domain.unwrap_or("default".to_owned()))),
+        },
+        (_, None, Some(domain), _) => Scope::Domain(domain),
+        (_, None, None, Some(_)) => Scope::System,
+        (_, None, None, None) => Scope::Unscoped,
+    };
+    Ok(Credentials { method, scope })
 }
 
 fn named(id: Option<String>, name: Option<String>) -> Option<Named> {
     id.map(Named::Id).or_else(|| name.map(Named::Name))
-}
-
-fn default_domain() -> Named {
-    Named::Id("default".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TWO: &str = "clouds:\n  a:\n    auth: {auth_url: 'http://h/identity/v3', username: u, password: pw, project_name: p}\n    region_name: RegionOne\n  b:\n    auth: {auth_url: 'http://h2', user_id: i, password: 'x', project_id: q}\n    interface: internalURL\n";
-
-    fn lookup(pairs: &[(&str, &str)]) -> OsArgs {
-        let pairs: BTreeMap<String, String> = pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        OsArgs::from_lookup(|name| pairs.get(name).cloned())
-    }
-
-    #[test]
-    fn a_named_cloud_is_read_from_the_named_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("clouds.yaml");
-        std::fs::write(&file, TWO).unwrap();
-        let file_text = file.display().to_string();
-        let at = |cloud: &str| {
-            CloudConfig::discover(&lookup(&[
-                ("OS_CLIENT_CONFIG_FILE", &file_text),
-                ("OS_CLOUD", cloud),
-            ]))
-        };
-
-        let a = at("a").unwrap();
-        assert_eq!(a.auth_url, "http://h/identity/v3");
-        assert_eq!(a.credentials.user, Named::Name("u".to_owned()));
-        assert_eq!(a.credentials.project, Some(Named::Name("p".to_owned())));
-        assert_eq!(a.interface, "public");
-        assert_eq!(a.region.as_deref(), Some("RegionOne"));
-
-        let b = at("b").unwrap();
-        assert_eq!(b.credentials.user, Named::Id("i".to_owned()));
-        assert_eq!(b.interface, "internal");
-
-        let words = at("c").unwrap_err().to_string();
-        assert!(
-            words.ends_with("holds no cloud 'c' (it holds a, b)"),
-            "{words}"
-        );
-        let words = at("").unwrap_err().to_string();
-        assert!(words.contains("several clouds (it holds a, b)"), "{words}");
-    }
-
-    #[test]
-    fn variables_are_enough() {
-        let args = lookup(&[
-            ("OS_AUTH_URL", "http://h:5000/v3"),
-            ("OS_USERNAME", "alice"),
-            ("OS_PASSWORD", "secret-word"),
-            ("OS_PROJECT_NAME", "alpha"),
-            ("OS_USER_DOMAIN_NAME", "Default"),
-        ]);
-        let config = CloudConfig::discover(&args).unwrap();
-        assert_eq!(
-            config.credentials.user_domain,
-            Named::Name("Default".to_owned())
-        );
-        assert_eq!(
-            config.credentials.project_domain,
-            Named::Id("default".to_owned())
-        );
-        for shown in [format!("{config:?}"), format!("{args:?}")] {
-            assert!(!shown.contains("secret-word"), "{shown}");
-        }
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        for (what, pairs, want) in [
-            (
-                "no password",
-                vec![("OS_AUTH_URL", "http://h"), ("OS_USERNAME", "a")],
-                "lacks password",
-            ),
-            (
-                "no user",
-                vec![("OS_AUTH_URL", "http://h"), ("OS_PASSWORD", "a")],
-                "lacks username",
-            ),
-            (
-                "another way",
-                vec![("OS_AUTH_URL", "http://h"), ("OS_AUTH_TYPE", "v3totp")],
-                "authentication type 'v3totp'",
-            ),
-            (
-                "a cloud without a file",
-                vec![
-                    ("OS_CLOUD", "x"),
-                    ("OS_CLIENT_CONFIG_FILE", "/nowhere/c.yaml"),
-                ],
-                "/nowhere/c.yaml",
-            ),
-            (
-                "nothing",
-                vec![("OS_CLIENT_CONFIG_FILE", "/nowhere/c.yaml")],
-                "no cloud is named",
-            ),
-        ] {
-            let words = CloudConfig::discover(&lookup(&pairs))
-                .unwrap_err()
-                .to_string();
-            assert!(words.contains(want), "{what}: {words}");
-        }
-    }
-
-    #[test]
-    fn a_broken_file_says_where() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("clouds.yaml");
-        std::fs::write(&file, "clouds: [").unwrap();
-        assert!(matches!(
-            CloudConfig::from_file(&file, Some("a")),
-            Err(ConfigError::Malformed { .. })
-        ));
-    }
 }

@@ -1,6 +1,10 @@
 //! Everything that can stop a call, worded for the person who made it.
 
+use std::error::Error;
+use std::time::Duration;
+
 use crate::cloud::ConfigError;
+use crate::version::Microversion;
 
 /// What a service said when it refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +36,14 @@ pub enum SdkError {
         refusal: Box<Refusal>,
     },
     /// The catalogue has no such service.
-    #[error("the cloud offers no '{service}' service{}", in_region(region.as_deref()))]
+    #[error("the cloud offers no '{service}' service{}", place(region.as_deref(), interface))]
     NoService {
         /// The type that was looked for.
         service: &'static str,
         /// The region it was looked for in.
         region: Option<String>,
+        /// The interface it was looked for at.
+        interface: String,
     },
     /// A service refused the call.
     #[error("{}", refusal.message)]
@@ -45,9 +51,27 @@ pub enum SdkError {
         /// What it said.
         refusal: Box<Refusal>,
     },
-    /// No answer: nobody listens, the name is unknown, the time ran out.
+    /// Nobody listens, or the name is unknown.
     #[error("{url} cannot be reached")]
     Unreachable {
+        /// What was asked for.
+        url: String,
+        /// Why not.
+        #[source]
+        cause: reqwest::Error,
+    },
+    /// No answer, or not all of it, in the time there was.
+    #[error("{url} did not answer in time")]
+    NoAnswer {
+        /// What was asked for.
+        url: String,
+        /// Which time ran out.
+        #[source]
+        cause: reqwest::Error,
+    },
+    /// The other side could not show that it is who it should be.
+    #[error("the certificate of {url} cannot be trusted")]
+    Untrusted {
         /// What was asked for.
         url: String,
         /// Why not.
@@ -69,13 +93,59 @@ pub enum SdkError {
         /// What was given.
         url: String,
     },
-    /// An answer came that the API does not provide for.
+    /// An id or a name that cannot be part of an address.
+    #[error("'{id}' is not an id that can be asked for")]
+    BadId {
+        /// What was given.
+        id: String,
+    },
+    /// An answer came that is no JSON, or lacks what the API says it has.
     #[error("the answer to {asked} cannot be understood: {what}")]
     BadAnswer {
         /// What was asked.
         asked: String,
         /// What is wrong with it.
         what: String,
+    },
+    /// The service speaks an edition of its API that is too old.
+    #[error("{what} needs microversion {needs}, but the service offers {has} at most")]
+    TooOld {
+        /// What was asked for.
+        what: &'static str,
+        /// The edition that has it.
+        needs: Microversion,
+        /// The newest edition that the service offers.
+        has: Microversion,
+    },
+    /// What was waited for ended otherwise.
+    #[error("{what} is {status}{}", reason.as_ref().map_or_else(String::new, |words| format!(": {words}")))]
+    Ended {
+        /// What was waited for.
+        what: String,
+        /// How it stands.
+        status: String,
+        /// Why, where the service says.
+        reason: Option<String>,
+    },
+    /// What was waited for did not end in the time given. It goes on.
+    #[error("{what} is still {status} after {} s", after.as_secs())]
+    StillGoing {
+        /// What was waited for.
+        what: String,
+        /// How it stood last.
+        status: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Several things have the name that one was asked for by.
+    #[error("{count} {noun}s are called '{name}'")]
+    Ambiguous {
+        /// What was asked for.
+        noun: &'static str,
+        /// The name.
+        name: String,
+        /// How many have it.
+        count: usize,
     },
     /// A certificate file named by the configuration cannot be used.
     #[error("the certificate file {} cannot be read", path.display())]
@@ -86,6 +156,9 @@ pub enum SdkError {
         #[source]
         cause: std::io::Error,
     },
+    /// A runtime for blocking calls could not be set up.
+    #[error("threads for blocking calls cannot be had")]
+    Runtime(#[source] std::io::Error),
 }
 
 impl SdkError {
@@ -96,10 +169,18 @@ impl SdkError {
             Self::Config(_)
             | Self::NoService { .. }
             | Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
+            | Self::Untrusted { .. }
             | Self::Transport { .. }
             | Self::BadAddress { .. }
+            | Self::BadId { .. }
             | Self::BadAnswer { .. }
-            | Self::CaFile { .. } => None,
+            | Self::TooOld { .. }
+            | Self::Ended { .. }
+            | Self::StillGoing { .. }
+            | Self::Ambiguous { .. }
+            | Self::CaFile { .. }
+            | Self::Runtime(_) => None,
         }
     }
 
@@ -108,11 +189,16 @@ impl SdkError {
         matches!(self, Self::Refused { refusal } if refusal.status == 404)
     }
 
+    /// Sorts what went wrong on the way by what a person can do about it.
     pub(crate) fn transport(url: &str, cause: reqwest::Error) -> Self {
         let url = url.to_owned();
         // The address stands beside it already.
         let cause = cause.without_url();
-        if cause.is_connect() || cause.is_timeout() {
+        if is_about_certificates(&cause) {
+            Self::Untrusted { url, cause }
+        } else if cause.is_timeout() {
+            Self::NoAnswer { url, cause }
+        } else if cause.is_connect() {
             Self::Unreachable { url, cause }
         } else {
             Self::Transport { url, cause }
@@ -120,6 +206,23 @@ impl SdkError {
     }
 }
 
-fn in_region(region: Option<&str>) -> String {
-    region.map_or_else(String::new, |name| format!(" in region {name}"))
+/// Looks for the words of the TLS library: its types are not the HTTP library's to show.
+fn is_about_certificates(error: &reqwest::Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if cause.to_string().contains("certificate") {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+fn place(region: Option<&str>, interface: &str) -> String {
+    let region = region.map_or_else(String::new, |name| format!(" in region {name}"));
+    if interface == "public" {
+        region
+    } else {
+        format!("{region} at its {interface} address")
+    }
 }

@@ -54,7 +54,7 @@ impl Native {
 
     /// Lists the project's tasks, newest first.
     pub async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<wire::Task>, SdkError> {
-        let call = Call::get(&["tasks"])
+        let call = Call::get(["tasks"])
             .query("status", filter.status.as_ref())
             .query("volume_id", filter.volume_id.as_ref())
             .query("backup_id", filter.backup_id.as_ref())
@@ -71,7 +71,7 @@ impl Native {
     /// Shows one task.
     pub async fn task(&self, id: &TaskId) -> Result<wire::Task, SdkError> {
         self.connection
-            .json(Face::Native, &Call::get(&["tasks", id.as_str()]))
+            .json(Face::Native, &Call::get(["tasks", id.as_str()]))
             .await
     }
 
@@ -79,13 +79,13 @@ impl Native {
     pub async fn cancel_task(&self, id: &TaskId) -> Result<(), SdkError> {
         let path = ["tasks", id.as_str(), "cancel"];
         self.connection
-            .done(Face::Native, &Call::new(Method::POST, &path))
+            .done(Face::Native, &Call::new(Method::POST, path))
             .await
     }
 
     /// Begins a sweep of the project: frees what no backup needs any more.
     pub async fn sweep(&self) -> Result<TaskId, SdkError> {
-        let call = Call::new(Method::POST, &["sweep"]);
+        let call = Call::new(Method::POST, ["sweep"]);
         let begun: wire::TaskBegun = self.connection.json(Face::Native, &call).await?;
         Ok(TaskId(begun.task_id.to_string()))
     }
@@ -96,7 +96,7 @@ impl Native {
         vault: Option<&VaultId>,
         volume: Option<&VolumeId>,
     ) -> Result<Vec<wire::Backup>, SdkError> {
-        let call = Call::get(&["backups"])
+        let call = Call::get(["backups"])
             .query("vault_id", vault)
             .query("volume_id", volume);
         Ok(self
@@ -109,10 +109,7 @@ impl Native {
     /// Tells where a volume's bytes lie on the service's host, if it is kept in a file.
     pub async fn volume_path(&self, id: &VolumeId) -> Result<Option<PathBuf>, SdkError> {
         let path = ["volumes", id.as_str(), "path"];
-        let place: wire::VolumePath = self
-            .connection
-            .json(Face::Native, &Call::get(&path))
-            .await?;
+        let place: wire::VolumePath = self.connection.json(Face::Native, &Call::get(path)).await?;
         Ok(place.path.map(PathBuf::from))
     }
 
@@ -124,10 +121,7 @@ impl Native {
     /// Begins to read a volume: its data, without its holes.
     pub async fn export_volume(&self, id: &VolumeId) -> Result<VolumeExport, SdkError> {
         let path = ["volumes", id.as_str(), "data"];
-        let response = self
-            .connection
-            .send(Face::Native, &Call::get(&path))
-            .await?;
+        let response = self.connection.send(Face::Native, &Call::get(path)).await?;
         VolumeExport::begin(response).await
     }
 }

@@ -1,173 +1,37 @@
-//! A connection against a cloud of canned answers: signing in again, paging, refusals.
+//! A connection against a cloud of canned answers: signing in, microversions, retries, refusals.
 
-use std::sync::{Arc, Mutex};
+mod cloud;
 
-use emberkeep_sdk::{CloudConfig, Connection, OsArgs, SdkError, VolumeId};
+use std::time::Duration;
+
+use cloud::{Answer, Cloud, document, signed_in, unauthorized};
+use emberkeep_sdk::block_storage::{NewBackup, NewVolume};
+use emberkeep_sdk::cbr::{NewCheckpoint, VaultQuery};
+use emberkeep_sdk::{Connection, Credentials, Microversion, SdkError, Secret, VaultId, VolumeId};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-
-/// One request as it came in.
-#[derive(Debug, Clone)]
-struct Asked {
-    line: String,
-    token: Option<String>,
-}
-
-/// What to answer: status, token header, body.
-type Answer = (u16, Option<&'static str>, Value);
-
-/// A server that answers each request with what `answer` says.
-struct Cloud {
-    url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
-}
-
-impl Cloud {
-    async fn start(answer: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("its address"));
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&asked);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                // One request a connection: the answer says that it closes.
-                let _ = serve(stream, &answer, &seen).await;
-            }
-        });
-        Self { url, asked }
-    }
-
-    async fn connect(&self) -> Connection {
-        Connection::open(self.config()).await.expect("signed in")
-    }
-
-    fn config(&self) -> CloudConfig {
-        let args = OsArgs::from_lookup(|name| match name {
-            "OS_AUTH_URL" => Some(format!("{}/identity/v3", self.url)),
-            "OS_USERNAME" | "OS_PROJECT_NAME" => Some("alice".to_owned()),
-            "OS_PASSWORD" => Some("secret".to_owned()),
-            _ => None,
-        });
-        CloudConfig::discover(&args).expect("a cloud")
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.asked
-            .lock()
-            .expect("sound")
-            .iter()
-            .map(|asked| asked.line.clone())
-            .collect()
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    answer: &(impl Fn(&Asked, usize) -> Answer + Send + Sync),
-    seen: &Mutex<Vec<Asked>>,
-) -> std::io::Result<()> {
-    let mut bytes = Vec::new();
-    let (head, wanted) = loop {
-        let mut piece = [0; 4096];
-        let read = stream.read(&mut piece).await?;
-        if read == 0 {
-            return Ok(());
-        }
-        bytes.extend_from_slice(&piece[..read]);
-        let text = String::from_utf8_lossy(&bytes).to_lowercase();
-        if let Some(end) = text.find("\r\n\r\n") {
-            let length = header(&text, "content-length")
-                .and_then(|n| n.parse().ok())
-                .unwrap_or(0);
-            break (
-                String::from_utf8_lossy(&bytes[..end]).into_owned(),
-                end + 4 + length,
-            );
-        }
-    };
-    while bytes.len() < wanted {
-        let mut piece = [0; 4096];
-        let read = stream.read(&mut piece).await?;
-        bytes.extend_from_slice(&piece[..read]);
-    }
-    let line = head.lines().next().unwrap_or_default();
-    let asked = Asked {
-        line: line.trim_end_matches(" HTTP/1.1").to_owned(),
-        token: header(&head.to_lowercase(), "x-auth-token").map(str::to_owned),
-    };
-    let at = {
-        let mut seen = seen.lock().expect("sound");
-        seen.push(asked.clone());
-        seen.len() - 1
-    };
-    let (status, token, body) = answer(&asked, at);
-    let token = token.map_or_else(String::new, |token| format!("X-Subject-Token: {token}\r\n"));
-    let body = body.to_string();
-    let text = format!(
-        "HTTP/1.1 {status} X\r\nConnection: close\r\nX-Openstack-Request-Id: req-{at}\r\n{token}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(text.as_bytes()).await
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
-}
-
-/// A sign-in whose catalogue points back here, by the Host the client used.
-fn signed_in(token: &'static str, url: &str) -> Answer {
-    let endpoint = |path: &str| json!([{"interface": "public", "url": format!("{url}{path}"), "region": "R", "region_id": "R"}]);
-    let catalog = json!([
-        {"type": "volumev3", "endpoints": endpoint("/volume/v3/p1")},
-        {"type": "cbr", "endpoints": endpoint("/cbr/v3")},
-    ]);
-    (
-        201,
-        Some(token),
-        json!({"token": {"project": {"id": "p1"}, "catalog": catalog}}),
-    )
-}
-
-fn unauthorized() -> Answer {
-    (
-        401,
-        None,
-        json!({"error": {"code": 401, "message": "The request you have made requires authentication."}}),
-    )
-}
+use tokio::net::TcpListener;
 
 const VOLUME: &str = "00000000-0000-4000-8000-00000000000a";
+const SIGN_IN: &str = "POST /identity/v3/auth/tokens";
+const DOCUMENT: &str = "GET /volume/v3/";
 
 fn volume(id: &str) -> Value {
     json!({"id": id, "name": "v", "size": 1, "status": "available", "created_at": null, "zone": "nova"})
 }
 
-/// Starts a cloud whose answers need to know where it is.
-async fn cloud(answer: impl Fn(&str, &Asked, usize) -> Answer + Send + Sync + 'static) -> Cloud {
-    let place = Arc::new(Mutex::new(String::new()));
-    let known = Arc::clone(&place);
-    let cloud = Cloud::start(move |asked, at| {
-        let url = known.lock().expect("sound").clone();
-        answer(&url, asked, at)
-    })
-    .await;
-    place.lock().expect("sound").clone_from(&cloud.url);
-    cloud
-}
-
 #[tokio::test]
 async fn a_token_that_ran_out_is_renewed_once() {
-    let cloud = cloud(
-        |url, asked, at| match (asked.line.as_str(), asked.token.as_deref()) {
-            ("POST /identity/v3/auth/tokens", _) if at == 0 => signed_in("old", url),
-            ("POST /identity/v3/auth/tokens", _) => signed_in("new", url),
-            (_, Some("new")) => (200, None, json!({"volume": volume(VOLUME)})),
-            _ => unauthorized(),
-        },
-    )
-    .await;
+    let cloud =
+        Cloud::start(
+            |url, asked, at| match (asked.line.as_str(), asked.token.as_deref()) {
+                (SIGN_IN, _) if at == 0 => signed_in("old", url),
+                (SIGN_IN, _) => signed_in("new", url),
+                (DOCUMENT, _) => document("3.71"),
+                (_, Some("new")) => Answer::json(200, json!({"volume": volume(VOLUME)})),
+                _ => unauthorized(),
+            },
+        )
+        .await;
     let connection = cloud.connect().await;
     let found = connection
         .block_storage()
@@ -179,22 +43,24 @@ async fn a_token_that_ran_out_is_renewed_once() {
         "what has no field of its own is kept"
     );
     let show = format!("GET /volume/v3/p1/volumes/{VOLUME}");
-    let sign_in = "POST /identity/v3/auth/tokens".to_owned();
-    assert_eq!(
-        cloud.lines(),
-        [sign_in.clone(), show.clone(), sign_in, show]
-    );
+    assert_eq!(cloud.lines(), [SIGN_IN, DOCUMENT, &show, SIGN_IN, &show]);
 }
 
 #[tokio::test]
 async fn a_token_that_is_never_good_is_not_renewed_for_ever() {
-    let cloud = cloud(|url, asked, _| match asked.line.as_str() {
-        "POST /identity/v3/auth/tokens" => signed_in("bad", url),
+    let cloud = Cloud::start(|url, asked, _| match asked.line.as_str() {
+        SIGN_IN => signed_in("bad", url),
         _ => unauthorized(),
     })
     .await;
     let connection = cloud.connect().await;
-    let error = connection.cbr().vaults(None).await.expect_err("refused");
+    let query = VaultQuery::default();
+    let error = connection
+        .cbr()
+        .vaults(&query)
+        .all()
+        .await
+        .expect_err("refused");
     let refusal = error.refusal().expect("a refusal");
     assert_eq!(
         (refusal.status, refusal.request_id.as_deref()),
@@ -210,56 +76,307 @@ async fn a_token_that_is_never_good_is_not_renewed_for_ever() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_from_other_refusals() {
-    let cloud = cloud(|_, _, _| unauthorized()).await;
+    let cloud = Cloud::start(|_, _, _| unauthorized()).await;
     let error = Connection::open(cloud.config()).await.expect_err("refused");
     assert!(matches!(error, SdkError::SignIn { .. }), "{error}");
     assert_eq!(cloud.lines().len(), 1);
 }
 
 #[tokio::test]
-async fn pages_are_followed_to_the_last() {
-    let cloud = cloud(|url, asked, _| {
-        if asked.line.starts_with("POST") {
-            return signed_in("t", url);
-        }
-        let next = json!([{"rel": "next", "href": "somewhere"}]);
-        let body = if asked.line.contains("marker=b") {
-            json!({"volumes": [volume("c")]})
-        } else {
-            json!({"volumes": [volume("a"), volume("b")], "volumes_links": next})
+async fn a_token_and_an_application_credential_sign_in_too() {
+    use emberkeep_sdk::{ApplicationCredential, Method, Scope};
+
+    let cloud = Cloud::signed_in(|_| Answer::json(200, json!({}))).await;
+    for (method, want) in [
+        (
+            Method::Token(Secret::new("before")),
+            json!({"methods": ["token"], "token": {"id": "before"}}),
+        ),
+        (
+            Method::ApplicationCredential {
+                credential: ApplicationCredential::Id("i".to_owned()),
+                secret: Secret::new("s"),
+            },
+            json!({"methods": ["application_credential"], "application_credential": {"id": "i", "secret": "s"}}),
+        ),
+    ] {
+        let mut config = cloud.config();
+        config.credentials = Credentials {
+            method,
+            scope: Scope::Unscoped,
         };
-        (200, None, body)
+        let connection = Connection::open(config).await.expect("signed in");
+        assert_eq!(connection.project_id().await.as_deref(), Some("p1"));
+        let body = cloud.asked().pop().expect("asked").body;
+        assert_eq!(body, json!({"auth": {"identity": want}}));
+    }
+}
+
+#[tokio::test]
+async fn the_newest_common_microversion_is_spoken() {
+    for (newest, pinned, spoken) in [
+        ("3.71", None, Some("volume 3.71")),
+        ("3.50", None, Some("volume 3.50")),
+        ("3.99", None, Some("volume 3.71")),
+        ("", None, None),
+        ("3.71", Some(Microversion::v3(9)), Some("volume 3.9")),
+    ] {
+        let cloud = Cloud::start(move |url, asked, _| match asked.line.as_str() {
+            SIGN_IN => signed_in("t", url),
+            DOCUMENT => document(newest),
+            _ => Answer::json(200, json!({"volume": volume(VOLUME)})),
+        })
+        .await;
+        let mut config = cloud.config();
+        config.block_storage_version = pinned;
+        let connection = Connection::open(config).await.expect("signed in");
+        let api = connection.block_storage();
+        for _ in 0..2 {
+            api.volume(&VolumeId::from(VOLUME)).await.expect("shown");
+        }
+        let asked = cloud.asked();
+        let shown = asked.last().expect("asked");
+        assert_eq!(shown.version.as_deref(), spoken, "{newest} {pinned:?}");
+        let documents = asked.iter().filter(|asked| asked.line == DOCUMENT).count();
+        assert_eq!(documents, usize::from(pinned.is_none()), "asked for once");
+    }
+}
+
+#[tokio::test]
+async fn what_a_service_is_too_old_for_is_not_asked() {
+    let cloud = Cloud::start(|url, asked, _| match asked.line.as_str() {
+        SIGN_IN => signed_in("t", url),
+        _ => document("3.40"),
     })
     .await;
-    let found = cloud
-        .connect()
-        .await
-        .block_storage()
-        .volumes(Some("v"))
-        .await
-        .expect("a list");
-    let ids: Vec<_> = found.iter().map(|volume| volume.id.as_str()).collect();
-    assert_eq!(ids, ["a", "b", "c"]);
+    let api = cloud.connect().await.block_storage();
+    let mut backup = NewBackup {
+        volume_id: VolumeId::from(VOLUME),
+        ..NewBackup::default()
+    };
+    backup.metadata.insert("a".to_owned(), "b".to_owned());
+    let error = api.create_backup(&backup).await.expect_err("too old");
     assert_eq!(
-        cloud.lines()[1..],
-        [
-            "GET /volume/v3/p1/volumes/detail?name=v",
-            "GET /volume/v3/p1/volumes/detail?marker=b&name=v"
-        ]
+        error.to_string(),
+        "metadata of backups needs microversion 3.43, but the service offers 3.40 at most"
+    );
+    let new = NewVolume {
+        backup_id: Some("b".into()),
+        ..NewVolume::default()
+    };
+    assert!(matches!(
+        api.create_volume(&new).await,
+        Err(SdkError::TooOld { .. })
+    ));
+    assert_eq!(cloud.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn only_what_may_be_sent_again_is() {
+    // What is answered first, whether to a question or an order, and how often it is sent.
+    for (what, first, ask, sent) in [
+        (
+            "a question at a bad gateway",
+            Answer::text(502, ""),
+            true,
+            2,
+        ),
+        ("an order at a bad gateway", Answer::text(502, ""), false, 1),
+        (
+            "a question to a busy service",
+            Answer::text(503, ""),
+            true,
+            2,
+        ),
+        (
+            "an order to a busy service",
+            Answer::text(503, ""),
+            false,
+            1,
+        ),
+        (
+            "an order put off",
+            Answer::text(503, "").retry_after(0),
+            false,
+            2,
+        ),
+        (
+            "an order among too many",
+            Answer::text(429, "").retry_after(0),
+            false,
+            2,
+        ),
+        (
+            "a question put off for too long",
+            Answer::text(503, "").retry_after(3600),
+            true,
+            1,
+        ),
+        (
+            "over the quota",
+            Answer::json(413, json!({"overLimit": {"code": 413, "message": "no"}})).retry_after(0),
+            false,
+            1,
+        ),
+        ("a mistake of the service", Answer::text(500, ""), true, 1),
+    ] {
+        let cloud = Cloud::start(move |url, asked, at| match (asked.line.as_str(), at) {
+            (SIGN_IN, _) => signed_in("t", url),
+            (_, 1) => first.clone(),
+            _ => Answer::json(
+                200,
+                json!({"checkpoint": {"id": "c", "status": "available"}}),
+            ),
+        })
+        .await;
+        let api = cloud.connect().await.cbr();
+        let answer = if ask {
+            api.checkpoint(&"c".into()).await
+        } else {
+            api.create_checkpoint(&NewCheckpoint::of(&VaultId::from("v")))
+                .await
+        };
+        assert_eq!(cloud.lines().len() - 1, sent, "{what}");
+        assert_eq!(answer.is_ok(), sent == 2, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn trying_again_has_an_end() {
+    let cloud = Cloud::start(|url, asked, _| match asked.line.as_str() {
+        SIGN_IN => signed_in("t", url),
+        _ => Answer::text(503, "<html>"),
+    })
+    .await;
+    let api = cloud.connect().await.cbr();
+    let error = api.vault(&"v".into()).await.expect_err("refused");
+    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(503));
+    assert_eq!(cloud.lines().len(), 1 + 4);
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_told_apart() {
+    for (what, answer, want) in [
+        (
+            "a web page",
+            Answer::text(200, "<!DOCTYPE html>"),
+            "it is a web page",
+        ),
+        (
+            "half of it",
+            Answer::text(200, "{\"vault\": {"),
+            "it ends too early",
+        ),
+        ("nothing", Answer::text(200, ""), "it is empty"),
+        (
+            "something else",
+            Answer::text(200, "{}"),
+            "it has no 'vault'",
+        ),
+        (
+            "another shape",
+            Answer::text(200, "{\"vault\": {\"billing\": 7}}"),
+            "in 'vault', invalid type",
+        ),
+        (
+            "too much",
+            Answer::text(200, " ".repeat((64 << 20) + 1)),
+            "it is longer than 64 MiB",
+        ),
+    ] {
+        let cloud = Cloud::signed_in(move |_| answer.clone()).await;
+        let api = cloud.connect().await.cbr();
+        let error = api.vault(&"v".into()).await.expect_err(what);
+        let words = error.to_string();
+        assert!(
+            matches!(error, SdkError::BadAnswer { .. }) && words.contains(want),
+            "{what}: {words}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_answer() {
+    let cloud = Cloud::signed_in(|_| Answer {
+        wrong_length: Some(1000),
+        ..Answer::text(200, "{\"vault\": {}}")
+    })
+    .await;
+    let api = cloud.connect().await.cbr();
+    let error = api.vault(&"v".into()).await.expect_err("broken off");
+    assert!(matches!(error, SdkError::Transport { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn silence_is_not_waited_out() {
+    let cloud = Cloud::signed_in(|_| Answer {
+        silent: true,
+        ..Answer::default()
+    })
+    .await;
+    let mut config = cloud.config();
+    config.timeouts.total = Duration::from_millis(50);
+    config.retries.count = 1;
+    let api = Connection::open(config).await.expect("signed in").cbr();
+    let error = api.vault(&"v".into()).await.expect_err("no answer");
+    assert!(matches!(error, SdkError::NoAnswer { .. }), "{error:?}");
+    let asked = NewCheckpoint::of(&VaultId::from("v"));
+    let error = api.create_checkpoint(&asked).await.expect_err("no answer");
+    assert!(matches!(error, SdkError::NoAnswer { .. }), "{error:?}");
+    // The question twice; the order once, for it may have arrived.
+    assert_eq!(cloud.lines().len(), 1 + 2 + 1);
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_named() {
+    let cloud = Cloud::signed_in(|_| Answer::json(200, json!({}))).await;
+    let mut config = cloud.config();
+    config.region = Some("far".to_owned());
+    config.interface = "admin".to_owned();
+    let connection = Connection::open(config).await.expect("signed in");
+    let error = connection.cbr().vault(&"v".into()).await.expect_err("none");
+    assert_eq!(
+        error.to_string(),
+        "the cloud offers no 'cbr' service in region far at its admin address"
+    );
+    let mut config = cloud.config();
+    let elsewhere = format!("{}/elsewhere/v3/p1", cloud.url);
+    config.endpoints.insert("cbr".to_owned(), elsewhere);
+    let connection = Connection::open(config).await.expect("signed in");
+    let answer = connection.cbr().vault(&"v".into()).await;
+    assert!(answer.is_err());
+    assert_eq!(
+        cloud.lines().pop().as_deref(),
+        Some("GET /elsewhere/v3/p1/vaults/v")
     );
 }
 
 #[tokio::test]
 async fn nobody_listening_is_told_as_such() {
+    let cloud = Cloud::signed_in(|_| Answer::json(200, json!({}))).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let mut config = cloud.config();
+    config.auth_url = format!("http://{}", listener.local_addr().expect("its address"));
     drop(listener);
-    let gone = Cloud {
-        url,
-        asked: Arc::default(),
-    };
-    let error = Connection::open(gone.config())
-        .await
-        .expect_err("nobody there");
+    let error = Connection::open(config).await.expect_err("nobody there");
     assert!(matches!(error, SdkError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn no_secret_shows_itself() {
+    let cloud = Cloud::signed_in(|_| unauthorized()).await;
+    let connection = cloud.connect().await;
+    let error = connection
+        .cbr()
+        .vault(&"v".into())
+        .await
+        .expect_err("refused");
+    for shown in [
+        format!("{connection:?}"),
+        format!("{:?}", connection.config()),
+        format!("{error:?}"),
+    ] {
+        assert!(!shown.contains("secret\""), "{shown}");
+        assert!(!shown.contains("\"t\""), "{shown}");
+    }
 }

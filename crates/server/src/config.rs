@@ -2,11 +2,18 @@
 //! `EMBERKEEP_…`, and the most used also a flag. Flags win over the environment,
 //! the environment over the file.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use emberkeep_service::{DefaultQuotas, Policy};
 use serde::Deserialize;
+
+mod identity;
+
+use identity::KeystoneFile;
+pub use identity::{IdentityConfig, KeystoneConfig};
 
 /// Where data lies unless told otherwise.
 pub const DEFAULT_DATA_DIR: &str = "emberkeep-data";
@@ -55,6 +62,8 @@ pub struct ConfigArgs {
     pub data_dir: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<String>,
+    /// `--identity`.
+    pub identity: Option<String>,
 }
 
 /// The file as it stands; every key is optional.
@@ -71,6 +80,26 @@ struct File {
     sweep_delay_secs: Option<i64>,
     grace_secs: Option<u64>,
     token_lifetime_secs: Option<i64>,
+    identity: Option<String>,
+    #[serde(default)]
+    keystone: KeystoneFile,
+    #[serde(default)]
+    policy: BTreeMap<String, String>,
+    #[serde(default)]
+    quotas: QuotasFile,
+    count_dependents: Option<bool>,
+}
+
+/// The keys of `[quotas]`; −1 is no limit.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuotasFile {
+    volumes: Option<i64>,
+    snapshots: Option<i64>,
+    gigabytes: Option<i64>,
+    backups: Option<i64>,
+    backup_gigabytes: Option<i64>,
+    per_volume_gigabytes: Option<i64>,
 }
 
 /// The settings in force.
@@ -96,6 +125,14 @@ pub struct Config {
     pub grace_secs: u64,
     /// How long a token lasts.
     pub token_lifetime_secs: i64,
+    /// Who says what tokens are good for.
+    pub identity: IdentityConfig,
+    /// Who may do what through Block Storage.
+    pub policy: Policy,
+    /// What a project may have unless an administrator says otherwise.
+    pub quotas: DefaultQuotas,
+    /// Refuse to delete a backup that others were made from, as Cinder does.
+    pub count_dependents: bool,
 }
 
 impl Config {
@@ -121,7 +158,33 @@ impl Config {
             .or_else(|| env("LISTEN").map(|v| ("EMBERKEEP_LISTEN", v)))
             .or_else(|| file.listen.clone().map(|v| ("listen", v)))
             .unwrap_or(("listen", DEFAULT_LISTEN.into()));
+        let kind = args
+            .identity
+            .map(|v| ("--identity", v))
+            .or_else(|| env("IDENTITY").map(|v| ("EMBERKEEP_IDENTITY", v)))
+            .or_else(|| file.identity.clone().map(|v| ("identity", v)));
+        let quotas = quotas(&env, &file.quotas)?;
+        let count_dependents = match env("COUNT_DEPENDENTS").as_deref() {
+            None => file.count_dependents.unwrap_or(false),
+            Some("true" | "1") => true,
+            Some("false" | "0") => false,
+            Some(other) => {
+                return Err(ConfigError::Value {
+                    key: "EMBERKEEP_COUNT_DEPENDENTS".into(),
+                    value: other.into(),
+                    reason: "must be true or false".into(),
+                });
+            }
+        };
         let config = Self {
+            identity: identity::read(kind, file.keystone, env)?,
+            policy: Policy::with(&file.policy).map_err(|error| ConfigError::Value {
+                key: "policy".into(),
+                value: String::new(),
+                reason: error.to_string(),
+            })?,
+            quotas,
+            count_dependents,
             data_dir: args
                 .data_dir
                 .or_else(|| env("DATA_DIR").map(PathBuf::from))
@@ -223,6 +286,52 @@ fn read_file(path: &Path) -> Result<File, ConfigError> {
     })
 }
 
+/// Reads what projects may have; each key of `[quotas]` is also a variable `EMBERKEEP_QUOTA_…`.
+///
+/// Unless told otherwise nothing is limited but by the disk: ten backups, Cinder's own default, is no
+/// limit that somebody with one machine would expect to meet.
+fn quotas(
+    env: &impl Fn(&str) -> Option<String>,
+    file: &QuotasFile,
+) -> Result<DefaultQuotas, ConfigError> {
+    let most = DefaultQuotas {
+        volumes: -1,
+        snapshots: -1,
+        gigabytes: -1,
+        backups: -1,
+        backup_gigabytes: -1,
+        per_volume_gigabytes: -1,
+    };
+    let read = |name: &str, file: Option<i64>, default: i64| {
+        let key = format!("QUOTA_{name}");
+        let limit = number(&key, env(&key), file, default)?;
+        if limit < -1 {
+            return Err(ConfigError::Value {
+                key: format!("quotas.{}", name.to_lowercase()),
+                value: limit.to_string(),
+                reason: "must be -1 (no limit) or more".into(),
+            });
+        }
+        Ok(limit)
+    };
+    Ok(DefaultQuotas {
+        volumes: read("VOLUMES", file.volumes, most.volumes)?,
+        snapshots: read("SNAPSHOTS", file.snapshots, most.snapshots)?,
+        gigabytes: read("GIGABYTES", file.gigabytes, most.gigabytes)?,
+        backups: read("BACKUPS", file.backups, most.backups)?,
+        backup_gigabytes: read(
+            "BACKUP_GIGABYTES",
+            file.backup_gigabytes,
+            most.backup_gigabytes,
+        )?,
+        per_volume_gigabytes: read(
+            "PER_VOLUME_GIGABYTES",
+            file.per_volume_gigabytes,
+            most.per_volume_gigabytes,
+        )?,
+    })
+}
+
 fn number<T: FromStr>(
     key: &str,
     env: Option<String>,
@@ -292,6 +401,38 @@ mod tests {
     }
 
     #[test]
+    fn a_keystone_is_found_by_file_and_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emberkeep.toml");
+        let text = "identity = 'keystone'\n[keystone]\nauth_url = 'http://k:5000'\nusername = 'ember'\n[policy]\n'backup:create' = 'reader'\n[quotas]\nbackups = 5\n";
+        std::fs::write(&path, text).unwrap();
+        let args = ConfigArgs {
+            file: Some(path),
+            ..ConfigArgs::default()
+        };
+        let env = [
+            ("EMBERKEEP_KEYSTONE_PASSWORD_FILE", "/run/secret"),
+            ("EMBERKEEP_KEYSTONE_USERNAME", "other"),
+        ];
+        let config = load(args, &env).unwrap();
+        let IdentityConfig::Keystone(keystone) = config.identity else {
+            panic!("{:?}", config.identity);
+        };
+        assert_eq!(
+            (keystone.auth_url.as_str(), keystone.username.as_str()),
+            ("http://k:5000", "other")
+        );
+        assert_eq!(
+            (
+                keystone.project_name.as_str(),
+                keystone.user_domain_name.as_str()
+            ),
+            ("service", "Default")
+        );
+        assert_eq!((config.quotas.backups, config.quotas.volumes), (5, -1));
+    }
+
+    #[test]
     fn mistakes_are_explained() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("emberkeep.toml");
@@ -313,6 +454,9 @@ mod tests {
             ("no address", ("EMBERKEEP_LISTEN", "everywhere")),
             ("no number", ("EMBERKEEP_WORKERS", "many")),
             ("out of range", ("EMBERKEEP_WORKERS", "0")),
+            ("no identity", ("EMBERKEEP_IDENTITY", "ldap")),
+            ("a keystone nowhere", ("EMBERKEEP_IDENTITY", "keystone")),
+            ("less than nothing", ("EMBERKEEP_QUOTA_BACKUPS", "-2")),
             (
                 "no URL",
                 ("EMBERKEEP_PUBLIC_ENDPOINT", "backup.example.org"),

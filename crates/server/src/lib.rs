@@ -4,8 +4,13 @@
 mod clouds;
 mod config;
 mod data_dir;
+mod people;
 mod start;
 
-pub use config::{Config, ConfigArgs, ConfigError, DEFAULT_DATA_DIR, DEFAULT_LISTEN};
+pub use config::{
+    Config, ConfigArgs, ConfigError, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IdentityConfig,
+    KeystoneConfig,
+};
 pub use data_dir::{DataDir, DataDirError};
+pub use people::People;
 pub use start::{Running, StartError, start};

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emberkeep_catalog::{Catalog, CatalogError, SqliteCatalog};
+use emberkeep_cloud::{Keystone, KeystoneError, KeystoneSettings};
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
 use emberkeep_http::{App, HttpSettings};
 use emberkeep_keys::{KeyFileError, MasterKey};
 use emberkeep_service::{
-    Clock, Identity, IdentitySettings, Service, ServiceError, Settings, SystemClock, Workers,
-    new_secret,
+    Authenticator, Clock, Identity, IdentitySettings, Service, ServiceError, Settings, SystemClock,
+    Workers, new_secret,
 };
 use emberkeep_store::{LocalStore, ObjectStore, StoreError};
 use emberkeep_volumes::{FileProvider, VolumeError};
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clouds;
-use crate::{Config, DataDir, DataDirError};
+use crate::{Config, DataDir, DataDirError, IdentityConfig, KeystoneConfig};
 
 /// Why the service did not start. Nothing that was there has been changed.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,18 @@ pub enum StartError {
     /// Signals cannot be heard, so that the service could not be stopped in good order.
     #[error("signals cannot be heard")]
     Signals(#[source] std::io::Error),
+    /// The password of the service's user in Keystone cannot be read.
+    #[error("the file {path} with the password for Keystone cannot be read")]
+    KeystonePassword {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// Keystone cannot be asked.
+    #[error("Keystone cannot be used")]
+    Keystone(#[from] KeystoneError),
     /// Recovery failed.
     #[error("what the last run left could not be put right")]
     Recovery(#[from] ServiceError),
@@ -124,20 +137,35 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         lease_secs: config.lease_secs,
         sweep_delay_secs: config.sweep_delay_secs,
         grace_secs: config.grace_secs,
+        policy: config.policy.clone(),
+        quotas: config.quotas,
+        count_dependents: config.count_dependents,
         ..Settings::default()
     };
-    let service = Service::new(catalog, repository, volumes, clock, settings);
+    let service = Service::new(catalog, repository, volumes, Arc::clone(&clock), settings);
     service.recover().await?;
-    first_sign_in(&data, &identity, &url, &config.region).await?;
+    let keystone = match &config.identity {
+        IdentityConfig::BuiltIn => {
+            first_sign_in(&data, &identity, &url, &config.region).await?;
+            None
+        }
+        IdentityConfig::Keystone(keystone) => Some(open_keystone(keystone, &clock)?),
+    };
+    let identity_url = keystone.as_ref().map(|one| one.url().to_owned());
+    let authenticator: Arc<dyn Authenticator> = match keystone {
+        Some(keystone) => Arc::new(keystone),
+        None => Arc::clone(&identity) as Arc<_>,
+    };
 
     let workers = Workers::start(service.clone());
     let app = App {
         service: Arc::new(service),
-        authenticator: Arc::clone(&identity) as Arc<_>,
+        authenticator,
         identity,
         settings: HttpSettings {
             region: config.region.clone(),
             public_endpoint: config.public_endpoint.clone(),
+            identity_url,
         },
     };
     let (stop, mut stopping) = watch::channel(false);
@@ -162,7 +190,26 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     })
 }
 
-const CATALOGUE: &str = "catalogue.db";
+/// Makes the adapter to a real Keystone; it is asked when the first token comes.
+fn open_keystone(config: &KeystoneConfig, clock: &Arc<dyn Clock>) -> Result<Keystone, StartError> {
+    let path = &config.password_file;
+    let password = std::fs::read_to_string(path).map_err(|cause| StartError::KeystonePassword {
+        path: path.clone(),
+        cause,
+    })?;
+    let settings = KeystoneSettings {
+        auth_url: config.auth_url.clone(),
+        username: config.username.clone(),
+        password: password.trim_end_matches(['\r', '\n']).to_owned(),
+        project_name: config.project_name.clone(),
+        user_domain_name: config.user_domain_name.clone(),
+        project_domain_name: config.project_domain_name.clone(),
+        keep: Duration::from_secs(config.token_cache_secs),
+    };
+    Ok(Keystone::new(settings, Arc::clone(clock))?)
+}
+
+pub(crate) const CATALOGUE: &str = "catalogue.db";
 const REPOSITORY: &str = "repository";
 
 /// Opens the repository, or makes it on the first run. A key is made only where there is

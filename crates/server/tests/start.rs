@@ -12,7 +12,7 @@ fn config(dir: &Path) -> Config {
     let args = ConfigArgs {
         data_dir: Some(dir.to_owned()),
         listen: Some("127.0.0.1:0".into()),
-        file: None,
+        ..ConfigArgs::default()
     };
     Config::from_sources(args, |_| None).unwrap()
 }

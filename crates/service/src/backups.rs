@@ -2,16 +2,20 @@
 //! (`cinder-backup.md §3.2–3.4`). Nothing is copied here: each use case checks,
 //! then writes rows and a task in one go.
 
-use emberkeep_catalog::{BackupQuery, Change, Page, Row, VaultQuery};
+use emberkeep_catalog::{BackupQuery, Change, Page, Paging, Row, VaultQuery};
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, BackupState, Caller, Gib, ProjectId, ProtectStatus, Role,
-    Snapshot, SnapshotStatus, Task, TaskId, Timestamp, Vault, VaultId, Volume, VolumeId,
-    VolumeStatus, Work,
+    Backup, BackupEvent, BackupId, BackupState, Caller, CinderFacts, MessageAction, MessageDetail,
+    ProjectId, ProtectStatus, Snapshot, SnapshotStatus, SourceFacts, Task, TaskId, Timestamp,
+    Vault, VaultId, Volume, VolumeId, VolumeStatus, Work,
 };
 use emberkeep_plan::{Candidate, choose_parent};
 use uuid::Uuid;
 
-use crate::service::{racing, require};
+use crate::messages::About;
+use crate::quotas::Need;
+use crate::refusal::Refusal;
+use crate::service::racing;
+use crate::switches::Binary;
 use crate::{Edit, NewBackup, NewVolume, Reach, Restore, RestoreTo, Service, ServiceError};
 
 impl Service {
@@ -30,12 +34,28 @@ impl Service {
         new: &NewBackup,
     ) -> Result<Backup, ServiceError> {
         let volume = self.visible_volume(caller, new.volume_id).await?;
-        require(caller, Role::Member, "backup:create")?;
+        self.allow(caller, "backup:create")?;
         let snapshot = match new.snapshot_id {
             Some(id) => Some(self.snapshot_to_back_up(caller, &volume, id).await?),
             None => {
                 volume_to_back_up(&volume, new.force)?;
                 None
+            }
+        };
+        let vault = self
+            .vault_named_by(caller, new.container.as_deref())
+            .await?;
+        let _turn = self.quota_turn(&caller.project_id).await;
+        // A vault's capacity is the quota of what is in it.
+        let reserved = match vault {
+            Some(_) => None,
+            None => {
+                let need = Need {
+                    backups: 1,
+                    backup_gigabytes: u64::from(volume.size.0),
+                    ..Need::default()
+                };
+                Some(self.reserve(&caller.project_id, need).await?)
             }
         };
         let parent_id = if new.incremental {
@@ -45,9 +65,6 @@ impl Service {
         } else {
             None
         };
-        let vault = self
-            .vault_named_by(caller, new.container.as_deref())
-            .await?;
         let now = self.now();
         let backup = Backup {
             id: BackupId(Uuid::new_v4()),
@@ -62,10 +79,7 @@ impl Service {
             name: new.name.clone(),
             description: new.description.clone(),
             container: new.container.clone(),
-            availability_zone: new
-                .availability_zone
-                .clone()
-                .or_else(|| Some(self.settings.availability_zone.clone())),
+            availability_zone: new.availability_zone.clone(),
             metadata: new.metadata.clone(),
             size: volume.size,
             automatic: false,
@@ -74,10 +88,16 @@ impl Service {
             restore_volume_id: None,
             data_timestamp: snapshot.as_ref().map_or(now, |s| s.created_at),
             created_at: now,
-            updated_at: None,
+            updated_at: Some(now),
             deleted_at: None,
+            content: None,
+            cinder: cinder_facts(&volume),
+            cbr: Default::default(),
             revision: 0,
         };
+        if !self.is_on(Binary::Backup).await? {
+            return self.no_one_backs_up(caller, backup, reserved).await;
+        }
         let mut task = self.backup_task(
             caller,
             &backup,
@@ -90,6 +110,7 @@ impl Service {
             Change::Insert(Row::Backup(backup.clone())),
             Change::Insert(Row::Task(task)),
         ];
+        changes.extend(reserved);
         // Fences against the vault being deleted meanwhile.
         changes.extend(vault.map(|vault| Change::Save(Row::Vault(vault))));
         changes.push(match snapshot {
@@ -99,6 +120,29 @@ impl Service {
             }
             None => Change::Save(Row::Volume(backing_up(volume, now))),
         });
+        self.commit(changes).await?;
+        Ok(backup)
+    }
+
+    /// Notes a backup that nobody is there to make: it is answered as any other, and fails.
+    async fn no_one_backs_up(
+        &self,
+        caller: &Caller,
+        mut backup: Backup,
+        reserved: Option<Change>,
+    ) -> Result<Backup, ServiceError> {
+        let reason = "Service not found for creating backup.".to_owned();
+        backup.fail_reason = Some(reason.clone());
+        backup.state = BackupState::Failed { reason };
+        let mut changes = vec![Change::Insert(Row::Backup(backup.clone()))];
+        changes.extend(reserved);
+        changes.push(self.message(
+            &backup.project_id,
+            &caller.request_id,
+            About::Backup(backup.id),
+            MessageAction::CreateBackup,
+            MessageDetail::ServiceDown,
+        ));
         self.commit(changes).await?;
         Ok(backup)
     }
@@ -191,7 +235,7 @@ impl Service {
     /// Shows one backup.
     pub async fn backup(&self, caller: &Caller, id: BackupId) -> Result<Backup, ServiceError> {
         let backup = self.visible_backup(caller, id).await?;
-        require(caller, Role::Reader, "backup:get")?;
+        self.allow(caller, "backup:get")?;
         Ok(backup)
     }
 
@@ -202,7 +246,7 @@ impl Service {
         mut query: BackupQuery,
         reach: Reach,
     ) -> Result<Page<Backup>, ServiceError> {
-        require(caller, Role::Reader, "backup:get_all")?;
+        self.allow(caller, "backup:get_all")?;
         query.project = Self::reach(caller, reach, query.project.take());
         query.with_deleted = false;
         if let Some(marker) = query.paging.marker {
@@ -220,7 +264,7 @@ impl Service {
     ) -> Result<Backup, ServiceError> {
         racing(|| async {
             let mut backup = self.visible_backup(caller, id).await?;
-            require(caller, Role::Member, "backup:update")?;
+            self.allow(caller, "backup:update")?;
             let edit = edit.clone();
             if let Some(name) = edit.name {
                 backup.name = name;
@@ -247,12 +291,49 @@ impl Service {
     ) -> Result<TaskId, ServiceError> {
         racing(|| async {
             let backup = self.visible_backup(caller, id).await?;
-            require(caller, Role::Member, "backup:delete")?;
+            self.allow(caller, "backup:delete")?;
+            if !matches!(
+                backup.state,
+                BackupState::Available(_) | BackupState::Failed { .. }
+            ) {
+                return Err(ServiceError::BackupNotDeletable {
+                    id,
+                    state: backup.state.word(),
+                });
+            }
+            self.refuse_locked(&backup).await?;
+            self.no_dependents(caller, &backup).await?;
+            self.must_be_on(Binary::Backup).await?;
             let (task, changes) = self.deletion_of(caller, backup)?;
             self.commit(changes).await?;
             Ok(task)
         })
         .await
+    }
+
+    /// Refuses a backup that others were made from, where that is counted.
+    pub(crate) async fn no_dependents(
+        &self,
+        caller: &Caller,
+        backup: &Backup,
+    ) -> Result<(), ServiceError> {
+        if !self.settings.count_dependents {
+            return Ok(());
+        }
+        let query = BackupQuery {
+            project: Some(caller.project_id.clone()),
+            parent: Some(backup.id),
+            paging: Paging {
+                limit: Some(1),
+                ..Paging::default()
+            },
+            ..BackupQuery::default()
+        };
+        if self.catalog.backups(&query).await?.items.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::BackupHasDependents(backup.id).into())
+        }
     }
 
     /// Builds the changes that ask for a backup's deletion.
@@ -293,10 +374,12 @@ impl Service {
     ) -> Result<Restore, ServiceError> {
         racing(|| async {
             let backup = self.visible_backup(caller, id).await?;
-            require(caller, Role::Member, "backup:restore")?;
+            self.allow(caller, "backup:restore")?;
             if !matches!(backup.state, BackupState::Available(_)) {
                 return Err(not_restorable(&backup));
             }
+            // Cinder looks only after it has made the new volume, which then stays.
+            self.must_be_on(Binary::Backup).await?;
             match &to {
                 RestoreTo::Existing(target) => {
                     let volume = self.visible_volume(caller, *target).await?;
@@ -308,8 +391,43 @@ impl Service {
                     }
                     self.begin_restore(caller, backup, volume).await
                 }
-                RestoreTo::New { name } => self.restore_to_new(caller, backup, name.clone()).await,
+                RestoreTo::New { name } => {
+                    let new = NewVolume {
+                        name: Some(
+                            name.clone()
+                                .unwrap_or_else(|| format!("{RESTORED_NAME}{}", backup.id)),
+                        ),
+                        description: Some("auto-created_from_restore_from_backup".into()),
+                        ..NewVolume::default()
+                    };
+                    let status = VolumeStatus::RestoringBackup;
+                    self.restore_to_new(caller, backup, &new, status).await
+                }
             }
+        })
+        .await
+    }
+
+    /// Makes a volume and puts a backup on it; the volume is `creating` meanwhile.
+    pub async fn create_volume_from_backup(
+        &self,
+        caller: &Caller,
+        id: BackupId,
+        new: NewVolume,
+    ) -> Result<Volume, ServiceError> {
+        self.allow(caller, "volume:create")?;
+        racing(|| async {
+            let backup = self.visible_backup(caller, id).await?;
+            self.allow(caller, "backup:restore")?;
+            if !matches!(backup.state, BackupState::Available(_)) {
+                return Err(not_restorable(&backup));
+            }
+            self.must_be_on(Binary::Backup).await?;
+            let status = VolumeStatus::Creating;
+            Ok(self
+                .restore_to_new(caller, backup, &new, status)
+                .await?
+                .volume)
         })
         .await
     }
@@ -318,17 +436,15 @@ impl Service {
         &self,
         caller: &Caller,
         backup: Backup,
-        name: Option<String>,
+        new: &NewVolume,
+        status: VolumeStatus,
     ) -> Result<Restore, ServiceError> {
-        let new = NewVolume {
-            name: name.or_else(|| Some(format!("restore_backup_{}", backup.id))),
-            description: Some("auto-created_from_restore_from_backup".into()),
-            size: Some(backup.size),
-            ..NewVolume::default()
-        };
-        let mut volume = self.new_volume(caller, &new, Gib(0)).await?;
-        volume.status = VolumeStatus::RestoringBackup;
-        self.write_restore(caller, backup, volume, true).await
+        let mut volume = self.new_volume(caller, new, backup.size).await?;
+        volume.status = status;
+        let _turn = self.quota_turn(&volume.project_id).await;
+        let reserved = self.reserve_volume(&volume).await?;
+        self.write_restore(caller, backup, volume, Target::Fresh(Box::new(reserved)))
+            .await
     }
 
     /// Begins a restore onto a volume that is there and free.
@@ -348,7 +464,8 @@ impl Service {
         volume.previous_status = Some(volume.status);
         volume.status = VolumeStatus::RestoringBackup;
         volume.updated_at = Some(self.now());
-        self.write_restore(caller, backup, volume, false).await
+        self.write_restore(caller, backup, volume, Target::Existing)
+            .await
     }
 
     async fn write_restore(
@@ -356,7 +473,7 @@ impl Service {
         caller: &Caller,
         mut backup: Backup,
         volume: Volume,
-        fresh: bool,
+        target: Target,
     ) -> Result<Restore, ServiceError> {
         backup
             .take(BackupEvent::RestoreAsked { target: volume.id }, self.now())
@@ -367,25 +484,29 @@ impl Service {
         let work = Work::Restore {
             backup_id: backup.id,
             volume_id: volume.id,
-            fresh,
+            fresh: matches!(target, Target::Fresh(_)),
         };
         let mut task = self.backup_task(caller, &backup, work);
         task.volume_id = Some(volume.id);
         task.volume_name = volume.name.clone();
-        if let Some(vault) = backup.vault_id {
+        if volume.project_id != backup.project_id {
+            // A shared backup: what its receiver does is theirs to see, not where its owner keeps it.
+            task.project_id = volume.project_id.clone();
+            task.vault_id = None;
+            task.checkpoint_id = None;
+        } else if let Some(vault) = backup.vault_id {
             task.vault_name = self.catalog.vault(vault).await?.map(|v| v.name);
         }
         let task_id = task.id;
         let row = Row::Volume(volume.clone());
         let mut changes = vec![
             Change::Save(Row::Backup(backup.clone())),
-            if fresh {
-                Change::Insert(row)
-            } else {
-                Change::Save(row)
-            },
             Change::Insert(Row::Task(task)),
         ];
+        match target {
+            Target::Fresh(reserved) => changes.extend([Change::Insert(row), *reserved]),
+            Target::Existing => changes.push(Change::Save(row)),
+        }
         changes.extend(
             self.protect_status(volume.id, ProtectStatus::Restoring)
                 .await?,
@@ -397,6 +518,17 @@ impl Service {
             task_id,
         })
     }
+}
+
+/// What a volume that nobody named is called after a restore; the source's own name replaces it.
+pub(crate) const RESTORED_NAME: &str = "restore_backup_";
+
+/// What is restored to.
+enum Target {
+    /// A volume made for it, with the change that its quota asks for.
+    Fresh(Box<Change>),
+    /// A volume that is there.
+    Existing,
 }
 
 /// Refuses a volume that cannot be backed up as it stands.
@@ -425,5 +557,19 @@ pub(crate) fn not_restorable(backup: &Backup) -> ServiceError {
     ServiceError::BackupNotRestorable {
         id: backup.id,
         state: backup.state.word(),
+    }
+}
+
+/// Notes what a volume is like, for a restore to put back.
+pub(crate) fn cinder_facts(volume: &Volume) -> CinderFacts {
+    CinderFacts {
+        source: Some(SourceFacts {
+            name: volume.name.clone(),
+            description: volume.description.clone(),
+            metadata: volume.metadata.clone(),
+            image_metadata: volume.image_metadata.clone(),
+            bootable: volume.bootable,
+        }),
+        ..CinderFacts::default()
     }
 }

@@ -1,13 +1,15 @@
 //! Backups as CBR sees them: those in vaults, under CBR's own rules (`cbr-v3.md §2.4`).
 
 use emberkeep_catalog::{BackupQuery, Page};
-use emberkeep_model::{Backup, BackupId, BackupState, Caller, Role, VaultStatus, VolumeStatus};
+use emberkeep_model::{
+    Backup, BackupId, BackupState, Caller, Member, MemberStatus, Role, VaultStatus, VolumeStatus,
+};
 
 use crate::backups::not_restorable;
 use crate::query::TaskQuery;
 use crate::service::{bad, racing, require};
 use crate::vaults::vault_status;
-use crate::{BackupView, CbrRestore, Edit, Restore, Service, ServiceError, VaultUse};
+use crate::{BackupView, CbrError, CbrRestore, Edit, Restore, Service, ServiceError, VaultUse};
 
 impl Service {
     /// Lists the project's backups that are in vaults.
@@ -17,12 +19,23 @@ impl Service {
         mut query: BackupQuery,
     ) -> Result<Page<BackupView>, ServiceError> {
         require(caller, Role::Reader, "cbr:backups:list")?;
-        query.project = Some(caller.project_id.clone());
+        // Shared ones have other owners; the query itself says whose they may be.
+        query.project = match &mut query.shared {
+            Some(shared) => {
+                shared.with = caller.project_id.clone();
+                None
+            }
+            None => Some(caller.project_id.clone()),
+        };
         query.in_vaults_only = true;
         query.with_deleted = false;
         let page = self.catalog.backups(&query).await?;
         let mut items = Vec::with_capacity(page.items.len());
-        for backup in page.items {
+        for mut backup in page.items {
+            if backup.project_id != caller.project_id {
+                let member = self.share_with(&backup, &caller.project_id).await?;
+                backup = as_received(backup, member.as_ref());
+            }
             items.push(self.backup_view(backup).await?);
         }
         Ok(Page {
@@ -37,8 +50,12 @@ impl Service {
         caller: &Caller,
         id: BackupId,
     ) -> Result<BackupView, ServiceError> {
-        let backup = self.backup_in_vault(caller, id).await?;
+        let (backup, received) = self.readable_backup(caller, id).await?;
         require(caller, Role::Reader, "cbr:backups:get")?;
+        let backup = match received {
+            Some(member) => as_received(backup, Some(&member)),
+            None => backup,
+        };
         self.backup_view(backup).await
     }
 
@@ -102,6 +119,7 @@ impl Service {
         racing(|| async {
             let backup = self.backup_in_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:backups:delete")?;
+            self.refuse_locked(&backup).await?;
             self.refuse_newest_of_running(&backup).await?;
             let vault_name = match backup.vault_id {
                 Some(vault) => self.catalog.vault(vault).await?.map(|v| v.name),
@@ -148,8 +166,11 @@ impl Service {
         to: CbrRestore,
     ) -> Result<Restore, ServiceError> {
         racing(|| async {
-            let backup = self.backup_in_vault(caller, id).await?;
+            let (backup, received) = self.readable_backup(caller, id).await?;
             require(caller, Role::Member, "cbr:backups:restore")?;
+            if received.is_some_and(|member| member.status != MemberStatus::Accepted) {
+                return Err(CbrError::MemberUpdate("it has to be accepted first").into());
+            }
             if !matches!(backup.state, BackupState::Available(_)) {
                 return Err(not_restorable(&backup));
             }
@@ -175,4 +196,10 @@ impl Service {
         })
         .await
     }
+}
+
+/// Shows a backup of another project as its receiver sees it: in their vault, of no run of theirs.
+fn as_received(mut backup: Backup, member: Option<&Member>) -> Backup {
+    backup.vault_id = member.and_then(|member| member.vault_id);
+    backup
 }

@@ -1,16 +1,17 @@
 //! Checkpoints: one run over a vault (`cbr-v3.md §2.3`).
 
-use emberkeep_catalog::{Change, Row};
+use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, Checkpoint, CheckpointId, CheckpointResource,
-    CheckpointStatus, ProtectStatus, Role, SkipReason, SkippedResource, Task, TaskState, Vault,
-    VaultResource, Volume, VolumeStatus, Work,
+    Backup, BackupId, BackupState, Caller, CbrFacts, Checkpoint, CheckpointId, CheckpointResource,
+    CheckpointStatus, Policy, ProtectStatus, Role, SkipReason, SkippedResource, Task, TaskState,
+    Vault, VaultResource, Volume, VolumeId, VolumeStatus, Work,
 };
 use emberkeep_plan::backup_names;
 use uuid::Uuid;
 
 use crate::backups::backing_up;
-use crate::service::{racing, require};
+use crate::scheduler::{Scheduled, expiry, full_is_due};
+use crate::service::require;
 use crate::vaults::resource_named;
 use crate::{CheckpointView, NewCheckpoint, Service, ServiceError};
 
@@ -21,27 +22,63 @@ impl Service {
         caller: &Caller,
         new: NewCheckpoint,
     ) -> Result<CheckpointView, ServiceError> {
-        racing(|| self.try_create_checkpoint(caller, &new)).await
+        self.begin_run(caller, &new, None).await
     }
 
-    async fn try_create_checkpoint(
+    pub(crate) async fn try_create_checkpoint(
         &self,
         caller: &Caller,
         new: &NewCheckpoint,
+        scheduled: Option<&Scheduled<'_>>,
     ) -> Result<CheckpointView, ServiceError> {
         let vault = self.own_vault(caller, new.vault_id).await?;
         require(caller, Role::Member, "cbr:vaults:backup")?;
         self.vault_takes_backups(&vault).await?;
         let present = self.catalog.vault_resources(vault.id).await?;
-        let chosen = chosen_resources(&present, &new.resources)?;
+        let mut chosen = chosen_resources(&present, &new.resources)?;
+        if scheduled.is_some() {
+            chosen.retain(|resource| resource.auto_protect);
+        }
+        let policy = match (new.policy_id, scheduled) {
+            (_, Some(scheduled)) => Some(scheduled.policy.clone()),
+            (Some(id), None) => Some(self.own_policy(caller, id).await?),
+            (None, None) if new.automatic => self.backup_policy_of(vault.id).await?,
+            (None, None) => None,
+        };
         let (taken, skipped) = self.sort_out(&vault, chosen).await?;
+        let now = self.now();
+        let skips = |of: Option<CheckpointId>| {
+            let policy_id = policy.as_ref().map(|policy| policy.id);
+            skipped
+                .iter()
+                .map(|resource| {
+                    let mut task = self.skipped_task(caller, &vault, resource);
+                    task.checkpoint_id = of;
+                    task.policy_id = policy_id;
+                    Change::Insert(Row::Task(task))
+                })
+                .collect::<Vec<_>>()
+        };
         if taken.is_empty() {
+            if let Some(scheduled) = scheduled {
+                let mut changes = skips(None);
+                changes.push(scheduled.settle.clone());
+                self.commit(changes).await?;
+            }
             return Err(ServiceError::NothingToBackUp);
         }
-        let now = self.now();
+        let cbr = CbrFacts {
+            policy_id: policy.as_ref().map(|policy| policy.id),
+            expires_at: match new.retention_days {
+                Some(days) => Some(now.plus_secs(i64::from(days) * 86_400)),
+                None => expiry(policy.as_ref().filter(|_| new.automatic), now),
+            },
+        };
+        let id = CheckpointId(Uuid::new_v4());
+        let skip_tasks = skips(Some(id));
         let vault = self.expanded(vault, now).await?;
         let checkpoint = Checkpoint {
-            id: CheckpointId(Uuid::new_v4()),
+            id,
             project_id: caller.project_id.clone(),
             user_id: caller.user_id.clone(),
             vault_id: vault.id,
@@ -69,12 +106,13 @@ impl Service {
         let mut changes = vec![Change::Insert(Row::Checkpoint(checkpoint.clone()))];
         let names = backup_names(&checkpoint.name, taken.len());
         for ((mut resource, volume), name) in taken.into_iter().zip(names) {
-            let parent = if new.incremental {
+            let parent = if new.incremental && !self.wants_full(scheduled, volume.id).await? {
                 self.parent_of(&caller.project_id, volume.id, None).await?
             } else {
                 None
             };
-            let backup = self.run_backup(&checkpoint, &volume, name, parent);
+            let mut backup = self.run_backup(&checkpoint, &volume, name, parent);
+            backup.cbr = cbr.clone();
             let mut task = self.backup_task(
                 caller,
                 &backup,
@@ -83,16 +121,15 @@ impl Service {
                 },
             );
             task.vault_name = Some(vault.name.clone());
+            task.policy_id = cbr.policy_id;
             changes.push(Change::Insert(Row::Backup(backup)));
             changes.push(Change::Insert(Row::Task(task)));
             changes.push(Change::Save(Row::Volume(backing_up(volume, now))));
             resource.status = ProtectStatus::Protecting;
             changes.push(Change::Save(Row::VaultResource(resource)));
         }
-        for skipped in &checkpoint.skipped {
-            let task = self.skipped_task(caller, &vault, &checkpoint, skipped);
-            changes.push(Change::Insert(Row::Task(task)));
-        }
+        changes.extend(skip_tasks);
+        changes.extend(scheduled.map(|scheduled| scheduled.settle.clone()));
         // Saving the vault's row fences this run against the vault being deleted meanwhile.
         changes.push(Change::Save(Row::Vault(vault.clone())));
         self.commit(changes).await?;
@@ -153,18 +190,59 @@ impl Service {
             created_at: checkpoint.created_at,
             updated_at: None,
             deleted_at: None,
+            content: None,
+            cinder: crate::backups::cinder_facts(volume),
+            cbr: Default::default(),
             revision: 0,
         }
     }
 
-    fn skipped_task(
+    /// Records a scheduled run that was refused, for each resource that it would have backed up.
+    pub(crate) async fn refused_run(
         &self,
         caller: &Caller,
         vault: &Vault,
-        checkpoint: &Checkpoint,
-        skipped: &SkippedResource,
-    ) -> Task {
-        let now = checkpoint.created_at;
+        policy: &Policy,
+        reason: &str,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let resources = self.catalog.vault_resources(vault.id).await?;
+        let tasks = resources.into_iter().filter(|r| r.auto_protect).map(|r| {
+            let resource = SkippedResource {
+                volume_id: r.volume_id,
+                name: r.name,
+                reason: SkipReason::VolumeStatus,
+            };
+            let mut task = self.skipped_task(caller, vault, &resource);
+            task.policy_id = Some(policy.id);
+            task.state = TaskState::Skipped {
+                reason: reason.to_owned(),
+            };
+            Change::Insert(Row::Task(task))
+        });
+        Ok(tasks.collect())
+    }
+
+    /// Tells whether a scheduled backup has to be a full one.
+    async fn wants_full(
+        &self,
+        scheduled: Option<&Scheduled<'_>>,
+        volume: VolumeId,
+    ) -> Result<bool, ServiceError> {
+        let Some(scheduled) = scheduled else {
+            return Ok(false);
+        };
+        let query = BackupQuery {
+            project: Some(scheduled.policy.project_id.clone()),
+            volumes: vec![volume],
+            ..BackupQuery::default()
+        };
+        let interval = scheduled.policy.definition.full_backup_interval;
+        let newest_first = self.catalog.backups(&query).await?.items;
+        Ok(full_is_due(interval, &newest_first))
+    }
+
+    fn skipped_task(&self, caller: &Caller, vault: &Vault, skipped: &SkippedResource) -> Task {
+        let now = self.now();
         // The backup that would have been made is named by an id that nothing else has.
         let work = Work::Backup {
             backup_id: BackupId(Uuid::new_v4()),
@@ -177,7 +255,6 @@ impl Service {
         task.volume_name = skipped.name.clone();
         task.vault_id = Some(vault.id);
         task.vault_name = Some(vault.name.clone());
-        task.checkpoint_id = Some(checkpoint.id);
         task.started_at = Some(now);
         task.ended_at = Some(now);
         task

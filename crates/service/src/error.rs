@@ -3,6 +3,7 @@
 //! One enum for all use cases: each wire maps it, in one total `match`, to the
 //! code, key and text that its clients know. Nothing here knows a status code.
 
+use crate::refusal::Refusal;
 use emberkeep_catalog::CatalogError;
 use emberkeep_model::{
     BackupId, CheckpointId, Gib, ProjectId, SnapshotId, TaskId, VaultId, VolumeId, VolumeTypeId,
@@ -172,6 +173,10 @@ pub enum ServiceError {
     #[error("Volume {0} is being restored.")]
     RestoreTargetRestoring(VolumeId),
 
+    // ---- what only CBR has ----
+    #[error(transparent)]
+    Cbr(#[from] crate::CbrError),
+
     // ---- tasks ----
     #[error("Task {0} has ended already.")]
     TaskEnded(TaskId),
@@ -191,6 +196,10 @@ pub enum ServiceError {
     Policy { rule: &'static str },
     #[error("project {0} is not the token's project")]
     WrongProject(ProjectId),
+
+    // ---- what only Block Storage knows ----
+    #[error(transparent)]
+    Storage(#[from] Refusal),
 
     // ---- transitions that lost a race, and our own faults ----
     #[error("it was changed by somebody else meanwhile; try again")]
@@ -260,7 +269,9 @@ impl ServiceError {
             E::Unauthenticated => Fault::Unauthorized,
             E::Forbidden | E::Policy { .. } | E::WrongProject(_) => Fault::Forbidden,
             E::ProjectExists(_) | E::UserExists(_) | E::Busy => Fault::Conflict,
+            E::Storage(refusal) => refusal.fault(),
             E::NoSpace => Fault::Unavailable,
+            E::Cbr(error) => error.fault(),
             E::Catalog(_) | E::Inner(..) => Fault::Internal,
         }
     }

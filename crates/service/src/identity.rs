@@ -3,6 +3,7 @@
 //! A token is 32 random bytes; the catalogue keeps only its BLAKE3. Every reason why somebody cannot
 //! sign in is the same error, and costs the same time, so that an answer tells nothing about who exists.
 
+mod app_credentials;
 mod attempts;
 mod cache;
 mod password;
@@ -15,13 +16,16 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emberkeep_catalog::{Catalog, Change, Row};
-use emberkeep_model::{Project, ProjectId, Role, Timestamp, TokenRecord, User, UserId};
+use emberkeep_model::{
+    AppCredential, Project, ProjectId, Role, Timestamp, TokenRecord, User, UserId,
+};
 
 use crate::{Clock, ServiceError};
 use attempts::Attempts;
 use cache::Cache;
 use password::Passwords;
 
+pub use app_credentials::{AppCredentialName, NewAppCredential};
 pub use people::{Bootstrapped, NewProject, NewUser};
 
 /// Says what a token is good for.
@@ -50,6 +54,19 @@ pub struct TokenInfo {
     pub issued_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// The application credential it was got with.
+    pub app_credential: Option<TokenCredential>,
+}
+
+/// The application credential that a token was got with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenCredential {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// It may not make or delete further ones.
+    pub restricted: bool,
 }
 
 impl TokenInfo {
@@ -114,6 +131,13 @@ pub enum Proof {
     },
     /// A token they have already.
     Token(String),
+    /// An application credential and its secret.
+    AppCredential {
+        /// Which.
+        credential: AppCredentialName,
+        /// The secret.
+        secret: String,
+    },
 }
 
 /// What a token is wanted for.
@@ -185,6 +209,9 @@ impl Identity {
             let next = match proof {
                 Proof::Password { user, password } => self.prove_password(user, password).await?,
                 Proof::Token(token) => self.prove_token(token).await?,
+                Proof::AppCredential { credential, secret } => {
+                    self.prove_app_credential(credential, secret).await?
+                }
             };
             proven = Some(match proven {
                 None => next,
@@ -192,7 +219,10 @@ impl Identity {
             });
         }
         let proven = proven.ok_or(ServiceError::Unauthenticated)?;
-        let project = self.project_for(&proven.user, scope).await?;
+        let project = match &proven.app_credential {
+            Some(credential) => Some(self.project_of(credential, scope).await?),
+            None => self.project_for(&proven.user, scope).await?,
+        };
         let token = new_secret();
         let lifetime = i64::try_from(self.settings.token_lifetime.as_secs()).unwrap_or(i64::MAX);
         let mut audit_ids = vec![audit_id()];
@@ -207,6 +237,7 @@ impl Identity {
             // A token got with a token ends with it: else nobody would ever need the password again.
             expires_at: proven.expires_at.unwrap_or_else(|| now.plus_secs(lifetime)),
             revoked: false,
+            app_credential_id: proven.app_credential.map(|credential| credential.id),
         };
         let info = self.describe(&record, proven.user, project).await?;
         self.catalog
@@ -255,6 +286,7 @@ impl Identity {
                     methods: vec!["password".to_owned()],
                     parent_audit_id: None,
                     expires_at: None,
+                    app_credential: None,
                 })
             }
             Some(_) | None => {
@@ -268,6 +300,10 @@ impl Identity {
     async fn prove_token(&self, token: &str) -> Result<Proven, ServiceError> {
         let record = self.live_record(&hash_of(token)).await?;
         let user = self.enabled_user(&record.user_id).await?;
+        let app_credential = match &record.app_credential_id {
+            Some(id) => Some(self.live_app_credential(id).await?),
+            None => None,
+        };
         let mut methods = record.methods;
         if !methods.iter().any(|method| method == "token") {
             methods.push("token".to_owned());
@@ -277,6 +313,7 @@ impl Identity {
             methods,
             parent_audit_id: record.audit_ids.into_iter().next(),
             expires_at: Some(record.expires_at),
+            app_credential,
         })
     }
 
@@ -332,10 +369,23 @@ impl Identity {
         user: User,
         project: Option<Project>,
     ) -> Result<TokenInfo, ServiceError> {
+        let credential = match &record.app_credential_id {
+            Some(id) => Some(self.live_app_credential(id).await?),
+            None => None,
+        };
         let (project, roles) = match project {
             None => (None, Vec::new()),
             Some(project) => {
-                let roles = self.roles_in(&user.id, &project.id).await?;
+                let mut roles = self.roles_in(&user.id, &project.id).await?;
+                if let Some(credential) = &credential {
+                    let given = |role: &Role| {
+                        credential
+                            .roles
+                            .iter()
+                            .any(|one| one.implied().contains(role))
+                    };
+                    roles.retain(given);
+                }
                 (Some((project.id, project.name)), roles)
             }
         };
@@ -351,6 +401,11 @@ impl Identity {
             audit_ids: record.audit_ids.clone(),
             issued_at: record.issued_at,
             expires_at: record.expires_at,
+            app_credential: credential.map(|credential| TokenCredential {
+                id: credential.id,
+                name: credential.name,
+                restricted: !credential.unrestricted,
+            }),
         })
     }
 
@@ -413,6 +468,7 @@ struct Proven {
     methods: Vec<String>,
     parent_audit_id: Option<String>,
     expires_at: Option<Timestamp>,
+    app_credential: Option<AppCredential>,
 }
 
 impl Proven {
@@ -427,6 +483,8 @@ impl Proven {
             }
         }
         self.parent_audit_id = self.parent_audit_id.or(other.parent_audit_id);
+        // What limits one of them limits both.
+        self.app_credential = self.app_credential.or(other.app_credential);
         self.expires_at = match (self.expires_at, other.expires_at) {
             (Some(one), Some(two)) => Some(one.min(two)),
             (one, two) => one.or(two),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use emberkeep_catalog::{Change, Row, VolumeQuery};
-use emberkeep_model::{ByteCount, Caller, Role, TaskState, Volume, VolumeStatus};
+use emberkeep_model::{ByteCount, Caller, TaskState, Volume, VolumeStatus};
 use emberkeep_volumes::{RestoreTarget, TargetState};
 
 use crate::query::TaskQuery;
-use crate::service::{bad, racing, require};
+use crate::service::{bad, racing};
 use crate::{NewVolume, Service, ServiceError};
 
 /// A volume being filled. Dropped before [`finish`](Self::finish), it is removed again.
@@ -31,13 +31,19 @@ impl Service {
         new: NewVolume,
         bytes: ByteCount,
     ) -> Result<VolumeImport, ServiceError> {
-        require(caller, Role::Member, "volume:create")?;
+        self.allow(caller, "volume:create")?;
         if bytes.0 == 0 {
             return Err(bad("size_bytes", "an empty image cannot be a volume"));
         }
-        let volume = self.new_volume(caller, &new, bytes.to_gib_ceil()).await?;
-        self.commit(vec![Change::Insert(Row::Volume(volume.clone()))])
-            .await?;
+        let volume = racing(|| async {
+            let volume = self.new_volume(caller, &new, bytes.to_gib_ceil()).await?;
+            let _turn = self.quota_turn(&volume.project_id).await;
+            let reserved = self.reserve_volume(&volume).await?;
+            self.commit(vec![Change::Insert(Row::Volume(volume.clone())), reserved])
+                .await?;
+            Ok(volume)
+        })
+        .await?;
         let (provider, id, size) = (Arc::clone(&self.volumes), volume.id, volume.size.bytes());
         let made = self
             .blocking("making the volume", move || {

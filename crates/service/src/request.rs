@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{Gib, ObjectType, ProtectType, SnapshotId, Tag, VaultId, VolumeId};
+use emberkeep_model::{Gib, ObjectType, PolicyId, ProtectType, SnapshotId, Tag, VaultId, VolumeId};
 
 /// A volume to be made.
 #[derive(Debug, Clone, Default)]
@@ -124,6 +124,8 @@ pub struct NewVault {
     pub threshold: u8,
     /// Put before the names of automatic backups.
     pub backup_name_prefix: Option<String>,
+    /// The backup policy to bind.
+    pub backup_policy_id: Option<PolicyId>,
     /// Resources to begin with.
     pub resources: Vec<NewResource>,
 }
@@ -175,6 +177,8 @@ pub struct NewCheckpoint {
     pub automatic: bool,
     /// Ids of resources as given; empty means all.
     pub resources: Vec<String>,
+    /// The policy it is made for; the vault's own if it is automatic and none is named.
+    pub policy_id: Option<PolicyId>,
     /// Days to keep, if limited.
     pub retention_days: Option<u32>,
 }

@@ -14,6 +14,8 @@ use emberkeep_volumes::VolumeProvider;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::policy::Policy;
+use crate::quotas::{DefaultQuotas, TURNS};
 use crate::{Clock, ServiceError};
 
 /// What an operator can set.
@@ -31,6 +33,13 @@ pub struct Settings {
     pub sweep_delay_secs: i64,
     /// On shutdown, tasks may go on for so long before they are handed over.
     pub grace_secs: u64,
+    /// Who may do what through Block Storage.
+    pub policy: Policy,
+    /// What a project may have of volumes, snapshots and backups unless somebody says otherwise.
+    pub quotas: DefaultQuotas,
+    /// Count backups made from a backup's map and refuse its deletion while there are any, as
+    /// Cinder does. No backup here needs another one: this is for those whose tools rely on it.
+    pub count_dependents: bool,
 }
 
 impl Default for Settings {
@@ -42,6 +51,9 @@ impl Default for Settings {
             lease_secs: 30,
             sweep_delay_secs: 60,
             grace_secs: 10,
+            policy: Policy::default(),
+            quotas: DefaultQuotas::default(),
+            count_dependents: false,
         }
     }
 }
@@ -65,8 +77,12 @@ pub struct Service {
     pub(crate) settings: Arc<Settings>,
     /// Wakes the workers when a task was written.
     pub(crate) nudge: Arc<Notify>,
+    /// Wakes the reconcilers when something was changed that they look at.
+    pub(crate) reconcile: Arc<Notify>,
     /// The runs of this process, for their live progress and for cancelling.
     pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
+    /// Whoever adds to a project takes its turn; see `quotas.rs`.
+    pub(crate) turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
 }
 
 impl Service {
@@ -85,7 +101,9 @@ impl Service {
             clock,
             settings: Arc::new(settings),
             nudge: Arc::new(Notify::new()),
+            reconcile: Arc::new(Notify::new()),
             runs: Arc::new(Mutex::new(HashMap::new())),
+            turns: Arc::default(),
         }
     }
 
@@ -132,6 +150,7 @@ impl Service {
             vault_id: None,
             vault_name: None,
             checkpoint_id: None,
+            policy_id: None,
             created_at: now,
             started_at: None,
             updated_at: now,
@@ -198,6 +217,19 @@ impl Service {
         found
             .filter(|checkpoint| checkpoint.project_id == caller.project_id)
             .ok_or(ServiceError::NoSuchCheckpoint(id))
+    }
+
+    /// Refuses unless the caller may do what `rule` is about. Call it only after visibility is settled.
+    pub(crate) fn allow(&self, caller: &Caller, rule: &'static str) -> Result<(), ServiceError> {
+        self.settings.policy.check(caller, rule)
+    }
+
+    /// Tells a run of this process to stop.
+    pub(crate) fn cancel_run(&self, task: TaskId) {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(run) = runs.get(&task) {
+            run.cancel();
+        }
     }
 
     /// Returns the project a list is restricted to.

@@ -1,10 +1,11 @@
 //! Lasting snapshots of volumes.
 
 use emberkeep_catalog::{Change, Page, Row, SnapshotQuery};
-use emberkeep_model::{Caller, Role, Snapshot, SnapshotId, SnapshotStatus, VolumeStatus, Work};
+use emberkeep_model::{Caller, Snapshot, SnapshotId, SnapshotStatus, VolumeStatus, Work};
 use uuid::Uuid;
 
-use crate::service::{racing, require};
+use crate::quotas::Need;
+use crate::service::racing;
 use crate::{Edit, NewSnapshot, Reach, Service, ServiceError};
 
 impl Service {
@@ -14,8 +15,16 @@ impl Service {
         caller: &Caller,
         new: NewSnapshot,
     ) -> Result<Snapshot, ServiceError> {
+        racing(|| self.try_create_snapshot(caller, &new)).await
+    }
+
+    async fn try_create_snapshot(
+        &self,
+        caller: &Caller,
+        new: &NewSnapshot,
+    ) -> Result<Snapshot, ServiceError> {
         let volume = self.visible_volume(caller, new.volume_id).await?;
-        require(caller, Role::Member, "volume:create_snapshot")?;
+        self.allow(caller, "volume:create_snapshot")?;
         let fits = match volume.status {
             VolumeStatus::Available => true,
             VolumeStatus::InUse => new.force,
@@ -33,11 +42,11 @@ impl Service {
             volume_id: volume.id,
             project_id: volume.project_id.clone(),
             user_id: caller.user_id.clone(),
-            name: new.name,
-            description: new.description,
+            name: new.name.clone(),
+            description: new.description.clone(),
             size: volume.size,
             status: SnapshotStatus::Creating,
-            metadata: new.metadata,
+            metadata: new.metadata.clone(),
             created_at: self.now(),
             updated_at: None,
             revision: 0,
@@ -46,7 +55,16 @@ impl Service {
             snapshot_id: snapshot.id,
         };
         let task = self.volume_task(caller, &volume, work);
+        let _turn = self.quota_turn(&snapshot.project_id).await;
+        let need = Need {
+            snapshots: 1,
+            gigabytes: u64::from(snapshot.size.0),
+            volume_type: volume.volume_type_id,
+            ..Need::default()
+        };
+        let reserved = self.reserve(&snapshot.project_id, need).await?;
         self.commit(vec![
+            reserved,
             Change::Insert(Row::Snapshot(snapshot.clone())),
             Change::Insert(Row::Task(task)),
         ])
@@ -61,7 +79,7 @@ impl Service {
         id: SnapshotId,
     ) -> Result<Snapshot, ServiceError> {
         let snapshot = self.visible_snapshot(caller, id).await?;
-        require(caller, Role::Reader, "volume:get_snapshot")?;
+        self.allow(caller, "volume:get_snapshot")?;
         Ok(snapshot)
     }
 
@@ -72,7 +90,7 @@ impl Service {
         mut query: SnapshotQuery,
         reach: Reach,
     ) -> Result<Page<Snapshot>, ServiceError> {
-        require(caller, Role::Reader, "volume:get_all_snapshots")?;
+        self.allow(caller, "volume:get_all_snapshots")?;
         query.project = Self::reach(caller, reach, query.project.take());
         if let Some(marker) = query.paging.marker {
             self.visible_snapshot(caller, marker).await?;
@@ -89,7 +107,7 @@ impl Service {
     ) -> Result<Snapshot, ServiceError> {
         racing(|| async {
             let mut snapshot = self.visible_snapshot(caller, id).await?;
-            require(caller, Role::Member, "volume:update_snapshot")?;
+            self.allow(caller, "volume:update_snapshot")?;
             let edit = edit.clone();
             if let Some(name) = edit.name {
                 snapshot.name = name;
@@ -116,7 +134,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         racing(|| async {
             let mut snapshot = self.visible_snapshot(caller, id).await?;
-            require(caller, Role::Member, "volume:delete_snapshot")?;
+            self.allow(caller, "volume:delete_snapshot")?;
             let deletable = matches!(
                 snapshot.status,
                 SnapshotStatus::Available | SnapshotStatus::Error | SnapshotStatus::ErrorDeleting

@@ -10,14 +10,17 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
+use crate::retention::is_unexpired;
 use crate::service::{bad, racing, require};
-use crate::{NewResource, NewVault, Service, ServiceError, VaultEdit, VaultUse, VaultView};
+use crate::{
+    CbrError, NewResource, NewVault, Service, ServiceError, VaultEdit, VaultUse, VaultView,
+};
 
 /// Smallest and largest capacity of a new vault, in GiB; a vault may be shrunk down to 1.
 const CREATE_SIZES: std::ops::RangeInclusive<i64> = 10..=10_485_760;
 const UPDATE_SIZES: std::ops::RangeInclusive<i64> = 1..=10_485_760;
 /// Resources that one vault takes.
-const MAX_RESOURCES: usize = 256;
+pub(crate) const MAX_RESOURCES: usize = 256;
 /// What a vault's resources call a volume.
 pub const VOLUME_RESOURCE: &str = "OS::Cinder::Volume";
 
@@ -61,10 +64,14 @@ impl Service {
             updated_at: None,
             revision: 0,
         };
+        let binding = self
+            .first_binding(caller, &vault, new.backup_policy_id)
+            .await?;
         let resources = self
             .resources_to_add(caller, &mut vault, &[], &new.resources)
             .await?;
         let mut changes = vec![Change::Insert(Row::Vault(vault.clone()))];
+        changes.extend(binding);
         changes.extend(
             resources
                 .into_iter()
@@ -208,6 +215,7 @@ impl Service {
         let resources = self.catalog.vault_resources(vault.id).await?;
         let stored = self.catalog.resource_usage(vault.id).await?;
         let usage = self.usage_of(vault.id).await?;
+        let backup_policy_id = self.backup_policy_of(vault.id).await?.map(|p| p.id);
         let resources = resources
             .into_iter()
             .map(|resource| {
@@ -225,6 +233,7 @@ impl Service {
             vault,
             usage,
             resources,
+            backup_policy_id,
         })
     }
 
@@ -294,6 +303,16 @@ impl Service {
             }
             if self.backups_in(id).await?.iter().any(|b| b.state.is_busy()) {
                 return Err(ServiceError::VaultBusy(id));
+            }
+            let now = self.now();
+            if vault.locked
+                && self
+                    .backups_in(id)
+                    .await?
+                    .iter()
+                    .any(|b| is_unexpired(b, now))
+            {
+                return Err(CbrError::VaultDeleteLocked(id).into());
             }
             vault.status = VaultStatus::Deleting;
             vault.updated_at = Some(self.now());

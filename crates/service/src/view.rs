@@ -1,7 +1,8 @@
 //! What the service answers with, where a bare row is not enough.
 
 use emberkeep_model::{
-    Backup, Checkpoint, Progress, ResourceUsage, TaskId, Vault, VaultResource, VaultUsage, Volume,
+    Backup, Checkpoint, PolicyId, Progress, ResourceUsage, TaskId, Vault, VaultResource,
+    VaultUsage, Volume,
 };
 
 /// A vault with what it holds.
@@ -13,6 +14,8 @@ pub struct VaultView {
     pub usage: VaultUsage,
     /// Its resources, in the order they were added, each with what is stored for it.
     pub resources: Vec<(VaultResource, ResourceUsage)>,
+    /// The backup policy bound to it.
+    pub backup_policy_id: Option<PolicyId>,
 }
 
 /// A checkpoint with the vault it is of.

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use emberkeep_catalog::{Change, Key, Page, Row, SnapshotQuery, VolumeQuery};
 use emberkeep_model::{
-    Caller, Gib, Role, SnapshotStatus, Task, Volume, VolumeId, VolumeSource, VolumeStatus,
-    VolumeType, VolumeTypeId, Work,
+    Caller, Gib, SnapshotStatus, Task, Volume, VolumeId, VolumeSource, VolumeStatus, VolumeType,
+    VolumeTypeId, Work,
 };
 use emberkeep_volumes::SourceSnapshot;
 use uuid::Uuid;
 
-use crate::service::{bad, racing, require};
+use crate::quotas::Need;
+use crate::service::{bad, racing};
 use crate::{DeleteVolume, Edit, NewVolume, Reach, Service, ServiceError};
 
 /// Largest volume, in GiB: 64 TiB.
@@ -24,24 +25,41 @@ impl Service {
         caller: &Caller,
         new: NewVolume,
     ) -> Result<Volume, ServiceError> {
-        require(caller, Role::Member, "volume:create")?;
-        let (source, least) = self.source_of(caller, &new).await?;
-        let volume = self.new_volume(caller, &new, least).await?;
-        let task = self.volume_task(
-            caller,
-            &volume,
-            Work::CreateVolume {
-                volume_id: volume.id,
-                source,
-            },
-        );
-        let row = volume.clone();
-        self.commit(vec![
-            Change::Insert(Row::Volume(row)),
-            Change::Insert(Row::Task(task)),
-        ])
-        .await?;
-        Ok(volume)
+        self.allow(caller, "volume:create")?;
+        racing(|| async {
+            let (source, least) = self.source_of(caller, &new).await?;
+            let volume = self.new_volume(caller, &new, least).await?;
+            let task = self.volume_task(
+                caller,
+                &volume,
+                Work::CreateVolume {
+                    volume_id: volume.id,
+                    source,
+                },
+            );
+            let _turn = self.quota_turn(&volume.project_id).await;
+            let reserved = self.reserve_volume(&volume).await?;
+            self.commit(vec![
+                Change::Insert(Row::Volume(volume.clone())),
+                Change::Insert(Row::Task(task)),
+                reserved,
+            ])
+            .await?;
+            Ok(volume)
+        })
+        .await
+    }
+
+    /// Refuses a volume that is more than its project may have; see [`Service::reserve`].
+    pub(crate) async fn reserve_volume(&self, volume: &Volume) -> Result<Change, ServiceError> {
+        let need = Need {
+            volumes: 1,
+            gigabytes: u64::from(volume.size.0),
+            volume_type: volume.volume_type_id,
+            volume_size: Some(volume.size.0),
+            ..Need::default()
+        };
+        self.reserve(&volume.project_id, need).await
     }
 
     /// Returns where a new volume's bytes come from and how large it must be at least.
@@ -106,7 +124,7 @@ impl Service {
         {
             return Err(bad("availability_zone", format!("'{zone}' is not known")));
         }
-        let volume_type = self.type_named(new.volume_type.as_deref()).await?;
+        let volume_type = self.type_named(caller, new.volume_type.as_deref()).await?;
         Ok(Volume {
             id: VolumeId(Uuid::new_v4()),
             project_id: caller.project_id.clone(),
@@ -122,6 +140,9 @@ impl Service {
             metadata: new.metadata.clone(),
             snapshot_id: new.snapshot_id,
             source_volume_id: new.source_volume_id,
+            readonly: None,
+            image_metadata: Default::default(),
+            growing_to: None,
             created_at: self.now(),
             updated_at: None,
             revision: 0,
@@ -140,7 +161,7 @@ impl Service {
     /// Shows one volume.
     pub async fn volume(&self, caller: &Caller, id: VolumeId) -> Result<Volume, ServiceError> {
         let volume = self.visible_volume(caller, id).await?;
-        require(caller, Role::Reader, "volume:get")?;
+        self.allow(caller, "volume:get")?;
         Ok(volume)
     }
 
@@ -151,7 +172,7 @@ impl Service {
         mut query: VolumeQuery,
         reach: Reach,
     ) -> Result<Page<Volume>, ServiceError> {
-        require(caller, Role::Reader, "volume:get_all")?;
+        self.allow(caller, "volume:get_all")?;
         query.project = Self::reach(caller, reach, query.project.take());
         if let Some(marker) = query.paging.marker {
             self.visible_volume(caller, marker).await?;
@@ -168,7 +189,7 @@ impl Service {
     ) -> Result<Volume, ServiceError> {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
-            require(caller, Role::Member, "volume:update")?;
+            self.allow(caller, "volume:update")?;
             let edit = edit.clone();
             if let Some(name) = edit.name {
                 volume.name = name;
@@ -196,11 +217,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
-            require(
-                caller,
-                Role::Member,
-                "volume_extension:volume_actions:set_bootable",
-            )?;
+            self.allow(caller, "volume_extension:volume_actions:set_bootable")?;
             volume.bootable = bootable;
             volume.updated_at = Some(self.now());
             self.commit(vec![Change::Save(Row::Volume(volume))]).await
@@ -217,7 +234,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
-            require(caller, Role::Member, "volume:delete")?;
+            self.allow(caller, "volume:delete")?;
             let deletable = matches!(
                 volume.status,
                 VolumeStatus::Available
@@ -226,7 +243,10 @@ impl Service {
                     | VolumeStatus::ErrorRestoring
                     | VolumeStatus::ErrorExtending
             );
-            if !(deletable || (how.force && caller.is_admin())) {
+            if how.force {
+                self.allow(caller, "volume:force_delete")?;
+            }
+            if !(deletable || how.force) {
                 return Err(ServiceError::VolumeStatus {
                     id,
                     wanted: "available or error or error_restoring or error_extending or error_managing",
@@ -271,7 +291,7 @@ impl Service {
     ) -> Result<(), ServiceError> {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
-            require(caller, Role::Member, "volume:extend")?;
+            self.allow(caller, "volume:extend")?;
             if volume.status != VolumeStatus::Available {
                 return Err(ServiceError::VolumeStatus {
                     id,
@@ -288,7 +308,16 @@ impl Service {
             if size.0 > MAX_GIB {
                 return Err(bad("new_size", format!("must be at most {MAX_GIB} GiB")));
             }
+            let _turn = self.quota_turn(&volume.project_id).await;
+            let need = Need {
+                gigabytes: u64::from(size.0 - volume.size.0),
+                volume_type: volume.volume_type_id,
+                volume_size: Some(size.0),
+                ..Need::default()
+            };
+            let reserved = self.reserve(&volume.project_id, need).await?;
             volume.status = VolumeStatus::Extending;
+            volume.growing_to = Some(size);
             volume.updated_at = Some(self.now());
             let work = Work::ExtendVolume {
                 volume_id: id,
@@ -298,6 +327,7 @@ impl Service {
             self.commit(vec![
                 Change::Save(Row::Volume(volume)),
                 Change::Insert(Row::Task(task)),
+                reserved,
             ])
             .await
         })
@@ -306,8 +336,10 @@ impl Service {
 
     /// Lists the volume types.
     pub async fn volume_types(&self, caller: &Caller) -> Result<Vec<VolumeType>, ServiceError> {
-        require(caller, Role::Reader, "volume_extension:type_get_all")?;
-        Ok(self.catalog.volume_types().await?)
+        self.allow(caller, "volume_extension:type_get_all")?;
+        let mut types = self.catalog.volume_types().await?;
+        types.retain(|one| may_use(caller, one));
+        Ok(types)
     }
 
     /// Shows one volume type, by id, by name, or the default one (`default`).
@@ -316,12 +348,17 @@ impl Service {
         caller: &Caller,
         name: &str,
     ) -> Result<VolumeType, ServiceError> {
-        require(caller, Role::Reader, "volume_extension:type_get")?;
+        self.allow(caller, "volume_extension:type_get")?;
         let named = if name == "default" { None } else { Some(name) };
-        self.type_named(named).await
+        self.type_named(caller, named).await
     }
 
-    async fn type_named(&self, name: Option<&str>) -> Result<VolumeType, ServiceError> {
+    /// Finds a type that the caller may use, by id or name, or the default one.
+    pub(crate) async fn type_named(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+    ) -> Result<VolumeType, ServiceError> {
         let wanted = match name {
             None | Some("__DEFAULT__") => self.settings.default_volume_type.as_str(),
             Some(name) => name,
@@ -329,6 +366,7 @@ impl Service {
         let types = self.catalog.volume_types().await?;
         types
             .into_iter()
+            .filter(|one| may_use(caller, one))
             .find(|t| t.name == wanted || t.id.to_string() == wanted)
             .ok_or_else(|| ServiceError::NoSuchVolumeType(wanted.to_owned()))
     }
@@ -348,6 +386,7 @@ impl Service {
             description: Some("Files in the data directory".into()),
             is_public: true,
             extra_specs: Default::default(),
+            access: Vec::new(),
             created_at: self.now(),
             revision: 0,
         };
@@ -362,7 +401,7 @@ impl Service {
         id: VolumeId,
     ) -> Result<Option<PathBuf>, ServiceError> {
         self.visible_volume(caller, id).await?;
-        require(caller, Role::Reader, "volume:get")?;
+        self.allow(caller, "volume:get")?;
         Ok(self.volumes.path(id))
     }
 
@@ -373,7 +412,7 @@ impl Service {
         id: VolumeId,
     ) -> Result<Arc<dyn SourceSnapshot>, ServiceError> {
         let volume = self.visible_volume(caller, id).await?;
-        require(caller, Role::Member, "volume:get")?;
+        self.allow(caller, "volume:get")?;
         if !matches!(volume.status, VolumeStatus::Available | VolumeStatus::InUse) {
             return Err(ServiceError::VolumeStatus {
                 id,
@@ -392,4 +431,9 @@ impl Service {
     pub(crate) fn volume_gone(volume: &Volume) -> Change {
         Change::Remove(Key::Volume(volume.id), volume.revision)
     }
+}
+
+/// Tells whether the caller may make volumes of a type, and know of it.
+pub(crate) fn may_use(caller: &Caller, volume_type: &VolumeType) -> bool {
+    volume_type.is_public || caller.is_admin() || volume_type.access.contains(&caller.project_id)
 }

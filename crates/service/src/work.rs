@@ -10,11 +10,12 @@ mod sweep;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::Run;
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, BackupRefused, BackupState, CheckpointId, ProtectStatus, Sealed,
-    Task, VolumeId, Work,
+    Backup, BackupEvent, BackupId, BackupRefused, BackupState, CheckpointId, MessageAction,
+    MessageDetail, ProtectStatus, Sealed, Task, VolumeId, Work,
 };
 use emberkeep_plan::checkpoint_status;
 
+use crate::messages::About;
 use crate::query::BackupQuery;
 use crate::service::racing;
 use crate::worker::chain;
@@ -38,6 +39,29 @@ pub(crate) enum Facts {
     Sealed(Sealed),
     /// Something dead could not be freed yet.
     SweepAgain,
+}
+
+/// What a backup is claimed for.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Copy,
+    /// To be written to this volume.
+    Restore(VolumeId),
+    Delete,
+}
+
+impl Wanted {
+    fn by(self, state: &BackupState) -> bool {
+        use BackupState as S;
+        match (self, state) {
+            (Self::Copy, S::Queued | S::Copying)
+            | (Self::Delete, S::DeleteQueued | S::Deleting) => true,
+            (Self::Restore(to), S::RestoreQueued { target, .. } | S::Restoring { target, .. }) => {
+                *target == to
+            }
+            (Self::Copy | Self::Restore(_) | Self::Delete, _) => false,
+        }
+    }
 }
 
 /// How a task ended.
@@ -98,6 +122,46 @@ impl Service {
         task: &Task,
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
+        let mut changes = self.rows_of_work(task, verdict).await?;
+        if matches!(verdict, Verdict::Failed(_)) {
+            changes.extend(self.inventory_message(task));
+        }
+        Ok(changes)
+    }
+
+    /// Tells the project about a volume or snapshot that could not be dealt with. Those about
+    /// backups go with their rows, which may have moved on.
+    fn inventory_message(&self, task: &Task) -> Option<Change> {
+        let (about, action) = match &task.work {
+            Work::CreateVolume { volume_id, .. } => {
+                (About::Volume(*volume_id), MessageAction::CreateVolume)
+            }
+            Work::ExtendVolume { volume_id, .. } => {
+                (About::Volume(*volume_id), MessageAction::ExtendVolume)
+            }
+            Work::CreateSnapshot { snapshot_id } => {
+                (About::Snapshot(*snapshot_id), MessageAction::CreateSnapshot)
+            }
+            Work::DeleteSnapshot { snapshot_id } => {
+                (About::Snapshot(*snapshot_id), MessageAction::DeleteSnapshot)
+            }
+            Work::DeleteVolume { .. }
+            | Work::Backup { .. }
+            | Work::Restore { .. }
+            | Work::DeleteBackup { .. }
+            | Work::RemoveResources { .. }
+            | Work::DeleteVault { .. }
+            | Work::Sweep => return None,
+        };
+        let unknown = MessageDetail::Unknown;
+        Some(self.message(&task.project_id, &task.request_id, about, action, unknown))
+    }
+
+    async fn rows_of_work(
+        &self,
+        task: &Task,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
         match &task.work {
             Work::CreateVolume { volume_id, .. } => self.rows_created(*volume_id, verdict).await,
             Work::ExtendVolume { volume_id, size } => {
@@ -108,13 +172,13 @@ impl Service {
             Work::DeleteSnapshot { snapshot_id } => {
                 self.rows_snapshot_deleted(*snapshot_id, verdict).await
             }
-            Work::Backup { backup_id } => self.rows_backed_up(*backup_id, verdict).await,
+            Work::Backup { backup_id } => self.rows_backed_up(task, *backup_id, verdict).await,
             Work::Restore {
                 backup_id,
                 volume_id,
                 fresh,
             } => {
-                self.rows_restored(*backup_id, *volume_id, *fresh, verdict)
+                self.rows_restored(task, *backup_id, *volume_id, *fresh, verdict)
                     .await
             }
             Work::DeleteBackup { backup_id } => {
@@ -133,18 +197,20 @@ impl Service {
     pub(crate) async fn tidy(&self, task: &Task) {
         if let Work::Backup { .. } = task.work {
             self.release_freeze(task).await;
+            self.retain_after_backup(task.vault_id).await;
         }
     }
 
-    /// Marks a backup as being worked on and returns it.
-    async fn claim_backup(&self, id: BackupId) -> Result<Backup, Stop> {
+    /// Marks a backup as being worked on and returns it, unless it is no longer wanted: what was
+    /// to be copied may be on its way out by now.
+    async fn claim_backup(&self, id: BackupId, wanted: Wanted) -> Result<Backup, Stop> {
         let claimed = racing(|| async {
             let mut backup = self
                 .catalog
                 .backup(id)
                 .await?
                 .ok_or(ServiceError::NoSuchBackup(id))?;
-            if backup.take(BackupEvent::Claimed, self.now()).is_err() {
+            if !wanted.by(&backup.state) || backup.take(BackupEvent::Claimed, self.now()).is_err() {
                 return Ok(Err(backup.state.word()));
             }
             self.commit(vec![Change::Save(Row::Backup(backup.clone()))])
@@ -176,7 +242,7 @@ impl Service {
     /// Returns the change of a checkpoint's status, given that `changed` of its backups stand as
     /// they do here. The row is saved even if the status stays: of two backups that end
     /// at once, one loses the race, looks again and sees the other.
-    async fn checkpoint_after(
+    pub(crate) async fn checkpoint_after(
         &self,
         checkpoint: Option<CheckpointId>,
         changed: &[Backup],

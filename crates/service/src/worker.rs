@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
+use crate::scheduler::reconcile;
 use crate::service::racing;
 use crate::work::{Stop, Verdict};
 use crate::{Service, ServiceError};
@@ -30,6 +31,7 @@ const MAX_CLAIMS: u64 = 20;
 pub struct Workers {
     stop: watch::Sender<bool>,
     running: JoinHandle<()>,
+    reconciling: JoinHandle<()>,
 }
 
 impl Workers {
@@ -37,15 +39,22 @@ impl Workers {
     pub fn start(service: Service) -> Self {
         let (stop, stopping) = watch::channel(false);
         let worker = format!("worker-{}", Uuid::new_v4());
+        let reconciling = tokio::spawn(reconcile(service.clone(), stopping.clone()));
         let running = tokio::spawn(claim_loop(service, worker, stopping));
-        Self { stop, running }
+        Self {
+            stop,
+            running,
+            reconciling,
+        }
     }
 
     /// Stops claiming, lets running tasks end within the grace time, hands the others over.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        if let Err(error) = self.running.await {
-            tracing::error!(%error, "the workers ended badly");
+        for ended in [self.running.await, self.reconciling.await] {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the workers ended badly");
+            }
         }
     }
 }

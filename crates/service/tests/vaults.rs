@@ -29,6 +29,7 @@ fn vault(size: i64, resources: Vec<NewResource>) -> NewVault {
         smn_notify: true,
         threshold: 80,
         backup_name_prefix: None,
+        backup_policy_id: None,
         resources,
     }
 }
@@ -50,6 +51,7 @@ fn run_over(vault_id: VaultId) -> NewCheckpoint {
         automatic: false,
         resources: vec![],
         retention_days: None,
+        policy_id: None,
     }
 }
 

@@ -7,10 +7,16 @@ mod faulty;
 mod local;
 mod memory;
 mod name;
+mod paced;
 pub mod port;
+#[cfg(feature = "s3")]
+mod s3;
 
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Counted, Fault, FaultKind, FaultPlan, FaultyStore, Moment};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+pub use paced::{Pace, PacedStore};
 pub use port::{Listed, ObjectStore, StoreError, list_all};
+#[cfg(feature = "s3")]
+pub use s3::{S3Place, S3Store};

@@ -6,6 +6,8 @@
 pub mod content;
 mod faults;
 mod memory;
+mod tracked;
 
 pub use faults::{VolumeCall, VolumeFault, VolumeFaults};
 pub use memory::MemoryProvider;
+pub use tracked::{TrackedSnapshot, TrackedVolume};

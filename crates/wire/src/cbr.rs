@@ -1,40 +1,62 @@
 //! The CBR wire: what its bodies and queries may say, and how our nouns look on it.
 //!
 //! Requests are read field by field so that a refusal names the field; answers are plain
-//! serde structs that read back too. Start at `vault.rs`.
+//! serde structs, the same for server and clients: written exactly, read leniently, since other
+//! clouds write numbers as text and null for nothing. Start at `vault.rs`.
 
 mod backup;
 mod checkpoint;
 mod code;
 mod form;
+mod member;
+mod policy;
+mod protectable;
 mod query;
 mod request;
+mod size;
+mod tag;
 mod task;
 #[cfg(test)]
 mod tests;
 mod vault;
+pub mod word;
 
 use std::borrow::Cow;
 
 use emberkeep_model::ObjectType;
 use serde::{Deserialize, Serialize};
 
-pub use backup::{AppConsistency, Backup, ExtendInfo};
+pub use backup::{
+    AppConsistency, Backup, ExtendInfo, OsImage, ReplicationExtra, ReplicationRecord,
+};
 pub use checkpoint::{
-    Checkpoint, CheckpointExtra, CheckpointResource, CheckpointVault, SkippedResource,
+    Checkpoint, CheckpointExtra, CheckpointResource, CheckpointVault, Parameters, ResourceDetails,
+    SkippedResource,
 };
 pub use code::Code;
 pub use form::{Refused, uuid};
-pub use query::{BackupList, BackupOrder, BackupSort, Limits, TaskList, VaultList};
+pub use member::Member;
+pub use policy::{AssociatedVault, OperationDefinition, Policy, Trigger, TriggerProperties};
+pub use protectable::{Instance, Protectable};
+pub use query::{
+    BackupList, BackupOrder, BackupSort, Limits, MemberList, PolicyList, ProtectableList, TaskList,
+    UsageList, VaultList,
+};
 pub use request::{
-    AddResources, CheckpointCreate, RemoveResources, Rename, ResourceGiven, RestoreAsked,
-    VaultCreate, VaultUpdate,
+    AddMembers, AddResources, CheckpointCreate, ExpirationUpdate, MemberAnswer, MigrateResources,
+    PolicyBound, PolicyCreate, PolicyUpdate, RemoveResources, Rename, ResourceGiven, RestoreAsked,
+    SetResources, TagCondition, TagQuery, TagSet, TagsAction, VaultCreate, VaultUpdate,
+    VaultsUpdate,
 };
+pub use size::Mib;
+pub use tag::{ProjectTag, TaggedVault, TaggedVaultDetail};
 pub use task::{
-    BackupDetail, CommonDetail, DeleteDetail, ErrorInfo, RemoveDetail, RestoreDetail, Task,
-    TaskExtra, TaskResource, VaultDeleteDetail,
+    BackupDetail, CommonDetail, DeleteDetail, ErrorInfo, ExpirationDetail, RemoveDetail,
+    ReplicationDetail, RestoreDetail, SyncDetail, Task, TaskExtra, TaskResource, VaultDeleteDetail,
 };
-pub use vault::{Billing, BindRules, ResourceExtra, Vault, VaultResource};
+pub use vault::{
+    Billing, BillingExtra, BindRules, IncludeVolume, ResourceExtra, Vault, VaultResource,
+};
 
 /// A word of the protocol: one of ours when written, any when read.
 pub type Word = Cow<'static, str>;

@@ -4,34 +4,51 @@
 //! the model by a total function and holds exactly the fields of its microversion, in Cinder's order.
 //! Start at `backups.rs`; `schema.rs` is what all requests are checked by.
 
+mod actions;
+mod attachments;
 mod backups;
 mod fault;
 mod json;
 mod limits;
 mod links;
 mod listing;
+mod messages;
 mod metadata;
 mod microversion;
+mod quotas;
+mod records;
 mod schema;
+mod services;
 mod snapshots;
 mod types;
 mod versions;
 mod volumes;
 
+pub use actions::{BackupAction, SnapshotAction, VolumeAction};
+pub use attachments::{
+    AttachmentDetail, AttachmentSummary, CreateAttachment, VolumeAttachment, parse_connector,
+};
 pub use backups::{
     BackupDetail, BackupSummary, CreateBackup, RestoreBackup, RestoreStarted, UpdateBackup,
     states_shown_as, status_of,
 };
 pub use fault::{Fault, FaultKind};
 pub use json::Json;
-pub use limits::{AbsoluteLimits, Limits, Usage};
+pub use limits::{AbsoluteLimits, Limits, Most, Usage};
 pub use links::{Link, Site};
 pub use listing::{
     Listed, Listing, MAX_LIMIT, Resource, ResourceFilters, SortKey, query_flag, query_text,
 };
+pub use messages::MessageView;
 pub use metadata::{parse_meta_item, parse_metadata};
 pub use microversion::{Microversion, VersionError};
+pub use quotas::{QuotaForm, QuotaSetView, parse_quotas};
+pub use records::RecordView;
+pub use services::{PoolView, ServiceView, parse_reason, parse_switch};
 pub use snapshots::{CreateSnapshot, SnapshotView, UpdateSnapshot};
-pub use types::{AvailabilityZone, VolumeTypeView, ZoneState};
+pub use types::{
+    AvailabilityZone, CreateType, TypeAccessView, UpdateType, VolumeTypeView, ZoneState,
+    parse_extra_specs, parse_type_access,
+};
 pub use versions::{MediaType, VersionDocument, VersionLink, Versions};
-pub use volumes::{CreateVolume, Nothing, UpdateVolume, VolumeAction, VolumeDetail, VolumeSummary};
+pub use volumes::{CreateVolume, Nothing, UpdateVolume, VolumeDetail, VolumeSummary};

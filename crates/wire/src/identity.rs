@@ -5,12 +5,15 @@ mod auth;
 mod requests;
 mod views;
 
-pub use auth::{AuthMethod, AuthRequest, DomainRef, NamedRef, ScopeRequest, Secret};
-pub use requests::{PasswordChange, ProjectCreate, UserCreate};
+pub use auth::{
+    AppCredentialRef, AuthMethod, AuthRequest, DomainRef, NamedRef, ScopeRequest, Secret,
+};
+pub use requests::{AppCredentialCreate, PasswordChange, ProjectCreate, UserCreate};
 pub use views::{
-    CatalogEntry, DOMAIN_ID, DOMAIN_NAME, Domain, DomainView, Endpoint, EndpointView, Fault,
-    FaultBody, IdName, Link, Links, ListLinks, MediaType, ProjectView, RegionView, RoleView,
-    ServiceView, Token, TokenBody, TokenProject, TokenUser, UserView, Version, list,
+    AppCredentialView, CatalogEntry, DOMAIN_ID, DOMAIN_NAME, Domain, DomainView, Endpoint,
+    EndpointView, Fault, FaultBody, IdName, Link, Links, ListLinks, MediaType, ProjectView,
+    RegionView, RoleView, ServiceView, Token, TokenAppCredential, TokenBody, TokenProject,
+    TokenUser, UserView, Version, list,
 };
 
 use serde_json::Value;

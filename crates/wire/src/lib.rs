@@ -5,5 +5,7 @@
 pub mod cbr;
 pub mod cinder;
 pub mod identity;
+pub mod ids;
+pub mod lenient;
 pub mod native;
 pub mod time;

@@ -2,6 +2,7 @@
 //! progress, and a volume's bytes as a stream of extents.
 
 mod extents;
+mod preview;
 
 use std::borrow::Cow;
 
@@ -10,6 +11,7 @@ use emberkeep_model::{Progress, TaskState};
 use serde::{Deserialize, Serialize};
 
 pub use extents::{ExtentDecoder, ExtentEncoder, ExtentItem, ExtentStreamError, MAX_FRAME_BYTES};
+pub use preview::{BackupFate, PolicyPreview, PolicyTrial, PolicyZone};
 
 use crate::time;
 

@@ -1,14 +1,55 @@
 //! Instants as text. Block Storage and CBR leave the zone out, identity ends in `Z`;
 //! reading takes either.
 
+use std::fmt;
+
 use emberkeep_model::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use serde::{Deserialize, Serialize};
+
+use crate::lenient;
 
 /// A text that is no instant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not an ISO 8601 time")]
 pub struct BadTime(pub String);
+
+/// An instant as a service wrote it. Read back it keeps its text, so that what another cloud
+/// means by it is never lost; our own are always [`naive`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Moment(#[serde(deserialize_with = "lenient::text")] String);
+
+impl Moment {
+    /// Returns the text as it travels.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the instant; none if the text is no time that is known here.
+    pub fn at(&self) -> Option<Timestamp> {
+        parse(&self.0).ok()
+    }
+}
+
+impl From<Timestamp> for Moment {
+    fn from(at: Timestamp) -> Self {
+        Self(naive(at))
+    }
+}
+
+impl From<String> for Moment {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
 
 /// Returns `2026-11-21T17:24:36.000000`: UTC, microseconds, no zone.
 pub fn naive(at: Timestamp) -> String {
@@ -67,6 +108,8 @@ mod tests {
         ] {
             assert_eq!(parse(text), want, "{text}");
         }
+        assert_eq!(Moment::from(at).at(), Some(at));
+        assert_eq!(Moment::from("soon".to_owned()).at(), None);
         assert_eq!(naive(Timestamp(i64::MAX)), "9999-12-30T22:00:00.999999");
     }
 }

@@ -7,8 +7,9 @@ use emberkeep_model::{
     VolumeId, VolumeStatus, VolumeType, VolumeTypeId,
 };
 use emberkeep_wire::cinder::{
-    CreateSnapshot, CreateVolume, Json, Limits, Microversion, ResourceFilters, Site, SnapshotView,
-    UpdateSnapshot, UpdateVolume, Usage, VolumeAction, VolumeDetail, VolumeSummary, VolumeTypeView,
+    CreateSnapshot, CreateVolume, Json, Limits, Microversion, Most, ResourceFilters, Site,
+    SnapshotView, UpdateSnapshot, UpdateVolume, Usage, VolumeAction, VolumeDetail, VolumeSummary,
+    VolumeTypeView,
 };
 use insta::assert_snapshot;
 
@@ -171,6 +172,9 @@ fn volume() -> Volume {
                 .parse::<VolumeId>()
                 .expect("is an id"),
         ),
+        readonly: None,
+        image_metadata: BTreeMap::new(),
+        growing_to: None,
         created_at: Timestamp(1_719_835_284_262_108),
         updated_at: None,
         revision: 0,
@@ -263,6 +267,7 @@ fn types_limits_and_filters_are_shown() {
             ("multiattach".to_owned(), "<is> False".to_owned()),
             ("secret".to_owned(), "x".to_owned()),
         ]),
+        access: Vec::new(),
         created_at: Timestamp(0),
         revision: 0,
     };
@@ -281,7 +286,14 @@ fn types_limits_and_filters_are_shown() {
         backups: 3,
         backup_gigabytes: 6,
     };
-    assert_snapshot!("limits", text(&Limits::unlimited(usage)));
+    let most = Most {
+        volumes: 10,
+        snapshots: 10,
+        gigabytes: 1000,
+        backups: 10,
+        backup_gigabytes: -1,
+    };
+    assert_snapshot!("limits", text(&Limits::new(most, usage)));
     assert_eq!(
         serde_json::to_string(&ResourceFilters::of(Some("backup"))).expect("serialises"),
         r#"[{"resource":"backup","filters":["name","status","volume_id"]}]"#

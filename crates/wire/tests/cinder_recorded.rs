@@ -152,6 +152,9 @@ fn backup(view: &Json, project: &str) -> Backup {
         created_at: at,
         updated_at: time("updated_at"),
         deleted_at: None,
+        content: None,
+        cinder: Default::default(),
+        cbr: Default::default(),
         revision: 0,
     }
 }

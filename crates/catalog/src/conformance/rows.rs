@@ -22,10 +22,12 @@ pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Catalog>) {
     no_update_is_lost(make().await).await;
 }
 
-/// One row of each kind; the resource's vault comes before it.
+/// One row of each kind; what others belong to comes before them.
 fn one_of_each(dice: &mut Dice) -> Vec<Row> {
     let vault = dice.vault();
     let resource = dice.vault_resource(&vault);
+    let policy = dice.policy();
+    let binding = dice.binding(&policy, &vault);
     vec![
         Row::Volume(dice.volume()),
         Row::Snapshot(dice.snapshot()),
@@ -39,6 +41,15 @@ fn one_of_each(dice: &mut Dice) -> Vec<Row> {
         Row::User(dice.user()),
         Row::Token(dice.token()),
         Row::Assignment(dice.assignment()),
+        Row::AppCredential(dice.app_credential()),
+        Row::Policy(policy),
+        Row::PolicyBinding(binding),
+        Row::Member(dice.member()),
+        Row::Attachment(dice.attachment()),
+        Row::Message(dice.message()),
+        Row::QuotaSet(dice.quota_set()),
+        Row::QuotaClass(dice.quota_class()),
+        Row::ServiceSwitch(dice.service_switch()),
     ]
 }
 
@@ -65,6 +76,35 @@ async fn stored(catalog: &dyn Catalog, row: &Row) -> Option<Row> {
         Row::Project(r) => catalog.project(&r.id).await.map(|r| r.map(Row::Project)),
         Row::User(r) => catalog.user(&r.id).await.map(|r| r.map(Row::User)),
         Row::Token(r) => catalog.token(&r.hash).await.map(|r| r.map(Row::Token)),
+        Row::Policy(r) => catalog.policy(r.id).await.map(|r| r.map(Row::Policy)),
+        Row::PolicyBinding(r) => catalog.policy_vaults(r.policy_id).await.map(|all| {
+            all.into_iter()
+                .find(|b| b.vault_id == r.vault_id)
+                .map(Row::PolicyBinding)
+        }),
+        Row::Member(r) => catalog.member(r.id).await.map(|r| r.map(Row::Member)),
+        Row::AppCredential(r) => catalog
+            .app_credential(&r.id)
+            .await
+            .map(|r| r.map(Row::AppCredential)),
+        Row::Attachment(r) => catalog
+            .attachment(r.id)
+            .await
+            .map(|r| r.map(Row::Attachment)),
+        Row::Message(r) => catalog.message(r.id).await.map(|r| r.map(Row::Message)),
+        Row::QuotaSet(r) => catalog
+            .quota_set(&r.project_id)
+            .await
+            .map(|r| r.map(Row::QuotaSet)),
+        Row::QuotaClass(r) => catalog
+            .quota_class(&r.name)
+            .await
+            .map(|r| r.map(Row::QuotaClass)),
+        Row::ServiceSwitch(r) => catalog.service_switches().await.map(|all| {
+            all.into_iter()
+                .find(|s| s.binary_name == r.binary_name)
+                .map(Row::ServiceSwitch)
+        }),
         Row::Assignment(r) => catalog
             .assignments(&r.user_id)
             .await
@@ -86,6 +126,15 @@ fn revision(row: &mut Row) -> Option<&mut u64> {
         Row::Task(r) => Some(&mut r.revision),
         Row::Project(r) => Some(&mut r.revision),
         Row::User(r) => Some(&mut r.revision),
+        Row::Policy(r) => Some(&mut r.revision),
+        Row::PolicyBinding(r) => Some(&mut r.revision),
+        Row::Member(r) => Some(&mut r.revision),
+        Row::AppCredential(r) => Some(&mut r.revision),
+        Row::Attachment(r) => Some(&mut r.revision),
+        Row::Message(r) => Some(&mut r.revision),
+        Row::QuotaSet(r) => Some(&mut r.revision),
+        Row::QuotaClass(r) => Some(&mut r.revision),
+        Row::ServiceSwitch(r) => Some(&mut r.revision),
         Row::Token(_) | Row::Assignment(_) => None,
     }
 }
@@ -107,6 +156,19 @@ fn in_place_of(old: &Row, mut row: Row) -> Row {
         (Row::User(o), Row::User(r)) => r.id = o.id.clone(),
         (Row::Token(o), Row::Token(r)) => r.hash.clone_from(&o.hash),
         (Row::Assignment(o), Row::Assignment(r)) => *r = o.clone(),
+        (Row::Policy(o), Row::Policy(r)) => r.id = o.id,
+        (Row::PolicyBinding(o), Row::PolicyBinding(r)) => {
+            (r.policy_id, r.vault_id) = (o.policy_id, o.vault_id);
+        }
+        (Row::Member(o), Row::Member(r)) => r.id = o.id,
+        (Row::AppCredential(o), Row::AppCredential(r)) => r.id.clone_from(&o.id),
+        (Row::Attachment(o), Row::Attachment(r)) => r.id = o.id,
+        (Row::Message(o), Row::Message(r)) => r.id = o.id,
+        (Row::QuotaSet(o), Row::QuotaSet(r)) => r.project_id = o.project_id.clone(),
+        (Row::QuotaClass(o), Row::QuotaClass(r)) => r.name.clone_from(&o.name),
+        (Row::ServiceSwitch(o), Row::ServiceSwitch(r)) => {
+            r.binary_name.clone_from(&o.binary_name);
+        }
         (old, new) => panic!("{old:?} is not the same kind of row as {new:?}"),
     }
     if let (Some(new), Some(old)) = (revision(&mut row), revision(&mut old.clone())) {
@@ -129,6 +191,15 @@ fn key(row: &Row) -> Key {
         Row::User(r) => Key::User(r.id.clone()),
         Row::Token(r) => Key::Token(r.hash.clone()),
         Row::Assignment(r) => Key::Assignment(r.clone()),
+        Row::Policy(r) => Key::Policy(r.id),
+        Row::PolicyBinding(r) => Key::PolicyBinding(r.policy_id, r.vault_id),
+        Row::Member(r) => Key::Member(r.id),
+        Row::AppCredential(r) => Key::AppCredential(r.id.clone()),
+        Row::Attachment(r) => Key::Attachment(r.id),
+        Row::Message(r) => Key::Message(r.id),
+        Row::QuotaSet(r) => Key::QuotaSet(r.project_id.clone()),
+        Row::QuotaClass(r) => Key::QuotaClass(r.name.clone()),
+        Row::ServiceSwitch(r) => Key::ServiceSwitch(r.binary_name.clone()),
     }
 }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use emberkeep_model::{
-    Assignment, Backup, BackupState, ByteCount, Checkpoint, CheckpointResource, CheckpointStatus,
-    Gib, Lease, ObjectType, Progress, Project, ProtectStatus, ProtectType, Role, Sealed,
-    SkipReason, SkippedResource, Snapshot, SnapshotStatus, Tag, Task, TaskState, Timestamp,
-    TokenRecord, User, Vault, VaultResource, VaultStatus, Volume, VolumeSource, VolumeStatus,
-    VolumeType, Work,
+    AppCredential, Assignment, Attachment, AttachmentStatus, Backup, BackupState, ByteCount,
+    CbrFacts, Checkpoint, CheckpointResource, CheckpointStatus, CinderFacts, ContentOf, Gib, Lease,
+    Limit, Member, MemberStatus, Message, MessageAction, MessageDetail, ObjectType,
+    OperationDefinition, OperationType, Policy, PolicyBinding, Progress, Project, ProtectStatus,
+    ProtectType, QuotaClass, QuotaSet, Role, Sealed, ServiceSwitch, SkipReason, SkippedResource,
+    Snapshot, SnapshotStatus, SourceFacts, Tag, Task, TaskState, Timestamp, TokenRecord, User,
+    Vault, VaultResource, VaultStatus, Volume, VolumeSource, VolumeStatus, VolumeType, Work,
 };
 
 /// A source of values that is the same for the same seed (splitmix64).
@@ -130,6 +132,9 @@ impl Dice {
             metadata: self.pairs(),
             snapshot_id: self.maybe(Self::id),
             source_volume_id: self.maybe(Self::id),
+            readonly: self.maybe(Self::flip),
+            image_metadata: self.pairs(),
+            growing_to: self.maybe(Self::size),
             created_at: self.time(),
             updated_at: self.maybe(Self::time),
             revision: self.below(5) as u64,
@@ -161,6 +166,7 @@ impl Dice {
             description: self.maybe(Self::text),
             is_public: self.flip(),
             extra_specs: self.pairs(),
+            access: self.list(Self::id),
             created_at: self.time(),
             revision: self.below(5) as u64,
         }
@@ -225,6 +231,15 @@ impl Dice {
             created_at: self.time(),
             updated_at: self.maybe(Self::time),
             deleted_at: self.maybe(Self::time),
+            content: self.maybe(|d| ContentOf {
+                project_id: d.id(),
+                backup_id: d.id(),
+            }),
+            cinder: self.cinder(),
+            cbr: CbrFacts {
+                policy_id: self.maybe(Self::id),
+                expires_at: self.maybe(Self::time),
+            },
             revision: self.below(5) as u64,
         }
     }
@@ -403,6 +418,7 @@ impl Dice {
             vault_id: self.maybe(Self::id),
             vault_name: self.maybe(Self::text),
             checkpoint_id: self.maybe(Self::id),
+            policy_id: self.maybe(Self::id),
             created_at: self.time(),
             started_at: self.maybe(Self::time),
             updated_at: self.time(),
@@ -479,6 +495,7 @@ impl Dice {
             issued_at: self.time(),
             expires_at: self.time(),
             revoked: self.flip(),
+            app_credential_id: self.maybe(Self::text),
         }
     }
 
@@ -487,6 +504,156 @@ impl Dice {
             user_id: self.id(),
             project_id: self.id(),
             role: self.pick(Role::ALL),
+        }
+    }
+
+    pub(super) fn policy(&mut self) -> Policy {
+        Policy {
+            id: self.id(),
+            project_id: self.id(),
+            user_id: self.id(),
+            name: self.text(),
+            enabled: self.flip(),
+            operation_type: self.pick(OperationType::ALL),
+            definition: OperationDefinition {
+                max_backups: self.maybe(|d| Limit(d.pick(&[-1, 0, 7]))),
+                timezone: self.maybe(Self::text),
+                destination_project_id: self.maybe(Self::id),
+                ..OperationDefinition::default()
+            },
+            patterns: self.list(Self::text),
+            zone: self.maybe(Self::text),
+            created_at: self.time(),
+            updated_at: self.maybe(Self::time),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn binding(&mut self, policy: &Policy, vault: &Vault) -> PolicyBinding {
+        PolicyBinding {
+            policy_id: policy.id,
+            vault_id: vault.id,
+            destination_vault_id: self.maybe(Self::id),
+            settled_until: self.time(),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn member(&mut self) -> Member {
+        Member {
+            id: self.id(),
+            backup_id: self.id(),
+            dest_project_id: self.id(),
+            status: self.pick(MemberStatus::ALL),
+            vault_id: self.maybe(Self::id),
+            created_at: self.time(),
+            updated_at: self.maybe(Self::time),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    fn cinder(&mut self) -> CinderFacts {
+        CinderFacts {
+            host: self.maybe(Self::text),
+            service: self.maybe(Self::text),
+            service_metadata: self.maybe(Self::text),
+            object_count: self.pick(&[0, 1, -1, i64::MAX]),
+            temp_volume_id: self.maybe(Self::text),
+            temp_snapshot_id: self.maybe(Self::text),
+            num_dependent_backups: self.pick(&[0, 1, -1, i64::MIN]),
+            encryption_key_id: self.maybe(Self::text),
+            source: self.maybe(|d| SourceFacts {
+                name: d.maybe(Self::text),
+                description: d.maybe(Self::text),
+                metadata: d.pairs(),
+                image_metadata: d.pairs(),
+                bootable: d.flip(),
+            }),
+        }
+    }
+
+    pub(super) fn app_credential(&mut self) -> AppCredential {
+        let (id, unique): (emberkeep_model::UserId, emberkeep_model::UserId) =
+            (self.id(), self.id());
+        AppCredential {
+            id: id.to_string(),
+            user_id: self.id(),
+            project_id: self.id(),
+            name: format!("{}{unique}", self.text()),
+            description: self.maybe(Self::text),
+            secret_hash: self.text(),
+            roles: self.list(|d| d.pick(Role::ALL)),
+            unrestricted: self.flip(),
+            created_at: self.time(),
+            expires_at: self.maybe(Self::time),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn attachment(&mut self) -> Attachment {
+        Attachment {
+            id: self.id(),
+            volume_id: self.id(),
+            project_id: self.id(),
+            user_id: self.id(),
+            instance_id: self.maybe(Self::text),
+            host: self.maybe(Self::text),
+            mountpoint: self.maybe(Self::text),
+            mode: self.text(),
+            status: self.pick(AttachmentStatus::ALL),
+            connector: self.pairs(),
+            attached_at: self.maybe(Self::time),
+            created_at: self.time(),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn message(&mut self) -> Message {
+        Message {
+            id: self.id(),
+            project_id: self.id(),
+            request_id: self.text(),
+            resource_type: self.text(),
+            resource_id: self.text(),
+            action: self.pick(MessageAction::ALL),
+            detail: self.pick(MessageDetail::ALL),
+            created_at: self.time(),
+            expires_at: self.time(),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    fn limits(&mut self) -> BTreeMap<String, i64> {
+        self.list(|d| (d.text(), d.pick(&[-1, 0, 10, i64::MAX])))
+            .into_iter()
+            .collect()
+    }
+
+    pub(super) fn quota_set(&mut self) -> QuotaSet {
+        QuotaSet {
+            project_id: self.id(),
+            limits: self.limits(),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn quota_class(&mut self) -> QuotaClass {
+        let unique: emberkeep_model::UserId = self.id();
+        QuotaClass {
+            name: format!("{}{unique}", self.text()),
+            limits: self.limits(),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn service_switch(&mut self) -> ServiceSwitch {
+        let unique: emberkeep_model::UserId = self.id();
+        ServiceSwitch {
+            binary_name: format!("{}{unique}", self.text()),
+            disabled: self.flip(),
+            disabled_reason: self.maybe(Self::text),
+            updated_at: self.time(),
+            revision: self.below(5) as u64,
         }
     }
 }

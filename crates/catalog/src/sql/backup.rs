@@ -1,6 +1,6 @@
 //! The row of a backup: its state is a word and the facts that belong to it.
 
-use emberkeep_model::{Backup, BackupState, Sealed, VolumeId};
+use emberkeep_model::{Backup, BackupState, CbrFacts, ContentOf, Sealed, VolumeId};
 
 use super::row::{Cells, Stored};
 use super::value::{Bind, Field};
@@ -39,6 +39,11 @@ impl Stored for Backup {
         "created_at",
         "updated_at",
         "deleted_at",
+        "content_project",
+        "content_id",
+        "cinder",
+        "policy_id",
+        "expires_at",
         "revision",
     ];
 
@@ -76,6 +81,14 @@ impl Stored for Backup {
             self.created_at.to_bind(),
             self.updated_at.to_bind(),
             self.deleted_at.to_bind(),
+            self.content
+                .as_ref()
+                .map(|c| c.project_id.clone())
+                .to_bind(),
+            self.content.as_ref().map(|c| c.backup_id).to_bind(),
+            self.cinder.to_bind(),
+            self.cbr.policy_id.to_bind(),
+            self.cbr.expires_at.to_bind(),
             self.revision.to_bind(),
         ]
     }
@@ -105,6 +118,12 @@ impl Stored for Backup {
             created_at: cells.take("created_at")?,
             updated_at: cells.take("updated_at")?,
             deleted_at: cells.take("deleted_at")?,
+            content: content(cells)?,
+            cinder: cells.take("cinder")?,
+            cbr: CbrFacts {
+                policy_id: cells.take("policy_id")?,
+                expires_at: cells.take("expires_at")?,
+            },
             revision: cells.take("revision")?,
         })
     }
@@ -119,6 +138,18 @@ fn facts(state: &BackupState) -> (Option<VolumeId>, Option<String>) {
         S::Queued | S::Copying | S::Available(_) | S::DeleteQueued | S::Deleting | S::Deleted => {
             (None, None)
         }
+    }
+}
+
+/// Names the content of another backup, if both halves of the name are there.
+fn content(cells: &mut Cells<'_>) -> Result<Option<ContentOf>, String> {
+    match (cells.take("content_project")?, cells.take("content_id")?) {
+        (None, None) => Ok(None),
+        (Some(project_id), Some(backup_id)) => Ok(Some(ContentOf {
+            project_id,
+            backup_id,
+        })),
+        _ => Err("content_id: half of the name is missing".to_owned()),
     }
 }
 

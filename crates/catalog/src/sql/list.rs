@@ -3,14 +3,16 @@
 //! Pages are found by key, not by counting: the marker's own row is joined as `m`, and a page holds what
 //! comes after it. Nothing is smaller than any value, in the order and in the comparison alike.
 
-use emberkeep_model::{Backup, BackupState, Snapshot, Task, Vault, Volume};
+use emberkeep_model::{
+    Attachment, Backup, BackupState, Message, Policy, Snapshot, Task, Vault, Volume,
+};
 
 use super::row::Stored;
 use super::statement::{Conditions, Statement, columns_of};
 use super::value::Field;
 use crate::{
-    BackupField, BackupQuery, Direction, Paging, SnapshotQuery, TaskQuery, VaultQuery, VolumeField,
-    VolumeQuery,
+    AttachmentQuery, BackupField, BackupQuery, BackupText, Direction, MessageQuery, Paging,
+    PolicyQuery, SnapshotQuery, TaskQuery, VaultQuery, VolumeField, VolumeQuery,
 };
 
 /// A column to sort by.
@@ -59,6 +61,20 @@ fn backup_column(field: BackupField) -> Column {
     }
 }
 
+fn backup_text(field: BackupText) -> &'static str {
+    match field {
+        BackupText::Id => "id",
+        BackupText::UserId => "user_id",
+        BackupText::Name => "name",
+        BackupText::Description => "description",
+        BackupText::Container => "container",
+        BackupText::FailReason => "fail_reason",
+        BackupText::AvailabilityZone => "availability_zone",
+        BackupText::SnapshotId => "snapshot_id",
+        BackupText::RestoreVolumeId => "restore_volume_id",
+    }
+}
+
 /// The statements of one list: its page, and the count of all matches if that was asked for.
 pub(crate) struct List {
     pub(crate) page: Statement,
@@ -73,6 +89,11 @@ pub(crate) fn volumes(query: &VolumeQuery) -> List {
     if let Some(ids) = &query.ids {
         wanted.among("id", ids);
     }
+    wanted.equal("availability_zone", query.availability_zone.as_ref());
+    wanted.equal("bootable", query.bootable.as_ref());
+    wanted.equal("size", query.size.as_ref());
+    wanted.equal("snapshot_id", query.snapshot.as_ref());
+    wanted.pairs("metadata", &query.metadata);
     list::<Volume, _, _>(wanted, &query.sort, volume_column, &query.paging)
 }
 
@@ -82,6 +103,7 @@ pub(crate) fn snapshots(query: &SnapshotQuery) -> List {
     wanted.equal("name", query.name.as_ref());
     wanted.equal("status", query.status.as_ref());
     wanted.equal("volume_id", query.volume.as_ref());
+    wanted.pairs("metadata", &query.metadata);
     list::<Snapshot, _, _>(wanted, &query.sort, volume_column, &query.paging)
 }
 
@@ -110,6 +132,33 @@ pub(crate) fn backups(query: &BackupQuery) -> List {
     }
     wanted.compare("created_at", ">=", query.created_from.as_ref());
     wanted.compare("created_at", "<=", query.created_to.as_ref());
+    if let Some(shared) = &query.shared {
+        let project = wanted.bind(&shared.with);
+        let statuses: Vec<_> = shared.statuses.iter().map(|s| wanted.bind(s)).collect();
+        let answered = if statuses.is_empty() {
+            String::new()
+        } else {
+            format!(" AND s.status IN ({})", statuses.join(", "))
+        };
+        let own = if shared.own_too {
+            format!(" OR t.project_id = {project}")
+        } else {
+            String::new()
+        };
+        wanted.add(format!(
+            "(t.id IN (SELECT s.backup_id FROM members s WHERE s.dest_project_id = {project}{answered}){own})"
+        ));
+    }
+    wanted.equal("content_id", query.content.as_ref());
+    wanted.equal("size", query.size.as_ref());
+    for filter in &query.text {
+        let column = backup_text(filter.field);
+        if filter.like {
+            wanted.compare(column, "LIKE", Some(&format!("%{}%", filter.value)));
+        } else {
+            wanted.equal(column, Some(&filter.value));
+        }
+    }
     list::<Backup, _, _>(wanted, &query.sort, backup_column, &query.paging)
 }
 
@@ -126,7 +175,27 @@ pub(crate) fn vaults(query: &VaultQuery) -> List {
             "t.id IN (SELECT r.vault_id FROM vault_resources r WHERE r.volume_id IN ({places}))"
         ));
     }
+    if let Some(policy) = &query.policy {
+        let place = wanted.bind(policy);
+        wanted.add(format!(
+            "t.id IN (SELECT b.vault_id FROM policy_bindings b WHERE b.policy_id = {place})"
+        ));
+    }
     list::<Vault, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+}
+
+pub(crate) fn policies(query: &PolicyQuery) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.equal("operation_type", query.operation_type.as_ref());
+    wanted.equal("enabled", query.enabled.as_ref());
+    if let Some(vault) = &query.vault {
+        let place = wanted.bind(vault);
+        wanted.add(format!(
+            "t.id IN (SELECT b.policy_id FROM policy_bindings b WHERE b.vault_id = {place})"
+        ));
+    }
+    list::<Policy, VolumeField, _>(wanted, &[], volume_column, &query.paging)
 }
 
 pub(crate) fn tasks(query: &TaskQuery) -> List {
@@ -143,6 +212,24 @@ pub(crate) fn tasks(query: &TaskQuery) -> List {
     wanted.compare("created_at", ">=", query.created_from.as_ref());
     wanted.compare("created_at", "<=", query.created_to.as_ref());
     list::<Task, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+}
+
+pub(crate) fn attachments(query: &AttachmentQuery) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.any_of("volume_id", &query.volumes);
+    wanted.equal("instance_id", query.instance.as_ref());
+    wanted.equal("status", query.status.as_ref());
+    list::<Attachment, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+}
+
+pub(crate) fn messages(query: &MessageQuery) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.equal("resource_id", query.resource_id.as_ref());
+    wanted.equal("resource_type", query.resource_type.as_ref());
+    wanted.equal("request_id", query.request_id.as_ref());
+    list::<Message, VolumeField, _>(wanted, &[], volume_column, &query.paging)
 }
 
 fn list<T: Stored, F: Copy, Id: Field>(

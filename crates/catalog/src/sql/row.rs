@@ -1,8 +1,9 @@
 //! Which table and columns each row is kept in.
 
 use emberkeep_model::{
-    Assignment, Checkpoint, Project, Snapshot, TokenRecord, User, Vault, VaultResource, Volume,
-    VolumeType,
+    AppCredential, Assignment, Attachment, Checkpoint, Member, Message, Policy, PolicyBinding,
+    Project, QuotaClass, QuotaSet, ServiceSwitch, Snapshot, TokenRecord, User, Vault,
+    VaultResource, Volume, VolumeType,
 };
 
 use super::value::{Bind, Cell, Field};
@@ -86,11 +87,12 @@ macro_rules! stored {
 stored! {
     Volume, "volume" in "volumes" =>
         id project_id user_id name description size status previous_status volume_type_id
-        availability_zone bootable metadata snapshot_id source_volume_id created_at updated_at revision;
+        availability_zone bootable metadata snapshot_id source_volume_id
+        readonly image_metadata growing_to created_at updated_at revision;
     Snapshot, "snapshot" in "snapshots" =>
         id volume_id project_id user_id name description size status metadata created_at updated_at revision;
     VolumeType, "volume type" in "volume_types" =>
-        id name description is_public extra_specs created_at revision;
+        id name description is_public extra_specs access created_at revision;
     Vault, "vault" in "vaults" =>
         id project_id user_id name description object_type protect_type size status auto_expand
         auto_bind bind_rules tags locked smn_notify threshold backup_name_prefix created_at updated_at revision;
@@ -106,6 +108,23 @@ stored! {
     User, "user" in "users" =>
         id name password_hash default_project_id enabled created_at revision;
     TokenRecord, "token" in "tokens", REVISED = false =>
-        hash user_id project_id methods audit_ids issued_at expires_at revoked;
+        hash user_id project_id methods audit_ids issued_at expires_at revoked app_credential_id;
+    Policy, "policy" in "policies" =>
+        id project_id user_id name enabled operation_type definition patterns zone created_at updated_at revision;
+    PolicyBinding, "policy binding" in "policy_bindings", KEY = 2 =>
+        policy_id vault_id destination_vault_id settled_until revision;
+    Member, "member" in "members" =>
+        id backup_id dest_project_id status vault_id created_at updated_at revision;
     Assignment, "role" in "assignments", KEY = 3, REVISED = false => user_id project_id role;
+    AppCredential, "application credential" in "app_credentials" =>
+        id user_id project_id name description secret_hash roles unrestricted created_at expires_at revision;
+    Attachment, "attachment" in "attachments" =>
+        id volume_id project_id user_id instance_id host mountpoint mode status connector attached_at
+        created_at revision;
+    Message, "message" in "messages" =>
+        id project_id request_id resource_type resource_id action detail created_at expires_at revision;
+    QuotaSet, "quota set" in "quota_sets" => project_id limits revision;
+    QuotaClass, "quota class" in "quota_classes" => name limits revision;
+    ServiceSwitch, "service switch" in "service_switches" =>
+        binary_name disabled disabled_reason updated_at revision;
 }

@@ -1,6 +1,6 @@
 //! One statement with its values, in words that every engine takes.
 
-use emberkeep_model::{Assignment, Timestamp, UserId, VaultId};
+use emberkeep_model::{Assignment, Member, ProjectId, Timestamp, UserId, VaultId};
 
 use super::row::Stored;
 use super::value::{Bind, Field};
@@ -55,6 +55,16 @@ impl Conditions {
     pub(crate) fn any_of(&mut self, column: &str, values: &[impl Field]) {
         if !values.is_empty() {
             self.among(column, values);
+        }
+    }
+
+    /// Wants a column of pairs, kept as JSON, to hold all of some.
+    pub(crate) fn pairs(&mut self, column: &str, pairs: &[(String, String)]) {
+        for (key, value) in pairs {
+            let quoted = |text: &str| serde_json::Value::from(text).to_string();
+            // The quotes make it a whole pair: within a text a quote is escaped, and keys hold none.
+            let place = self.bind(&format!("{}:{}", quoted(key), quoted(value)));
+            self.add(format!("REPLACE(t.{column}, {place}, '') <> t.{column}"));
         }
     }
 
@@ -119,11 +129,62 @@ pub(crate) fn roles_of(user: &UserId) -> Statement {
     rows_where::<Assignment>("user_id", user, "t.project_id, t.role")
 }
 
+/// Reads the shares of the backups in a vault.
+pub(crate) fn shares_in(vault: VaultId) -> Statement {
+    Statement {
+        text: format!(
+            "SELECT {} FROM members t JOIN backups b ON b.id = t.backup_id WHERE b.vault_id = $1 ORDER BY t.id",
+            columns_of::<Member>()
+        ),
+        binds: vec![vault.to_bind()],
+    }
+}
+
 /// Removes tokens that have ended; returns a row for each.
 pub(crate) fn purge_tokens(now: Timestamp) -> Statement {
     Statement {
         text: "DELETE FROM tokens WHERE expires_at < $1 RETURNING hash".to_owned(),
         binds: vec![now.to_bind()],
+    }
+}
+
+/// Removes messages that have ended; returns a row for each.
+pub(crate) fn purge_messages(now: Timestamp) -> Statement {
+    Statement {
+        text: "DELETE FROM messages WHERE expires_at < $1 RETURNING id".to_owned(),
+        binds: vec![now.to_bind()],
+    }
+}
+
+/// Counts a project's volumes by type: the type, how many, GiB.
+pub(crate) fn volume_usage(project: &ProjectId) -> Statement {
+    Statement {
+        text: "SELECT t.volume_type_id, COUNT(*), \
+               CAST(COALESCE(SUM(COALESCE(t.growing_to, t.size)), 0) AS BIGINT) \
+               FROM volumes t WHERE t.project_id = $1 GROUP BY t.volume_type_id"
+            .to_owned(),
+        binds: vec![project.to_bind()],
+    }
+}
+
+/// Counts a project's snapshots by the type of their volumes: the type, how many, GiB.
+pub(crate) fn snapshot_usage(project: &ProjectId) -> Statement {
+    Statement {
+        text: "SELECT v.volume_type_id, COUNT(*), CAST(COALESCE(SUM(t.size), 0) AS BIGINT) \
+               FROM snapshots t LEFT JOIN volumes v ON v.id = t.volume_id \
+               WHERE t.project_id = $1 GROUP BY v.volume_type_id"
+            .to_owned(),
+        binds: vec![project.to_bind()],
+    }
+}
+
+/// Counts a project's backups outside of vaults: how many, GiB.
+pub(crate) fn backup_usage(project: &ProjectId) -> Statement {
+    Statement {
+        text: "SELECT COUNT(*), CAST(COALESCE(SUM(t.size), 0) AS BIGINT) FROM backups t \
+               WHERE t.project_id = $1 AND t.vault_id IS NULL AND t.state <> 'deleted'"
+            .to_owned(),
+        binds: vec![project.to_bind()],
     }
 }
 

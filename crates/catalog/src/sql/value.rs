@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use emberkeep_model::{
-    BackupId, ByteCount, CheckpointId, CheckpointResource, CheckpointStatus, Gib, ObjectType,
-    ProjectId, ProtectStatus, ProtectType, Role, SkippedResource, SnapshotId, SnapshotStatus, Tag,
-    TaskId, Timestamp, UserId, VaultId, VaultStatus, VolumeId, VolumeStatus, VolumeTypeId, Work,
+    AttachmentId, AttachmentStatus, BackupId, ByteCount, CheckpointId, CheckpointResource,
+    CheckpointStatus, CinderFacts, Gib, MemberId, MemberStatus, MessageAction, MessageDetail,
+    MessageId, ObjectType, OperationDefinition, OperationType, PolicyId, ProjectId, ProtectStatus,
+    ProtectType, Role, SkippedResource, SnapshotId, SnapshotStatus, Tag, TaskId, Timestamp, UserId,
+    VaultId, VaultStatus, VolumeId, VolumeStatus, VolumeTypeId, Work,
 };
 
 /// A value to be bound; a missing one still has a type, which some engines insist on.
@@ -161,11 +163,17 @@ text_fields!(
     BackupId,
     VaultId,
     CheckpointId,
+    PolicyId,
+    MemberId,
     TaskId,
+    AttachmentId,
+    MessageId,
     ProjectId,
     UserId
 );
 text_fields!(
+    OperationType,
+    MemberStatus,
     VolumeStatus,
     SnapshotStatus,
     ObjectType,
@@ -173,6 +181,9 @@ text_fields!(
     VaultStatus,
     ProtectStatus,
     CheckpointStatus,
+    AttachmentStatus,
+    MessageAction,
+    MessageDetail,
     Role
 );
 
@@ -194,6 +205,6 @@ macro_rules! json_fields {
 }
 
 json_fields!(
-    BTreeMap<String, String>, Vec<String>, Vec<Tag>, Vec<CheckpointResource>, Vec<SkippedResource>,
+    OperationDefinition, BTreeMap<String, String>, BTreeMap<String, i64>, Vec<String>, Vec<ProjectId>, Vec<Role>, CinderFacts, Vec<Tag>, Vec<CheckpointResource>, Vec<SkippedResource>,
     Work
 );

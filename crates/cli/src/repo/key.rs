@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use emberkeep_keys::{KeyFileError, MasterKey};
 
+use super::place::is_bucket;
 use crate::error::CliError;
 use crate::output::say;
 
@@ -22,7 +23,7 @@ pub(super) struct KeyArgs {
 impl KeyArgs {
     /// Reads the key of an existing repository; never makes one.
     pub(super) fn load(&self, repo: &Path) -> Result<MasterKey, CliError> {
-        let path = self.place(repo);
+        let path = self.place(repo)?;
         let loaded = MasterKey::load(&path).map_err(|error| key_error(&error))?;
         if loaded.open_to_others {
             say(&format!(
@@ -35,10 +36,11 @@ impl KeyArgs {
 
     /// Reads the key for a new repository, or makes one where there is none.
     pub(super) fn load_or_create(&self, repo: &Path) -> Result<(MasterKey, PathBuf), CliError> {
-        let path = self
-            .key_file
-            .clone()
-            .unwrap_or_else(|| repo.join(FILE_NAME));
+        let path = match &self.key_file {
+            Some(path) => path.clone(),
+            None if is_bucket(repo) => return Err(needs_key_file()),
+            None => repo.join(FILE_NAME),
+        };
         if path.exists() {
             return Ok((self.load(repo)?, path));
         }
@@ -46,23 +48,34 @@ impl KeyArgs {
         Ok((key, path))
     }
 
-    fn place(&self, repo: &Path) -> PathBuf {
+    /// Returns where the key file is.
+    pub(super) fn place(&self, repo: &Path) -> Result<PathBuf, CliError> {
         if let Some(path) = &self.key_file {
-            return path.clone();
+            return Ok(path.clone());
+        }
+        if is_bucket(repo) {
+            return Err(needs_key_file());
         }
         let inside = repo.join(FILE_NAME);
         // A service keeps its key beside the repository, so that one copy does not hold both.
         let beside = std::path::absolute(repo)
             .ok()
             .and_then(|repo| repo.parent().map(|dir| dir.join(FILE_NAME)));
-        match beside {
+        Ok(match beside {
             Some(beside) if !inside.exists() && beside.exists() => beside,
             _ => inside,
-        }
+        })
     }
 }
 
-fn key_error(error: &KeyFileError) -> CliError {
+/// A key in the bucket it protects would protect nothing.
+fn needs_key_file() -> CliError {
+    CliError::refused(
+        "a repository in a bucket needs --key-file, or EMBERKEEP_KEY_FILE, to name a file here",
+    )
+}
+
+pub(super) fn key_error(error: &KeyFileError) -> CliError {
     let told = CliError::refused(crate::error::chain(error));
     match error {
         KeyFileError::Missing { .. } => told.hint(

@@ -258,6 +258,13 @@ pub(super) fn check(place: &PlaceArgs, read_data: bool, output: &Output) -> Resu
                 hurt.join(", ")
             }
         ));
+        for lost in &problem.lost {
+            let (start, end) = (lost.range.start, lost.range.end);
+            words.push_str(&format!(
+                "  lost: bytes {start} to {end} of {}\n",
+                lost.backup
+            ));
+        }
     }
     if problems.is_empty() {
         words.push_str(if read_data {
@@ -276,11 +283,18 @@ pub(super) fn check(place: &PlaceArgs, read_data: bool, output: &Output) -> Resu
             "offset": problem.damage.offset,
             "cause": chain(&problem.damage.cause),
             "backups": problem.backups,
+            "lost": problem.lost.iter().map(|lost| json!({
+                "backup": lost.backup,
+                "start": lost.range.start,
+                "end": lost.range.end,
+            })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
     });
     match output.format() {
         Format::Table => print(&format!("{}\n", words.trim_end()))?,
-        Format::Json | Format::Value => output.done("", &problems.len().to_string(), &json)?,
+        Format::Json | Format::Yaml | Format::Value => {
+            output.done("", &problems.len().to_string(), &json)?
+        }
     }
     if problems.is_empty() {
         return Ok(());

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use emberkeep_format::{ChunkId, PackId};
 
-use crate::index::Index;
+use crate::index::{Index, Standing};
 
 /// Answers, for all workers, whether a chunk has to be stored.
 pub(crate) struct Known {
@@ -32,14 +32,37 @@ impl Known {
         }
     }
 
-    /// Tells whether the caller must store the chunk: nobody has, and nobody else will.
-    pub(crate) fn claim(&self, id: ChunkId) -> bool {
-        if let Some(entry) = self.index.reliable(&id) {
-            let used = &self.used[entry.pack as usize];
-            // Mostly set already, and writing would take the cache line from the others.
-            if !used.load(Relaxed) {
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Leans on a chunk that the repository has; tells whether it does.
+    pub(crate) fn has(&self, id: &ChunkId) -> bool {
+        let Some(entry) = self.index.reliable(id) else {
+            return false;
+        };
+        let used = &self.used[entry.pack as usize];
+        // Mostly set already, and writing would take the cache line from the others.
+        if !used.load(Relaxed) {
+            used.store(true, Relaxed);
+        }
+        true
+    }
+
+    /// Leans on every sound pack: parts of a map were taken over without a look at
+    /// what lies below them.
+    pub(crate) fn lean_on_all(&self) {
+        for (at, used) in self.used.iter().enumerate() {
+            let at = u32::try_from(at).expect("packs are counted in 32 bits");
+            if self.index.standing(at) == Standing::default() {
                 used.store(true, Relaxed);
             }
+        }
+    }
+
+    /// Tells whether the caller must store the chunk: nobody has, and nobody else will.
+    pub(crate) fn claim(&self, id: ChunkId) -> bool {
+        if self.has(&id) {
             return false;
         }
         self.claimed

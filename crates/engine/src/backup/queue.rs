@@ -1,6 +1,7 @@
 //! The queue from workers to the packer: in volume order, bounded in bytes.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use emberkeep_format::{ChunkId, Encoding};
@@ -92,12 +93,39 @@ impl Batch {
 pub(crate) enum Message {
     /// New chunks of the volume.
     Chunks(Batch),
-    /// A window that is done: its page, with its bytes if it is new.
+    /// A window that is done; its turn is over.
     Page {
         window: u64,
-        id: ChunkId,
-        new: Option<Vec<u8>>,
+        /// None when it is all zero.
+        page: Option<MadePage>,
     },
+    /// Windows that are as they were; the turn is over.
+    Kept(Range<u64>),
+    /// Windows that are zero now; the turn is over.
+    Cleared(Range<u64>),
+}
+
+/// The page of a window.
+pub(crate) struct MadePage {
+    pub(crate) id: ChunkId,
+    pub(crate) bytes: Vec<u8>,
+    /// Whether it has to be stored.
+    pub(crate) new: bool,
+}
+
+impl Message {
+    /// Returns the memory that it takes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Chunks(batch) => batch.bytes.len(),
+            Self::Page { page, .. } => page.as_ref().map_or(0, |page| page.bytes.len()),
+            Self::Kept(_) | Self::Cleared(_) => 0,
+        }
+    }
+
+    fn ends_turn(&self) -> bool {
+        !matches!(self, Self::Chunks(_))
+    }
 }
 
 #[derive(Default)]
@@ -156,10 +184,7 @@ impl Queue {
 
     /// Adds a message to a turn; waits while too much is waiting.
     pub(crate) fn put(&self, turn: u64, message: Message) -> Result<(), Stopped> {
-        let bytes = match &message {
-            Message::Chunks(batch) => batch.bytes.len(),
-            Message::Page { new, .. } => new.as_ref().map_or(0, Vec::len),
-        };
+        let bytes = message.bytes();
         let mut state = self.lock();
         loop {
             if state.stopped {
@@ -185,19 +210,13 @@ impl Queue {
         let is_head = turn == state.head;
         let slot = state.slot(turn);
         slot.waiting += bytes;
-        slot.done |= matches!(message, Message::Page { .. });
+        slot.done |= message.ends_turn();
         slot.messages.push_back(message);
         drop(state);
         if is_head {
             self.packer.notify_one();
         }
         Ok(())
-    }
-
-    /// Ends a turn that has no page, because its window was all zero.
-    pub(crate) fn pass(&self, turn: u64) {
-        self.lock().slot(turn).done = true;
-        self.packer.notify_one();
     }
 
     /// Tells how many turns there are.
@@ -215,10 +234,7 @@ impl Queue {
             }
             if let Some(slot) = state.slots.front_mut() {
                 if let Some(message) = slot.messages.pop_front() {
-                    let bytes = match &message {
-                        Message::Chunks(batch) => batch.bytes.len(),
-                        Message::Page { new, .. } => new.as_ref().map_or(0, Vec::len),
-                    };
+                    let bytes = message.bytes();
                     slot.waiting -= bytes;
                     state.waiting -= bytes;
                     self.workers.notify_all();
@@ -283,25 +299,26 @@ mod tests {
     use super::*;
 
     fn page(window: u64) -> Message {
-        Message::Page {
-            window,
-            id: ChunkId([0; 32]),
-            new: None,
-        }
+        Message::Page { window, page: None }
     }
 
     #[test]
     fn messages_come_in_order_of_their_turns() {
         let queue = Queue::new();
         assert!(queue.put(1, page(11)).is_ok());
-        queue.pass(2);
+        assert!(queue.put(2, Message::Kept(12..13)).is_ok());
         assert!(queue.put(0, Message::Chunks(queue.batch())).is_ok());
         assert!(queue.put(3, page(13)).is_ok());
         assert!(queue.put(0, page(10)).is_ok());
         queue.set_turns(4);
         assert!(matches!(queue.take(), Some(Message::Chunks(_))));
-        for want in [10, 11, 13] {
-            assert!(matches!(queue.take(), Some(Message::Page { window, .. }) if window == want));
+        for want in [10, 11, 12, 13] {
+            let found = match queue.take() {
+                Some(Message::Page { window, .. }) => window,
+                Some(Message::Kept(windows)) => windows.start,
+                _ => 0,
+            };
+            assert_eq!(found, want);
         }
         assert!(queue.take().is_none());
     }

@@ -1,13 +1,18 @@
 //! What one thread does with a window: read, cut, hash, look up, compress.
 
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
 use emberkeep_format::{
     BLOCK, BackupStatistics, ChunkerSpec, Compressor, Cutter, Page, PageEntry, Verdict,
 };
 use emberkeep_volumes::SourceSnapshot;
 
 use super::known::Known;
-use super::queue::{Batch, Message, Queue};
-use super::windows::{Window, Windows};
+use super::parent::ParentMap;
+use super::queue::{Batch, MadePage, Message, Queue};
+use super::windows::{Job, JobKind, Part, PartKind, Windows};
+use crate::damage::ReadError;
 use crate::error::BackupError;
 use crate::run::Run;
 use crate::space::Space;
@@ -24,15 +29,51 @@ pub(crate) struct Totals {
     new: u64,
     chunks: u64,
     new_chunks: u64,
+    pub(super) verified: u64,
+    /// What the windows that were worked on held in the parent.
+    pub(super) old: Weight,
+}
+
+/// What windows hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Weight {
+    pub(crate) data: u64,
+    pub(crate) chunks: u64,
+}
+
+impl Weight {
+    pub(crate) fn of(page: &Page) -> Self {
+        Self {
+            data: page.entries.iter().map(|e| u64::from(e.length)).sum(),
+            chunks: page.entries.len() as u64,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.data += other.data;
+        self.chunks += other.chunks;
+    }
 }
 
 impl Totals {
+    /// Adds what was taken over unseen: all that the parent held but what was worked on.
+    pub(crate) fn take_over(&mut self, parent: Weight) {
+        self.data += parent.data.saturating_sub(self.old.data);
+        self.chunks += parent.chunks.saturating_sub(self.old.chunks);
+    }
+
+    pub(super) fn count_read(&mut self, bytes: u64) {
+        self.read += bytes;
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.read += other.read;
         self.data += other.data;
         self.new += other.new;
         self.chunks += other.chunks;
         self.new_chunks += other.new_chunks;
+        self.verified += other.verified;
+        self.old.add(other.old);
     }
 
     pub(crate) fn statistics(self, stored_bytes: u64) -> BackupStatistics {
@@ -47,32 +88,72 @@ impl Totals {
     }
 }
 
+/// What all workers of a run share.
+pub(crate) struct Bench<'a> {
+    pub(crate) space: &'a Space,
+    pub(crate) source: &'a dyn SourceSnapshot,
+    pub(crate) known: &'a Known,
+    pub(crate) run: &'a Run,
+    pub(crate) queue: &'a Queue,
+    /// The parent's map, where the source was asked what changed since.
+    pub(crate) parent: Option<&'a Mutex<ParentMap<'a>>>,
+    /// How much of what is said to be unchanged is compared.
+    pub(crate) verify: Verify,
+}
+
+/// How much of what is said to be unchanged is read and compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verify {
+    /// A chunk here and there.
+    Sample,
+    /// All of it.
+    All,
+}
+
 /// One thread's tools.
 pub(crate) struct Worker<'a> {
-    source: &'a dyn SourceSnapshot,
-    run: &'a Run,
-    cutter: Cutter,
-    buffer: Vec<u8>,
-    sink: Sink<'a>,
+    pub(super) source: &'a dyn SourceSnapshot,
+    pub(super) run: &'a Run,
+    parent: Option<&'a Mutex<ParentMap<'a>>>,
+    pub(super) verify: Verify,
+    pub(super) cutter: Cutter,
+    pub(super) max: u32,
+    pub(super) buffer: Vec<u8>,
+    pub(super) sink: Sink<'a>,
+    pub(super) dice: Dice,
 }
 
 /// Where chunks go.
-struct Sink<'a> {
-    space: &'a Space,
-    known: &'a Known,
+pub(super) struct Sink<'a> {
+    pub(super) space: &'a Space,
+    pub(super) known: &'a Known,
     run: &'a Run,
     queue: &'a Queue,
     compressor: Compressor,
     batch: Batch,
     turn: u64,
-    page: Page,
-    totals: Totals,
+    pub(super) page: Page,
+    pub(super) totals: Totals,
 }
 
 /// Why a worker does not go on: it failed, or somebody else did.
-enum Halt {
+pub(crate) enum Halt {
     Failed(BackupError),
+    /// What was relied on is not so; all has to be read.
+    Distrust(String),
     Stopped,
+}
+
+impl Halt {
+    /// The parent's map cannot be read: a backup must not depend on it.
+    pub(crate) fn of_parent(cause: ReadError) -> Self {
+        match cause {
+            ReadError::Store(cause) => Self::Failed(cause.into()),
+            ReadError::Damaged(damage) => {
+                Self::Distrust(format!("the parent is damaged: {damage}: {}", damage.cause))
+            }
+        }
+    }
 }
 
 impl<T: Into<BackupError>> From<T> for Halt {
@@ -82,42 +163,36 @@ impl<T: Into<BackupError>> From<T> for Halt {
 }
 
 impl<'a> Worker<'a> {
-    pub(crate) fn new(
-        space: &'a Space,
-        source: &'a dyn SourceSnapshot,
-        known: &'a Known,
-        run: &'a Run,
-        queue: &'a Queue,
-    ) -> Result<Self, BackupError> {
-        let ChunkerSpec::AlignedCdc { max, .. } = space.descriptor.chunker;
+    pub(crate) fn new(bench: &Bench<'a>) -> Result<Self, BackupError> {
+        let ChunkerSpec::AlignedCdc { max, .. } = bench.space.descriptor.chunker;
         Ok(Self {
-            source,
-            run,
-            cutter: Cutter::new(space.descriptor.chunker, space.keys.cut_seed),
+            source: bench.source,
+            run: bench.run,
+            parent: bench.parent,
+            verify: bench.verify,
+            cutter: Cutter::new(bench.space.descriptor.chunker, bench.space.keys.cut_seed),
+            max,
             buffer: vec![0; SLICE + max as usize],
             sink: Sink {
-                space,
-                known,
-                run,
-                queue,
+                space: bench.space,
+                known: bench.known,
+                run: bench.run,
+                queue: bench.queue,
                 compressor: Compressor::new().map_err(BackupError::Compressor)?,
-                batch: queue.batch(),
+                batch: bench.queue.batch(),
                 turn: 0,
                 page: Page::default(),
                 totals: Totals::default(),
             },
+            dice: Dice::new(),
         })
     }
 
     /// Works until there are no more windows.
-    pub(crate) fn work(&mut self, windows: &Windows<'_>) -> Result<Totals, BackupError> {
+    pub(crate) fn work(&mut self, windows: &Windows<'_>) -> Result<Totals, Halt> {
         loop {
             match windows.next()? {
-                Ok(window) => match self.window(&window) {
-                    Ok(()) => {}
-                    Err(Halt::Stopped) => return Ok(self.sink.totals),
-                    Err(Halt::Failed(cause)) => return Err(cause),
-                },
+                Ok(job) => self.job(job)?,
                 Err(tail) => {
                     self.run.add_done(tail.skipped);
                     self.sink.queue.set_turns(tail.turns);
@@ -127,16 +202,79 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn window(&mut self, window: &Window) -> Result<(), Halt> {
-        self.sink.turn = window.turn;
-        let data_before = self.sink.totals.data;
-        for range in &window.data {
-            self.stretch(window.range.start, range.start, range.end)?;
+    fn job(&mut self, job: Job) -> Result<(), Halt> {
+        self.sink.turn = job.turn;
+        let length = job.range.end - job.range.start;
+        self.run.add_done(job.skipped);
+        match job.kind {
+            JobKind::Window(number, parts) => {
+                let data_before = self.sink.totals.data;
+                self.window(number, &job.range, &parts)?;
+                // Chunks have been counted one by one.
+                let counted = self.sink.totals.data - data_before;
+                self.run.add_done(length.saturating_sub(counted));
+                self.sink.close_window(number)
+            }
+            JobKind::Done(number, page) => {
+                let data_before = self.sink.totals.data;
+                let window = self.sink.space.descriptor.window();
+                let page = if page.is_empty() {
+                    Page::default()
+                } else {
+                    Page::decode(&page, window).map_err(|_| {
+                        let told = "what an earlier attempt left behind cannot be read";
+                        Halt::Distrust(told.to_owned())
+                    })?
+                };
+                self.old_page(number)?;
+                let all = Part {
+                    range: job.range.clone(),
+                    kind: PartKind::Same,
+                };
+                self.recut(&job.range, &[all], &page)?;
+                let counted = self.sink.totals.data - data_before;
+                self.run.add_done(length.saturating_sub(counted));
+                self.sink.close_window(number)
+            }
+            JobKind::Kept(windows) => self.pass(Message::Kept(windows), length),
+            JobKind::Cleared(windows) => self.pass(Message::Cleared(windows), length),
         }
-        let data = self.sink.totals.data - data_before;
-        let length = window.range.end - window.range.start;
-        self.run.add_done(window.skipped + length - data);
-        self.sink.close_window(window.number)
+    }
+
+    fn pass(&mut self, message: Message, bytes: u64) -> Result<(), Halt> {
+        if self.run.is_cancelled() {
+            return Err(BackupError::Cancelled.into());
+        }
+        self.run.add_done(bytes);
+        let put = self.sink.queue.put(self.sink.turn, message);
+        put.map_err(|_| Halt::Stopped)
+    }
+
+    /// Returns what the window held in the parent, and counts it; none without a parent.
+    fn old_page(&mut self, number: u64) -> Result<Option<Page>, Halt> {
+        let Some(parent) = self.parent else {
+            return Ok(None);
+        };
+        let mut parent = parent.lock().unwrap_or_else(PoisonError::into_inner);
+        let page = parent.page(number).map_err(Halt::of_parent)?;
+        self.sink.totals.old.add(Weight::of(&page));
+        Ok(Some(page))
+    }
+
+    fn window(&mut self, number: u64, range: &Range<u64>, parts: &[Part]) -> Result<(), Halt> {
+        let old = self.old_page(number)?;
+        match old {
+            Some(old) if parts.iter().any(|part| part.kind == PartKind::Same) => {
+                self.verify(range, parts, &old)?;
+                self.recut(range, parts, &old)
+            }
+            _ => {
+                for part in parts.iter().filter(|part| part.kind == PartKind::Data) {
+                    self.stretch(range.start, part.range.start, part.range.end)?;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Cuts `start..end` of the volume, slice by slice; the open chunk is carried over.
@@ -189,15 +327,13 @@ impl<'a> Worker<'a> {
 }
 
 /// Converts a place within a window.
-fn place(offset: u64) -> u32 {
+pub(super) fn place(offset: u64) -> u32 {
     u32::try_from(offset).expect("a window is 16 MiB at most")
 }
 
 impl Sink<'_> {
-    fn chunk(&mut self, offset: u32, plain: &[u8]) -> Result<(), Halt> {
-        if self.run.is_cancelled() {
-            return Err(BackupError::Cancelled.into());
-        }
+    pub(super) fn chunk(&mut self, offset: u32, plain: &[u8]) -> Result<(), Halt> {
+        self.not_cancelled()?;
         let id = self.space.keys.chunk_ids.id(plain);
         let length = place(plain.len() as u64);
         self.page.entries.push(PageEntry { offset, length, id });
@@ -218,6 +354,24 @@ impl Sink<'_> {
         Ok(())
     }
 
+    pub(super) fn not_cancelled(&self) -> Result<(), Halt> {
+        if self.run.is_cancelled() {
+            Err(BackupError::Cancelled.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes a chunk over, which the repository has.
+    pub(super) fn keep(&mut self, entry: PageEntry) -> Result<(), Halt> {
+        self.not_cancelled()?;
+        self.page.entries.push(entry);
+        self.totals.chunks += 1;
+        self.totals.data += u64::from(entry.length);
+        self.run.add_done(u64::from(entry.length));
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<(), Halt> {
         if !self.batch.is_empty() {
             let full = std::mem::replace(&mut self.batch, self.queue.batch());
@@ -230,15 +384,32 @@ impl Sink<'_> {
 
     fn close_window(&mut self, window: u64) -> Result<(), Halt> {
         self.flush()?;
-        if self.page.entries.is_empty() {
-            self.queue.pass(self.turn);
-            return Ok(());
-        }
-        let bytes = self.page.encode();
+        let page = (!self.page.entries.is_empty()).then(|| {
+            let bytes = self.page.encode();
+            let id = self.space.keys.chunk_ids.id(&bytes);
+            let new = self.known.claim(id);
+            MadePage { id, bytes, new }
+        });
         self.page.entries.clear();
-        let id = self.space.keys.chunk_ids.id(&bytes);
-        let new = self.known.claim(id).then_some(bytes);
-        let page = Message::Page { window, id, new };
-        self.queue.put(self.turn, page).map_err(|_| Halt::Stopped)
+        let done = Message::Page { window, page };
+        self.queue.put(self.turn, done).map_err(|_| Halt::Stopped)
+    }
+}
+
+/// Chance, to choose what is compared; nobody gains from guessing it.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new() -> Self {
+        Self(u64::from_le_bytes(emberkeep_keys::random()))
+    }
+
+    /// Returns a number below `sides`, which is not 0.
+    pub(crate) fn throw(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
     }
 }

@@ -8,7 +8,7 @@ use super::mark::{self, chunks, keeper};
 use super::{Ready, Sweep, SweepReport};
 use crate::error::SweepError;
 use crate::index::Index;
-use crate::load::{condemned_packs, load_condemned, load_index};
+use crate::load::{condemned_packs, damaged_packs, load_condemned, load_index};
 use crate::packs::{RUN_ENTRIES, store_run};
 
 /// Objects deleted in one call.
@@ -23,13 +23,16 @@ pub(super) fn finish(
 ) -> Result<(), SweepError> {
     let space = sweep.space;
     sweep.fence()?;
+    let manifests = mark::manifests(space)?;
     let condemned = condemned_packs(&load_condemned(space)?);
     let loaded = load_index(space)?;
     let mut index = loaded.index;
     index.condemn(|pack| condemned.contains(&pack));
     let packs = space.list_packs()?;
     index.compare_with(&packs);
-    let live = mark::mark(space, &index, sweep.run)?;
+    let damaged = damaged_packs(space)?;
+    index.distrust(&damaged);
+    let live = mark::mark(space, &index, &manifests, sweep.run)?;
 
     let mut doomed: BTreeSet<PackId> = ready.iter().flat_map(|r| r.packs.iter().copied()).collect();
     let candidates = doomed.len();
@@ -73,10 +76,10 @@ pub(super) fn finish(
         .collect();
     for group in there.chunks(DELETIONS) {
         sweep.fence()?;
-        let names: Vec<String> = group
-            .iter()
-            .map(|(pack, _)| space.names.pack(**pack))
-            .collect();
+        let packs = group.iter().map(|(pack, _)| space.names.pack(**pack));
+        let marks = group.iter().filter(|(pack, _)| damaged.contains(*pack));
+        let marks = marks.map(|(pack, _)| space.names.damaged_pack(**pack));
+        let names: Vec<String> = packs.chain(marks).collect();
         space.store.delete_many(&names)?;
         report.deleted_packs += group.len() as u64;
         report.freed_bytes += group.iter().map(|(_, size)| **size).sum::<u64>();

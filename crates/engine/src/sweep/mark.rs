@@ -1,6 +1,6 @@
 //! What backups need.
 
-use emberkeep_format::{ChunkId, EnvelopeKind, IndexEntry, Manifest, PackId};
+use emberkeep_format::{ChunkId, EnvelopeKind, IndexEntry, Manifest, MapRoot, PackId};
 use emberkeep_plan::PackFacts;
 
 use crate::damage::{DamageCause, ReadError};
@@ -32,22 +32,39 @@ impl Marks {
     }
 }
 
+/// Reads the manifests, by name; to be called before the index is loaded, since a backup
+/// that ends in between would need what that index does not have.
+pub(super) fn manifests(space: &Space) -> Result<Vec<(String, Option<MapRoot>)>, SweepError> {
+    let mut found = Vec::new();
+    for (name, _) in list_manifests(space)? {
+        if let Some(manifest) =
+            space.load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)?
+        {
+            found.push((name, manifest.root));
+        }
+    }
+    Ok(found)
+}
+
 /// Marks every chunk, page and node that a manifest leads to. Fails if any of them is in
 /// no pack: what is missing may lie in a pack that looks dead.
-pub(super) fn mark(space: &Space, index: &Index, run: &Run) -> Result<Marks, SweepError> {
+pub(super) fn mark(
+    space: &Space,
+    index: &Index,
+    manifests: &[(String, Option<MapRoot>)],
+    run: &Run,
+) -> Result<Marks, SweepError> {
     let mut marks = Marks(vec![0; index.entries().len().div_ceil(64)]);
     let mut reader = ChunkReader::new(space, index, run).map_err(SweepError::Decompressor)?;
-    for (name, _) in list_manifests(space)? {
-        let found = space.load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)?;
-        let Some(manifest) = found else { continue };
-        let mut walk = Walk::new(manifest.root);
+    for (name, root) in manifests {
+        let mut walk = Walk::new(*root);
         while let Some(pages) = walk.next_pages(&mut reader, &mut |id| {
             // What is marked has been walked: maps share most of their parts.
-            visit(&mut marks, index, &name, id)
+            visit(&mut marks, index, name, id)
         })? {
             let mut fresh = Vec::new();
             for (_, id) in pages {
-                if visit(&mut marks, index, &name, id)? {
+                if visit(&mut marks, index, name, id)? {
                     fresh.push(id);
                 }
             }
@@ -58,7 +75,7 @@ pub(super) fn mark(space: &Space, index: &Index, run: &Run) -> Result<Marks, Swe
                 let window = space.descriptor.window();
                 read_pages(&mut reader, group, window, |_, page| {
                     for entry in &page.entries {
-                        visit(&mut marks, index, &name, entry.id)?;
+                        visit(&mut marks, index, name, entry.id)?;
                     }
                     Ok::<_, SweepError>(())
                 })?;
@@ -96,11 +113,15 @@ pub(super) fn chunks<'i>(
         })
 }
 
-/// Returns the place where a needed chunk is kept: the lowest sound pack that stays.
+/// Returns the place where a needed chunk is kept: the lowest sound pack that stays, or one
+/// that is damaged, of which this chunk may be a sound part.
 pub(super) fn keeper<'p>(index: &Index, places: &'p [IndexEntry]) -> Option<&'p IndexEntry> {
-    places
-        .iter()
-        .find(|entry| index.standing(entry.pack) == Standing::default())
+    let stays_as = |damaged| Standing {
+        damaged,
+        ..Standing::default()
+    };
+    let find = |standing| places.iter().find(|e| index.standing(e.pack) == standing);
+    find(stays_as(false)).or_else(|| find(stays_as(true)))
 }
 
 /// Sums up, for every pack there is, what its chunks are worth.

@@ -8,12 +8,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use emberkeep_model::{Caller, VaultId};
-use emberkeep_service::query::{BackupField, BackupQuery, Direction, Page, Paging, VaultQuery};
+use emberkeep_service::query::{
+    BackupField, BackupQuery, Direction, Page, Paging, Shared, VaultQuery,
+};
 use emberkeep_service::{BackupView, CbrRestore, VaultView};
 use emberkeep_wire::cbr as wire;
 use serde_json::{Value, json};
 
-use super::edge::{Call, page, paging, read, wrapped};
+use super::edge::{Call, cut, page, paging, read, wrapped};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -28,7 +30,11 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
     }
     let limits = asked.page.clone();
     let found = match asked.used_percent {
-        None => app.service.cbr_backups(&call.caller, query(asked)).await?,
+        None => {
+            app.service
+                .cbr_backups(&call.caller, query(asked, &call.caller))
+                .await?
+        }
         Some(percent) => in_vaults_this_full(&app, &call.caller, percent, asked).await?,
     };
     let backups: Vec<_> = found.items.iter().map(shown).collect();
@@ -40,7 +46,12 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
     )
 }
 
-fn query(asked: wire::BackupList) -> BackupQuery {
+fn query(asked: wire::BackupList, caller: &Caller) -> BackupQuery {
+    let shared = (asked.shared || asked.all_granted).then(|| Shared {
+        with: caller.project_id.clone(),
+        statuses: asked.member_status.into_iter().collect(),
+        own_too: asked.all_granted,
+    });
     let sort = asked.sort.into_iter().map(|(key, order)| {
         let field = match key {
             wire::BackupSort::CreatedAt => BackupField::CreatedAt,
@@ -63,6 +74,7 @@ fn query(asked: wire::BackupList) -> BackupQuery {
         volume_name: asked.resource_name,
         vault: asked.vault_id,
         in_vaults_only: true,
+        shared,
         checkpoint: asked.checkpoint_id,
         availability_zone: asked.resource_az,
         incremental: asked.incremental,
@@ -94,21 +106,12 @@ async fn in_vaults_this_full(
         .filter(|view| used_percent(view) >= u128::from(percent))
         .map(|view| view.vault.id)
         .collect();
-    let mut all = query(asked);
+    let mut all = query(asked, caller);
     all.paging = Paging::default();
     let mut items = app.service.cbr_backups(caller, all).await?.items;
     items.retain(|view| view.backup.vault_id.is_some_and(|id| full.contains(&id)));
     let total = items.len() as u64;
-    if let Some(marker) = limits.marker {
-        let seen = items.iter().position(|view| view.backup.id == marker);
-        items.drain(..seen.map_or(items.len(), |place| place + 1));
-    }
-    let skip = usize::try_from(limits.skip()).unwrap_or(usize::MAX);
-    let items = items
-        .into_iter()
-        .skip(skip)
-        .take(limits.limit as usize)
-        .collect();
+    let items = cut(items, &limits, |view| view.backup.id);
     Ok(Page {
         items,
         total: Some(total),

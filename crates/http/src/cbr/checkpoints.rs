@@ -23,9 +23,6 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Refusal> {
     let asked = read(body, wire::CheckpointCreate::parse).await?;
-    if let Some(policy) = asked.policy_id {
-        return Err(Refusal::NoSuchPolicy(policy));
-    }
     let new = NewCheckpoint {
         vault_id: asked.vault_id,
         name: asked.name,
@@ -33,6 +30,7 @@ pub(super) async fn create(
         incremental: asked.incremental,
         automatic: asked.automatic,
         resources: asked.resources,
+        policy_id: asked.policy_id.map(emberkeep_model::PolicyId),
         retention_days: asked.retention_days,
     };
     let made = app.service.create_checkpoint(&call.caller, new).await?;

@@ -37,6 +37,7 @@ pub(super) struct Call {
     /// Who.
     pub(super) caller: Caller,
     id: Option<String>,
+    name: Option<String>,
     query: Result<Vec<(String, String)>, Refusal>,
 }
 
@@ -44,6 +45,11 @@ impl Call {
     /// Returns the id in the path.
     pub(super) fn id<Id: FromStr>(&self) -> Result<Id, Refusal> {
         Ok(wire::uuid("id", self.id.as_deref().unwrap_or_default())?)
+    }
+
+    /// Returns what else the path names: a share, a key, a kind.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// Returns the pairs of the query.
@@ -64,18 +70,20 @@ impl FromRequestParts<App> for Call {
         let caller = match authenticate(app, &parts.headers, &request_id).await {
             Ok((caller, _)) => caller,
             Err(ServiceError::Unauthenticated) => {
-                let identity = format!("{}/identity/v3", base_url(&parts.headers, app));
+                let identity = app.identity_url(&base_url(&parts.headers, app));
                 return Err(Refusal::SignIn { identity });
             }
             Err(error) => return Err(error.into()),
         };
         let mut project = None;
         let mut id = None;
+        let mut other = None;
         // A path whose parameters are no text names nothing we know.
         let params = RawPathParams::from_request_parts(parts, app).await;
         for (name, value) in params.as_ref().map_err(|_| Refusal::NoRoute)? {
             match name {
                 "project" => project = Some(value.to_owned()),
+                "name" => other = Some(value.to_owned()),
                 _ => id = Some(value.to_owned()),
             }
         }
@@ -88,7 +96,12 @@ impl FromRequestParts<App> for Call {
         let query = Query::try_from_uri(&parts.uri)
             .map(|Query(pairs)| pairs)
             .map_err(|rejection| Refusal::Query(rejection.body_text()));
-        Ok(Self { caller, id, query })
+        Ok(Self {
+            caller,
+            id,
+            name: other,
+            query,
+        })
     }
 }
 
@@ -126,6 +139,24 @@ pub(super) fn page<T: Serialize, Id>(
 fn json(value: &impl Serialize) -> Result<Value, Refusal> {
     serde_json::to_value(value)
         .map_err(|error| ServiceError::Inner("rendering an answer", error.into()).into())
+}
+
+/// Cuts the page that was asked for out of a short list; a marker that is not in it gives none.
+pub(super) fn cut<T, Id: PartialEq>(
+    mut items: Vec<T>,
+    limits: &wire::Limits<Id>,
+    id: impl Fn(&T) -> Id,
+) -> Vec<T> {
+    if let Some(marker) = &limits.marker {
+        let seen = items.iter().position(|item| id(item) == *marker);
+        items.drain(..seen.map_or(items.len(), |place| place + 1));
+    }
+    let skip = usize::try_from(limits.skip()).unwrap_or(usize::MAX);
+    items
+        .into_iter()
+        .skip(skip)
+        .take(limits.limit as usize)
+        .collect()
 }
 
 /// Returns the page of the catalogue that a request's limits mean.

@@ -5,9 +5,9 @@ use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use emberkeep_service::{ServiceError, VaultUse};
+use emberkeep_model::VolumeId;
+use emberkeep_service::{CbrError, Fault, ServiceError, VaultUse};
 use emberkeep_wire::cbr::{Code, ErrorBody, Refused};
-use uuid::Uuid;
 
 use crate::BodyError;
 
@@ -26,9 +26,9 @@ pub(super) enum Refusal {
     /// Its query could not be read.
     #[error("query: {0}")]
     Query(String),
-    /// It names a policy; there are none yet.
-    #[error("Policy {0} does not exist.")]
-    NoSuchPolicy(Uuid),
+    /// Nothing of this id can be protected.
+    #[error("Resource {0} does not exist.")]
+    NoSuchInstance(VolumeId),
     /// There is no such path or method.
     #[error("The API does not exist or has not been published.")]
     NoRoute,
@@ -48,7 +48,7 @@ impl Refusal {
             Self::Body(BodyError::TooLarge) => Code::TooLarge,
             Self::Body(BodyError::Empty | BodyError::NotJson(_) | BodyError::Broken(_))
             | Self::Query(_) => Code::BadParameter,
-            Self::NoSuchPolicy(_) => Code::NoSuchPolicy,
+            Self::NoSuchInstance(_) => Code::NoSuchResource,
             Self::NoRoute => Code::NoRoute,
             Self::SignIn { .. } => Code::Unauthenticated,
         }
@@ -135,6 +135,44 @@ fn code(error: &ServiceError) -> Code {
         E::Forbidden | E::Policy { .. } | E::WrongProject(_) => Code::Forbidden,
         E::ProjectExists(_) | E::UserExists(_) | E::Busy => Code::Changed,
         E::NoSpace => Code::Unavailable,
+        E::Cbr(error) => own_code(error),
+        // What only Block Storage knows has no code of its own here.
+        E::Storage(error) => match error.fault() {
+            Fault::NotFound => Code::NoSuchResource,
+            Fault::BadRequest | Fault::OverQuota => Code::BadParameter,
+            Fault::Conflict => Code::Changed,
+            Fault::Forbidden => Code::Forbidden,
+            Fault::Unauthorized => Code::Unauthenticated,
+            Fault::Unavailable => Code::Unavailable,
+            Fault::Internal => Code::Internal,
+        },
         E::Catalog(_) | E::Inner(..) => Code::Internal,
+    }
+}
+
+fn own_code(error: &CbrError) -> Code {
+    use CbrError as E;
+    match error {
+        E::NoSuchPolicy(_) => Code::NoSuchPolicy,
+        E::PolicyNotBound { .. } => Code::PolicyNotBound,
+        E::TooManyPolicies { .. } => Code::TooManyPolicies,
+        E::PolicyDestination(_) => Code::PolicyDestination,
+        E::PolicyUnsuited { .. } => Code::PolicyUnsuited,
+        E::NoSuchDestination(_) => Code::NoSuchDestination,
+        E::DestinationTakesNoReplicas(_) => Code::DestinationTakesNoReplicas,
+        E::DestinationKind(_) => Code::ResourceType,
+        E::DestinationFull { .. } => Code::DestinationFull,
+        E::VaultDeleteLocked(_) => Code::VaultDeleteLocked,
+        E::BackupLocked(_) => Code::BackupLocked,
+        E::TooManyTags { .. } => Code::TooManyTags,
+        E::NoSuchTag(_) => Code::NoSuchTag,
+        E::TooManyShares { .. } => Code::TooManyShares,
+        E::ShareStatus { .. } => Code::ShareStatus,
+        E::SharedAlready { .. } => Code::SharedAlready,
+        E::ShareProject(_) => Code::ShareProject,
+        E::NoSuchMember(_) => Code::NoSuchMember,
+        E::MemberUpdate(_) => Code::MemberUpdate,
+        E::NotShareable(_) => Code::NotShareable,
+        E::MemberVaultKind(_) => Code::MemberVaultKind,
     }
 }

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use emberkeep_model::PolicyId;
 use emberkeep_service::query::VaultQuery;
 use emberkeep_service::{NewResource, NewVault, VaultEdit, VaultView};
 use emberkeep_wire::cbr as wire;
@@ -14,8 +15,10 @@ use super::edge::{Call, page, paging, read, wrapped};
 use super::refusal::Refusal;
 use crate::App;
 
-fn shown(view: &VaultView) -> wire::Vault {
-    wire::Vault::of(&view.vault, &view.usage, &view.resources)
+pub(super) fn shown(view: &VaultView) -> wire::Vault {
+    let mut vault = wire::Vault::of(&view.vault, &view.usage, &view.resources);
+    vault.backup_policy_id = view.backup_policy_id.map(Into::into);
+    vault
 }
 
 fn given(resources: Vec<wire::ResourceGiven>) -> Vec<NewResource> {
@@ -42,6 +45,7 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
         protect_type: asked.protect_type,
         status: asked.status,
         resources: asked.resources,
+        policy: asked.policy_id,
         paging: paging(&asked.page),
     };
     let found = app.service.vaults(&call.caller, query).await?;
@@ -60,9 +64,6 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Refusal> {
     let asked = read(body, wire::VaultCreate::parse).await?;
-    if let Some(policy) = asked.backup_policy_id {
-        return Err(Refusal::NoSuchPolicy(policy));
-    }
     let new = NewVault {
         name: asked.name,
         description: asked.description,
@@ -77,6 +78,7 @@ pub(super) async fn create(
         smn_notify: asked.smn_notify,
         threshold: asked.threshold,
         backup_name_prefix: asked.backup_name_prefix,
+        backup_policy_id: asked.backup_policy_id.map(PolicyId),
         resources: given(asked.resources),
     };
     let made = app.service.create_vault(&call.caller, new).await?;

@@ -2,10 +2,10 @@
 
 use axum::http::StatusCode;
 use emberkeep_service::query::Page;
-use emberkeep_service::{Edit, NewBackup, RestoreTo};
+use emberkeep_service::{BackupRecord, Edit, NewBackup, RestoreTo};
 use emberkeep_wire::cinder::{
-    BackupDetail, BackupSummary, CreateBackup, Listing, Resource, RestoreBackup, RestoreStarted,
-    UpdateBackup,
+    BackupAction, BackupDetail, BackupSummary, CreateBackup, Listing, RecordView, Resource,
+    RestoreBackup, RestoreStarted, UpdateBackup,
 };
 
 use super::call::{Answer, Call, accepted, backup_id, json, member};
@@ -121,4 +121,47 @@ pub(super) async fn restore(call: &Call, id: &str) -> Answer {
     let name = restore.volume.name.as_deref();
     let started = RestoreStarted::new(restore.backup.id, restore.volume.id, name);
     member(StatusCode::ACCEPTED, "restore", &started)
+}
+
+/// `POST /backups/{id}/action`.
+pub(super) async fn act(call: &Call, id: &str) -> Answer {
+    let action = BackupAction::parse(&call.body, call.version)?;
+    let id = backup_id(id)?;
+    let (service, caller) = (call.service(), &call.caller);
+    match action {
+        BackupAction::ResetStatus { available } => {
+            service.reset_backup(caller, id, available).await?;
+        }
+        BackupAction::ForceDelete => service.force_delete_backup(caller, id).await?,
+    }
+    accepted()
+}
+
+/// `GET /backups/{id}/export_record`.
+pub(super) async fn export(call: &Call, id: &str) -> Answer {
+    let record = call
+        .service()
+        .export_backup(&call.caller, backup_id(id)?)
+        .await?;
+    let view = RecordView {
+        backup_service: record.service,
+        backup_url: record.url,
+    };
+    member(StatusCode::OK, "backup-record", &view)
+}
+
+/// `POST /backups/import_record`.
+pub(super) async fn import(call: &Call) -> Answer {
+    let asked = RecordView::parse(&call.body, call.version)?;
+    let record = BackupRecord {
+        service: asked.backup_service,
+        url: asked.backup_url,
+    };
+    let imported = call.service().import_backup(&call.caller, record).await?;
+    let mut view = BackupSummary::new(&imported.backup, &call.site);
+    // Cinder fills its row only after it has answered.
+    if !imported.revived {
+        view.name = None;
+    }
+    member(StatusCode::CREATED, "backup", &view)
 }

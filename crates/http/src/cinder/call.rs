@@ -3,7 +3,7 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use emberkeep_model::{BackupId, Caller, SnapshotId, VolumeId};
+use emberkeep_model::{AttachmentId, BackupId, Caller, MessageId, ProjectId, SnapshotId, VolumeId};
 use emberkeep_service::{Service, ServiceError};
 use emberkeep_wire::cinder::{Fault, Json, Microversion, Site};
 use serde::Serialize;
@@ -108,4 +108,25 @@ pub(super) fn volume_id(text: &str) -> Result<VolumeId, Fault> {
 pub(super) fn snapshot_id(text: &str) -> Result<SnapshotId, Fault> {
     text.parse()
         .map_err(|_| Fault::not_found(format!("Snapshot {text} could not be found.")))
+}
+
+/// Reads an attachment's id.
+pub(super) fn attachment_id(text: &str) -> Result<AttachmentId, Fault> {
+    text.parse().map_err(|_| {
+        Fault::not_found(format!(
+            "Volume attachment could not be found with filter: attachment_id = {text}."
+        ))
+    })
+}
+
+/// Reads a message's id.
+pub(super) fn message_id(text: &str) -> Result<MessageId, Fault> {
+    text.parse()
+        .map_err(|_| Fault::not_found(format!("Message {text} could not be found.")))
+}
+
+/// Reads a project's id.
+pub(super) fn project_id(text: &str) -> Result<ProjectId, Fault> {
+    text.parse()
+        .map_err(|_| Fault::not_found(format!("Project {text} could not be found.")))
 }

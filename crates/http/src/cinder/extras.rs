@@ -1,11 +1,9 @@
 //! What clients ask for besides: zones, limits, extensions, filters.
 
 use axum::http::StatusCode;
-use emberkeep_service::Reach;
-use emberkeep_service::query::{BackupQuery, SnapshotQuery, VolumeQuery};
-use emberkeep_wire::cinder::{AvailabilityZone, Limits, ResourceFilters, Usage, query_text};
+use emberkeep_wire::cinder::{AvailabilityZone, Limits, Most, ResourceFilters, Usage, query_text};
 
-use super::call::{Answer, Call, member};
+use super::call::{Answer, Call, member, project_id};
 
 /// `GET /os-availability-zone`.
 pub(super) fn zones(call: &Call) -> Answer {
@@ -17,31 +15,40 @@ pub(super) fn zones(call: &Call) -> Answer {
     )
 }
 
-/// `GET /limits`: of the caller's project.
+/// `GET /limits`: of the caller's project; of any for administrators from 3.39.
 pub(super) async fn limits(call: &Call) -> Answer {
-    let (service, caller) = (call.service(), &call.caller);
-    let volumes = service
-        .volumes(caller, VolumeQuery::default(), Reach::Own)
-        .await?
-        .items;
-    let snapshots = service
-        .snapshots(caller, SnapshotQuery::default(), Reach::Own)
-        .await?
-        .items;
-    let backups = service
-        .backups(caller, BackupQuery::default(), Reach::Own)
-        .await?
-        .items;
-    let gib = |sizes: &mut dyn Iterator<Item = u32>| sizes.map(u64::from).sum::<u64>();
-    let usage = Usage {
-        volumes: volumes.len() as u64,
-        gigabytes: gib(&mut volumes.iter().map(|one| one.size.0))
-            + gib(&mut snapshots.iter().map(|one| one.size.0)),
-        snapshots: snapshots.len() as u64,
-        backups: backups.len() as u64,
-        backup_gigabytes: gib(&mut backups.iter().map(|one| one.size.0)),
+    let asked = query_text(&call.query, "project_id").filter(|_| call.since(39));
+    let project = match asked {
+        Some(id) if call.caller.is_admin() => project_id(&id)?,
+        _ => call.caller.project_id.clone(),
     };
-    member(StatusCode::OK, "limits", &Limits::unlimited(usage))
+    let lines = call.service().quota_set(&call.caller, &project).await?;
+    let line = |name: &str| {
+        let found = lines.iter().find(|line| line.name == name);
+        found.map_or((-1, 0), |line| (line.limit, line.in_use))
+    };
+    let (volumes, snapshots, gigabytes) = (line("volumes"), line("snapshots"), line("gigabytes"));
+    let (backups, backup_gigabytes) = (line("backups"), line("backup_gigabytes"));
+    let most = Most {
+        volumes: volumes.0,
+        snapshots: snapshots.0,
+        gigabytes: gigabytes.0,
+        backups: backups.0,
+        backup_gigabytes: backup_gigabytes.0,
+    };
+    let usage = Usage {
+        volumes: volumes.1,
+        snapshots: snapshots.1,
+        gigabytes: gigabytes.1,
+        backups: backups.1,
+        backup_gigabytes: backup_gigabytes.1,
+    };
+    member(StatusCode::OK, "limits", &Limits::new(most, usage))
+}
+
+/// Answers a list of what there is none of here.
+pub(super) fn nothing(key: &'static str) -> Answer {
+    member(StatusCode::OK, key, &[(); 0])
 }
 
 /// `GET /extensions`: what once were extensions is all built in.

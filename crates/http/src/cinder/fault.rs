@@ -5,17 +5,17 @@ use std::error::Error;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use emberkeep_service::ServiceError;
+use emberkeep_service::{Refusal as StorageRefusal, ServiceError};
 use emberkeep_wire::cinder::{Fault, FaultKind};
 
 use super::call::{Refusal, json};
 use crate::RequestId;
 
-/// Makes the answer of a refusal; `host` is where identity is found.
-pub(super) fn render(refusal: Refusal, host: &str, request_id: &RequestId) -> Response {
+/// Makes the answer of a refusal; `identity` is where tokens are got.
+pub(super) fn render(refusal: Refusal, identity: &str, request_id: &RequestId) -> Response {
     let fault = match refusal {
         Refusal::Fault(fault) => fault,
-        Refusal::Service(ServiceError::Unauthenticated) => return unauthenticated(host),
+        Refusal::Service(ServiceError::Unauthenticated) => return unauthenticated(identity),
         Refusal::Service(error) => {
             let fault = fault_of(&error);
             if fault.kind == FaultKind::Internal {
@@ -36,14 +36,14 @@ pub(super) fn render(refusal: Refusal, host: &str, request_id: &RequestId) -> Re
 }
 
 /// Refuses a caller that is not known, as what guards a service does: in the identity API's form.
-fn unauthenticated(host: &str) -> Response {
+fn unauthenticated(identity: &str) -> Response {
     let body = serde_json::json!({"error": {
         "code": 401,
         "title": "Unauthorized",
         "message": ServiceError::Unauthenticated.to_string(),
     }});
     let mut response = json(StatusCode::UNAUTHORIZED, &body);
-    if let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{host}/identity/v3\"")) {
+    if let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{identity}\"")) {
         response.headers_mut().insert(WWW_AUTHENTICATE, value);
     }
     response
@@ -116,11 +116,54 @@ fn fault_of(error: &ServiceError) -> Fault {
         E::ProjectExists(_) | E::UserExists(_) | E::Busy => {
             Fault::new(FaultKind::ConflictingRequest, error.to_string())
         }
+        E::Storage(refusal) => refused(refusal),
         E::NoSpace => Fault::new(FaultKind::ServiceUnavailable, error.to_string()),
+        E::Cbr(error) => {
+            let kind = match error.fault() {
+                emberkeep_service::Fault::NotFound => FaultKind::ItemNotFound,
+                _ => FaultKind::BadRequest,
+            };
+            Fault::new(kind, error.to_string())
+        }
         E::Catalog(_) | E::Inner(..) => Fault::new(
             FaultKind::Internal,
             "The server has either erred or is incapable of performing the requested operation.",
         ),
+    }
+}
+
+/// Words what only Block Storage refuses. No wildcard arm: a new variant must choose.
+fn refused(refusal: &StorageRefusal) -> Fault {
+    use StorageRefusal as R;
+    let text = refusal.to_string();
+    match refusal {
+        R::NoSuchAttachment(_)
+        | R::NoSuchMessage(_)
+        | R::NoSuchService(_)
+        | R::NoSuchExtraSpec { .. }
+        | R::NoSuchTypeAccess { .. }
+        | R::NoSuchAppCredential(_)
+        | R::NoSuchImageProperty(_) => Fault::not_found(text),
+        R::BackupHasDependents(_)
+        | R::BackupNotExportable(_)
+        | R::BackupExists(_)
+        | R::BackupWithoutContent(_) => Fault::bad_request(format!("Invalid backup: {text}")),
+        R::Record(_) | R::NoSuchQuota(_) => Fault::invalid_input(text),
+        R::QuotaBelowUsage { .. } | R::Attachment(_) => Fault::bad_request(text),
+        R::Volume { .. } => Fault::bad_request(format!("Invalid volume: {text}")),
+        R::Type(_) => Fault::bad_request(text),
+        R::TooManyBackups { .. }
+        | R::BackupsTooLarge { .. }
+        | R::TooManyVolumes { .. }
+        | R::TooManySnapshots { .. }
+        | R::VolumesTooLarge { .. }
+        | R::VolumeTooLarge { .. } => Fault::new(FaultKind::OverLimit, text),
+        R::TypeExists(_) | R::TypeAccessExists { .. } | R::AppCredentialExists(_) => {
+            Fault::new(FaultKind::ConflictingRequest, text)
+        }
+        R::NobodyImports | R::IdentityUnreachable => {
+            Fault::new(FaultKind::ServiceUnavailable, text)
+        }
     }
 }
 

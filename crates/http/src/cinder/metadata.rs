@@ -1,4 +1,5 @@
-//! The pairs of volumes and snapshots, as a resource of their own.
+//! The pairs of backups, volumes and snapshots, as a resource of their own. Cinder has none for
+//! backups; openstacksdk's helpers ask for one all the same.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use emberkeep_service::{Edit, ServiceError};
 use emberkeep_wire::cinder::{Fault, parse_meta_item, parse_metadata};
 
 use super::Owner;
-use super::call::{Answer, Call, member, snapshot_id, volume_id};
+use super::call::{Answer, Call, backup_id, member, snapshot_id, volume_id};
 
 type Pairs = BTreeMap<String, String>;
 
@@ -44,7 +45,7 @@ pub(super) async fn item(
             &BTreeMap::from([(key.to_owned(), value.to_owned())]),
         )
     };
-    if method == Method::PUT {
+    if method == Method::PUT || method == Method::POST {
         let value = parse_meta_item(&call.body, key)?;
         pairs.insert(key.to_owned(), value.clone());
         owner.save(call, id, pairs).await?;
@@ -65,6 +66,7 @@ pub(super) async fn item(
 impl Owner {
     fn word(self) -> &'static str {
         match self {
+            Self::Backup => "Backup",
             Self::Volume => "Volume",
             Self::Snapshot => "Snapshot",
         }
@@ -73,6 +75,7 @@ impl Owner {
     async fn pairs(self, call: &Call, id: &str) -> Result<Pairs, super::Refusal> {
         let (service, caller) = (call.service(), &call.caller);
         Ok(match self {
+            Self::Backup => service.backup(caller, backup_id(id)?).await?.metadata,
             Self::Volume => service.volume(caller, volume_id(id)?).await?.metadata,
             Self::Snapshot => service.snapshot(caller, snapshot_id(id)?).await?.metadata,
         })
@@ -85,6 +88,10 @@ impl Owner {
         };
         let (service, caller) = (call.service(), &call.caller);
         let saved: Result<Pairs, ServiceError> = match self {
+            Self::Backup => service
+                .edit_backup(caller, backup_id(id)?, edit)
+                .await
+                .map(|b| b.metadata),
             Self::Volume => service
                 .edit_volume(caller, volume_id(id)?, edit)
                 .await

@@ -28,27 +28,59 @@ pub(super) enum Place {
 /// A resource. Ids are as given: what is no id names nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    Backups { detail: bool },
+    Backups {
+        detail: bool,
+    },
     Backup(String),
+    BackupAction(String),
     Restore(String),
-    Volumes { detail: bool },
+    ExportRecord(String),
+    ImportRecord,
+    Volumes {
+        detail: bool,
+    },
+    VolumeSummary,
     Volume(String),
     VolumeAction(String),
-    Snapshots { detail: bool },
+    Snapshots {
+        detail: bool,
+    },
     Snapshot(String),
+    SnapshotAction(String),
+    Attachments {
+        detail: bool,
+    },
+    Attachment(String),
+    AttachmentAction(String),
     Metadata(Owner, String),
     MetadataItem(Owner, String, String),
     Types,
     Type(String),
+    TypeAction(String),
+    TypeAccess(String),
+    TypeEncryption(String),
+    ExtraSpecs(String),
+    ExtraSpec(String, String),
+    QuotaSet(String),
+    QuotaDefaults(String),
+    QuotaClass(String),
+    Services,
+    ServiceSwitch(String),
+    Messages,
+    Message(String),
+    Pools,
     Zones,
     Limits,
     Extensions,
     ResourceFilters,
+    /// Lists of what we have none of, by their key.
+    Nothing(&'static str),
 }
 
 /// What has metadata of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
+    Backup,
     Volume,
     Snapshot,
 }
@@ -105,6 +137,9 @@ impl Route {
                 (*key).to_owned(),
             ));
         }
+        if let ["types", id, "extra_specs", key] = parts {
+            return Some(Self::ExtraSpec((*id).to_owned(), (*key).to_owned()));
+        }
         let last = plain(parts.last()?);
         let mut parts = parts.to_vec();
         if let Some(slot) = parts.last_mut() {
@@ -113,20 +148,51 @@ impl Route {
         let route = match parts.as_slice() {
             ["backups"] => Self::Backups { detail: false },
             ["backups", "detail"] => Self::Backups { detail: true },
+            ["backups", "import_record"] => Self::ImportRecord,
             ["backups", id] => Self::Backup((*id).to_owned()),
+            ["backups", id, "action"] => Self::BackupAction((*id).to_owned()),
             ["backups", id, "restore"] => Self::Restore((*id).to_owned()),
+            ["backups", id, "export_record"] => Self::ExportRecord((*id).to_owned()),
             ["volumes"] => Self::Volumes { detail: false },
             ["volumes", "detail"] => Self::Volumes { detail: true },
+            ["volumes", "summary"] => Self::VolumeSummary,
             ["volumes", id] => Self::Volume((*id).to_owned()),
             ["volumes", id, "action"] => Self::VolumeAction((*id).to_owned()),
             ["snapshots"] => Self::Snapshots { detail: false },
             ["snapshots", "detail"] => Self::Snapshots { detail: true },
             ["snapshots", id] => Self::Snapshot((*id).to_owned()),
+            ["snapshots", id, "action"] => Self::SnapshotAction((*id).to_owned()),
+            ["attachments"] => Self::Attachments { detail: false },
+            ["attachments", "detail"] => Self::Attachments { detail: true },
+            ["attachments", id] => Self::Attachment((*id).to_owned()),
+            ["attachments", id, "action"] => Self::AttachmentAction((*id).to_owned()),
             [collection, id, "metadata"] => {
                 Self::Metadata(Owner::of(collection)?, (*id).to_owned())
             }
             ["types"] => Self::Types,
             ["types", id] => Self::Type((*id).to_owned()),
+            ["types", id, "action"] => Self::TypeAction((*id).to_owned()),
+            ["types", id, "os-volume-type-access"] => Self::TypeAccess((*id).to_owned()),
+            ["types", id, "encryption"] => Self::TypeEncryption((*id).to_owned()),
+            ["types", id, "extra_specs"] => Self::ExtraSpecs((*id).to_owned()),
+            ["os-quota-sets", id] => Self::QuotaSet((*id).to_owned()),
+            ["os-quota-sets", id, "defaults"] => Self::QuotaDefaults((*id).to_owned()),
+            ["os-quota-class-sets", id] => Self::QuotaClass((*id).to_owned()),
+            ["os-services"] => Self::Services,
+            ["os-services", verb] => Self::ServiceSwitch((*verb).to_owned()),
+            ["messages"] => Self::Messages,
+            ["messages", id] => Self::Message((*id).to_owned()),
+            ["scheduler-stats", "get_pools"] => Self::Pools,
+            ["os-volume-transfer" | "volume-transfers"]
+            | ["os-volume-transfer" | "volume-transfers", "detail"] => Self::Nothing("transfers"),
+            ["qos-specs"] => Self::Nothing("qos_specs"),
+            ["groups"] | ["groups", "detail"] => Self::Nothing("groups"),
+            ["group_types"] => Self::Nothing("group_types"),
+            ["group_snapshots"] | ["group_snapshots", "detail"] => Self::Nothing("group_snapshots"),
+            ["consistencygroups"] | ["consistencygroups", "detail"] => {
+                Self::Nothing("consistencygroups")
+            }
+            ["cgsnapshots"] | ["cgsnapshots", "detail"] => Self::Nothing("cgsnapshots"),
             ["os-availability-zone"] => Self::Zones,
             ["limits"] => Self::Limits,
             ["extensions"] => Self::Extensions,
@@ -141,17 +207,46 @@ impl Route {
         let methods: &[Method] = match self {
             Self::Backups { detail: false }
             | Self::Volumes { detail: false }
-            | Self::Snapshots { detail: false } => &[Method::GET, Method::POST],
-            Self::Backup(_) | Self::Volume(_) | Self::Snapshot(_) | Self::MetadataItem(..) => {
-                &[Method::GET, Method::PUT, Method::DELETE]
+            | Self::Snapshots { detail: false }
+            | Self::Attachments { detail: false }
+            | Self::Types
+            | Self::ExtraSpecs(_) => &[Method::GET, Method::POST],
+            Self::MetadataItem(Owner::Backup, ..) => {
+                &[Method::GET, Method::POST, Method::PUT, Method::DELETE]
             }
+            Self::Backup(_)
+            | Self::Volume(_)
+            | Self::Snapshot(_)
+            | Self::Attachment(_)
+            | Self::Type(_)
+            | Self::ExtraSpec(..)
+            | Self::QuotaSet(_)
+            | Self::MetadataItem(..) => &[Method::GET, Method::PUT, Method::DELETE],
+            Self::QuotaClass(_) => &[Method::GET, Method::PUT],
+            Self::ServiceSwitch(_) => &[Method::PUT],
+            Self::Message(_) => &[Method::GET, Method::DELETE],
+            // What stands there is no backup: reading it says so.
+            Self::ImportRecord => &[Method::GET, Method::POST],
             Self::Metadata(..) => &[Method::GET, Method::POST, Method::PUT],
-            Self::Restore(_) | Self::VolumeAction(_) => &[Method::POST],
+            Self::Restore(_)
+            | Self::BackupAction(_)
+            | Self::VolumeAction(_)
+            | Self::SnapshotAction(_)
+            | Self::AttachmentAction(_)
+            | Self::TypeAction(_) => &[Method::POST],
             Self::Backups { detail: true }
             | Self::Volumes { detail: true }
             | Self::Snapshots { detail: true }
-            | Self::Types
-            | Self::Type(_)
+            | Self::Attachments { detail: true }
+            | Self::ExportRecord(_)
+            | Self::VolumeSummary
+            | Self::TypeAccess(_)
+            | Self::TypeEncryption(_)
+            | Self::QuotaDefaults(_)
+            | Self::Services
+            | Self::Messages
+            | Self::Pools
+            | Self::Nothing(_)
             | Self::Zones
             | Self::Limits
             | Self::Extensions
@@ -164,7 +259,11 @@ impl Route {
     pub(super) fn since(&self, method: &Method) -> Microversion {
         match self {
             Self::Backup(_) if method == Method::PUT => Microversion::v3(9),
+            Self::Messages | Self::Message(_) => Microversion::v3(3),
+            Self::VolumeSummary => Microversion::v3(12),
+            Self::Attachments { .. } | Self::Attachment(_) => Microversion::v3(27),
             Self::ResourceFilters => Microversion::v3(33),
+            Self::AttachmentAction(_) => Microversion::v3(44),
             _ => Microversion::MIN,
         }
     }
@@ -173,6 +272,7 @@ impl Route {
 impl Owner {
     fn of(collection: &str) -> Option<Self> {
         match collection {
+            "backups" => Some(Self::Backup),
             "volumes" => Some(Self::Volume),
             "snapshots" => Some(Self::Snapshot),
             _ => None,
@@ -238,8 +338,24 @@ mod tests {
                 "/v3/0a/backups/my%20b%C3%BC",
                 api(Some("0a"), Route::Backup("my bü".to_owned())),
             ),
-            ("/v3/0a/backups/b1/export_record", Place::Unknown),
-            ("/v3/0a/backups/b1/metadata", Place::Unknown),
+            (
+                "/v3/0a/backups/b1/export_record",
+                api(Some("0a"), Route::ExportRecord(id())),
+            ),
+            (
+                "/v3/0a/backups/import_record",
+                api(Some("0a"), Route::ImportRecord),
+            ),
+            (
+                "/v3/backups/b1/metadata",
+                api(None, Route::Metadata(Owner::Backup, id())),
+            ),
+            ("/v3/volumes/summary", api(None, Route::VolumeSummary)),
+            (
+                "/v3/types/b1/extra_specs/a.json",
+                api(None, Route::ExtraSpec(id(), "a.json".to_owned())),
+            ),
+            ("/v3/backups/b1/nonsense", Place::Unknown),
             ("/v3/zz/backups", Place::Unknown),
             ("/v3/0a", Place::Unknown),
             (

@@ -1,39 +1,62 @@
 //! Lists as the wire asks for them, as questions to the service.
 
-use emberkeep_model::BackupId;
+use emberkeep_model::{BackupId, Gib};
 use emberkeep_service::Reach;
 use emberkeep_service::query::{
-    BackupField, BackupQuery, Direction, Paging, SnapshotQuery, Sort, VolumeField, VolumeQuery,
+    BackupField, BackupQuery, BackupText, Direction, Paging, SnapshotQuery, Sort, TextFilter,
+    VolumeField, VolumeQuery,
 };
-use emberkeep_wire::cinder::{Fault, Listing, states_shown_as};
+use emberkeep_wire::cinder::{Fault, Json, Listing, states_shown_as};
 
 use super::call::{backup_id, snapshot_id, volume_id};
 
-/// Columns of Cinder's that backups cannot be filtered by here.
-const UNSERVED: [&str; 22] = [
-    "id",
-    "user_id",
+/// Columns of Cinder's that backups cannot be filtered by here: we keep none of them by themselves.
+const UNSERVED: [&str; 13] = [
     "host",
-    "container",
-    "fail_reason",
-    "size",
-    "display_description",
     "service",
     "service_metadata",
     "object_count",
     "temp_volume_id",
     "temp_snapshot_id",
     "num_dependent_backups",
-    "snapshot_id",
     "data_timestamp",
-    "restore_volume_id",
     "encryption_key_id",
     "created_at",
     "updated_at",
     "deleted_at",
-    "deleted",
     "metadata",
 ];
+
+/// Columns of text that administrators can filter by.
+const TEXTS: [(&str, BackupText); 9] = [
+    ("id", BackupText::Id),
+    ("user_id", BackupText::UserId),
+    ("display_description", BackupText::Description),
+    ("description", BackupText::Description),
+    ("container", BackupText::Container),
+    ("fail_reason", BackupText::FailReason),
+    ("availability_zone", BackupText::AvailabilityZone),
+    ("snapshot_id", BackupText::SnapshotId),
+    ("restore_volume_id", BackupText::RestoreVolumeId),
+];
+
+/// Reads the condition on a column of text, `key~` for one that must hold the value somewhere.
+fn text_filter(key: &str, value: &str) -> Option<TextFilter> {
+    let (name, like) = match key.strip_suffix('~') {
+        Some(name) => (name, true),
+        None => (key, false),
+    };
+    let named = [
+        ("name", BackupText::Name),
+        ("display_name", BackupText::Name),
+    ];
+    let found = TEXTS.iter().chain(&named).find(|(known, _)| *known == name);
+    found.map(|(_, field)| TextFilter {
+        field: *field,
+        value: value.to_owned(),
+        like,
+    })
+}
 
 /// A question, unless the answer is known to be nothing.
 pub(super) enum Question<Q> {
@@ -84,11 +107,19 @@ pub(super) fn backups(listing: &Listing) -> Result<Question<BackupQuery>, Fault>
                 Ok(id) => query.parent = Some(id),
                 Err(_) => return Ok(Question::Nothing),
             },
-            "availability_zone" => query.availability_zone = Some(value.clone()),
+            "size" => match value.parse() {
+                Ok(size) => query.size = Some(Gib(size)),
+                Err(_) => return Ok(Question::Nothing),
+            },
+            "deleted" if matches!(value.to_ascii_lowercase().as_str(), "false" | "0") => {}
+            "deleted" => return Ok(Question::Nothing),
             "project_id" => match value.parse() {
                 Ok(id) => query.project = Some(id),
                 Err(_) => return Ok(Question::Nothing),
             },
+            other if text_filter(other, value).is_some() => {
+                query.text.extend(text_filter(other, value));
+            }
             other if other.ends_with('~') || UNSERVED.contains(&other) => {
                 return Err(Listing::invalid_filters(&[other]));
             }
@@ -110,6 +141,21 @@ pub(super) fn volumes(listing: &Listing) -> Result<Question<VolumeQuery>, Fault>
         match key.as_str() {
             "name" => query.name = Some(value.clone()),
             "status" => query.status = Some(value.clone()),
+            "availability_zone" => query.availability_zone = Some(value.clone()),
+            "bootable" => match value.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" => query.bootable = Some(true),
+                "false" | "0" | "no" => query.bootable = Some(false),
+                _ => return Ok(Question::Nothing),
+            },
+            "size" => match value.parse() {
+                Ok(size) => query.size = Some(Gib(size)),
+                Err(_) => return Ok(Question::Nothing),
+            },
+            "snapshot_id" => match value.parse() {
+                Ok(id) => query.snapshot = Some(id),
+                Err(_) => return Ok(Question::Nothing),
+            },
+            "metadata" => query.metadata = pairs(value)?,
             "id" => match value.parse() {
                 Ok(id) => query.ids = Some(vec![id]),
                 Err(_) => return Ok(Question::Nothing),
@@ -125,7 +171,7 @@ pub(super) fn volumes(listing: &Listing) -> Result<Question<VolumeQuery>, Fault>
 }
 
 /// Asks for snapshots.
-pub(super) fn snapshots(listing: &Listing) -> Result<Question<SnapshotQuery>, Fault> {
+pub(super) fn snapshots(listing: &Listing, zone: &str) -> Result<Question<SnapshotQuery>, Fault> {
     let mut query = SnapshotQuery {
         sort: sort(listing, volume_field)?,
         paging: paging(listing, snapshot_id)?,
@@ -135,6 +181,10 @@ pub(super) fn snapshots(listing: &Listing) -> Result<Question<SnapshotQuery>, Fa
         match key.as_str() {
             "name" => query.name = Some(value.clone()),
             "status" => query.status = Some(value.clone()),
+            "metadata" => query.metadata = pairs(value)?,
+            // There is one zone: any other has no snapshots.
+            "availability_zone" if value == zone => {}
+            "availability_zone" => return Ok(Question::Nothing),
             "volume_id" => match value.parse() {
                 Ok(id) => query.volume = Some(id),
                 Err(_) => return Ok(Question::Nothing),
@@ -147,6 +197,20 @@ pub(super) fn snapshots(listing: &Listing) -> Result<Question<SnapshotQuery>, Fa
         }
     }
     Ok(Question::Ask(query))
+}
+
+/// Reads pairs as clients write them into a query: a dictionary of Python's, or one of JSON.
+fn pairs(text: &str) -> Result<Vec<(String, String)>, Fault> {
+    let wrong = || Fault::bad_request(format!("Could not evaluate value {text} of 'metadata'"));
+    let read = |text: &str| Json::read(text.as_bytes()).ok();
+    // Good enough for what clients send: their keys and values hold no quotes.
+    let json = read(text).or_else(|| read(&text.replace('\'', "\"")));
+    let json = json.ok_or_else(wrong)?;
+    let members = json.members().ok_or_else(wrong)?;
+    members
+        .iter()
+        .map(|(key, value)| Ok((key.clone(), value.text().ok_or_else(wrong)?.to_owned())))
+        .collect()
 }
 
 fn volume_field(key: &str) -> Option<VolumeField> {

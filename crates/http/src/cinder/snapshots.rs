@@ -3,7 +3,9 @@
 use axum::http::StatusCode;
 use emberkeep_service::query::Page;
 use emberkeep_service::{Edit, NewSnapshot};
-use emberkeep_wire::cinder::{CreateSnapshot, Listing, Resource, SnapshotView, UpdateSnapshot};
+use emberkeep_wire::cinder::{
+    CreateSnapshot, Listing, Resource, SnapshotAction, SnapshotView, UpdateSnapshot,
+};
 
 use super::call::{Answer, Call, accepted, json, member, snapshot_id};
 use super::query::{self, Question};
@@ -12,7 +14,7 @@ use super::query::{self, Question};
 pub(super) async fn list(call: &Call, detail: bool) -> Answer {
     let admin = call.caller.is_admin();
     let listing = Listing::parse(&call.query, Resource::Snapshot, call.version, admin)?;
-    let page = match query::snapshots(&listing)? {
+    let page = match query::snapshots(&listing, &call.service().settings().availability_zone)? {
         Question::Ask(query) => {
             call.service()
                 .snapshots(&call.caller, query, query::reach(&listing))
@@ -103,5 +105,22 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
     call.service()
         .delete_snapshot(&call.caller, snapshot_id(id)?)
         .await?;
+    accepted()
+}
+
+/// `POST /snapshots/{id}/action`.
+pub(super) async fn act(call: &Call, id: &str) -> Answer {
+    let action = SnapshotAction::parse(&call.body)?;
+    let id = snapshot_id(id)?;
+    let (service, caller) = (call.service(), &call.caller);
+    match action {
+        SnapshotAction::ResetStatus(status) => {
+            service.reset_snapshot(caller, id, status, false).await?;
+        }
+        SnapshotAction::UpdateStatus(status) => {
+            service.reset_snapshot(caller, id, status, true).await?;
+        }
+        SnapshotAction::ForceDelete => service.force_delete_snapshot(caller, id).await?,
+    }
     accepted()
 }

@@ -1,19 +1,24 @@
 //! Volume types.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 use emberkeep_model::VolumeType;
-use emberkeep_service::ServiceError;
-use emberkeep_wire::cinder::{Fault, Listing, Resource, VolumeTypeView, query_flag, query_text};
+use emberkeep_service::{NewType, ServiceError, TypeEdit};
+use emberkeep_wire::cinder::{
+    CreateType, Fault, Listing, Resource, TypeAccessView, UpdateType, VolumeTypeView,
+    parse_extra_specs, parse_type_access, query_flag, query_text,
+};
 
-use super::call::{Answer, Call, json, member};
+use super::call::{Answer, Call, accepted, json, member, project_id};
 
 /// `GET /types`: newest first unless asked for in another order.
 pub(super) async fn list(call: &Call) -> Answer {
     let admin = call.caller.is_admin();
     let listing = Listing::parse(&call.query, Resource::VolumeType, call.version, admin)?;
     let public = match query_text(&call.query, "is_public") {
-        // Only administrators know of types that are not public.
-        _ if !admin => Some(true),
+        // Others see the public ones and those that they were given.
+        _ if !admin => None,
         None => Some(true),
         Some(word) if word.eq_ignore_ascii_case("none") => None,
         Some(_) => Some(query_flag(&call.query, "is_public")?),
@@ -68,12 +73,116 @@ fn sort(types: &mut [VolumeType], listing: &Listing) -> Result<(), Fault> {
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let admin = call.caller.is_admin();
     let found = call.service().volume_type(&call.caller, id).await?;
-    if !found.is_public && !admin {
-        return Err(ServiceError::NoSuchVolumeType(id.to_owned()).into());
-    }
     member(
         StatusCode::OK,
         "volume_type",
         &VolumeTypeView::new(&found, admin),
     )
+}
+
+fn shown(call: &Call, volume_type: &VolumeType) -> Answer {
+    let view = VolumeTypeView::new(volume_type, call.caller.is_admin());
+    member(StatusCode::OK, "volume_type", &view)
+}
+
+/// `POST /types`.
+pub(super) async fn create(call: &Call) -> Answer {
+    let asked = CreateType::parse(&call.body)?;
+    let new = NewType {
+        name: asked.name,
+        description: asked.description,
+        is_public: asked.is_public,
+        extra_specs: asked.extra_specs,
+    };
+    shown(call, &call.service().create_type(&call.caller, new).await?)
+}
+
+/// `PUT /types/{id}`.
+pub(super) async fn update(call: &Call, id: &str) -> Answer {
+    let asked = UpdateType::parse(&call.body)?;
+    let edit = TypeEdit {
+        name: asked.name,
+        description: asked.description,
+        is_public: asked.is_public,
+    };
+    shown(
+        call,
+        &call.service().edit_type(&call.caller, id, edit).await?,
+    )
+}
+
+/// `DELETE /types/{id}`.
+pub(super) async fn delete(call: &Call, id: &str) -> Answer {
+    call.service().delete_type(&call.caller, id).await?;
+    accepted()
+}
+
+/// `POST /types/{id}/action`: who may use it.
+pub(super) async fn act(call: &Call, id: &str) -> Answer {
+    let (project, allowed) = parse_type_access(&call.body)?;
+    let project = project_id(&project)?;
+    call.service()
+        .set_type_access(&call.caller, id, &project, allowed)
+        .await?;
+    accepted()
+}
+
+/// `GET /types/{id}/os-volume-type-access`.
+pub(super) async fn access(call: &Call, id: &str) -> Answer {
+    let (id, projects) = call.service().type_access(&call.caller, id).await?;
+    let views: Vec<_> = projects
+        .iter()
+        .map(|project| TypeAccessView {
+            volume_type_id: id.to_string(),
+            project_id: project.to_string(),
+        })
+        .collect();
+    member(StatusCode::OK, "volume_type_access", &views)
+}
+
+/// `GET /types/{id}/encryption`: none of ours is encrypted by its type.
+pub(super) async fn encryption(call: &Call, id: &str) -> Answer {
+    call.service().volume_type(&call.caller, id).await?;
+    Ok(json(StatusCode::OK, &serde_json::json!({})))
+}
+
+/// `GET /types/{id}/extra_specs`.
+pub(super) async fn specs(call: &Call, id: &str) -> Answer {
+    let mut all = call.service().extra_specs(&call.caller, id).await?;
+    VolumeTypeView::hide_specs(&mut all, call.caller.is_admin());
+    member(StatusCode::OK, "extra_specs", &all)
+}
+
+/// `GET /types/{id}/extra_specs/{key}`.
+pub(super) async fn spec(call: &Call, id: &str, key: &str) -> Answer {
+    let mut all = call.service().extra_specs(&call.caller, id).await?;
+    VolumeTypeView::hide_specs(&mut all, call.caller.is_admin());
+    match all.remove_entry(key) {
+        Some(pair) => Ok(json(StatusCode::OK, &BTreeMap::from([pair]))),
+        None => Err(Fault::not_found(format!(
+            "Volume Type {id} has no extra specs with key {key}."
+        ))
+        .into()),
+    }
+}
+
+/// `POST /types/{id}/extra_specs` and `PUT …/{key}`.
+pub(super) async fn add_specs(call: &Call, id: &str, key: Option<&str>) -> Answer {
+    let specs = parse_extra_specs(&call.body, key)?;
+    let shown = specs.clone();
+    call.service()
+        .add_extra_specs(&call.caller, id, specs)
+        .await?;
+    match key {
+        None => member(StatusCode::OK, "extra_specs", &shown),
+        Some(_) => Ok(json(StatusCode::OK, &shown)),
+    }
+}
+
+/// `DELETE /types/{id}/extra_specs/{key}`.
+pub(super) async fn remove_spec(call: &Call, id: &str, key: &str) -> Answer {
+    call.service()
+        .remove_extra_spec(&call.caller, id, key)
+        .await?;
+    accepted()
 }

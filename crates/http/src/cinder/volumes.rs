@@ -1,16 +1,18 @@
 //! Volumes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use emberkeep_model::{BackupId, Volume, VolumeType};
-use emberkeep_service::query::Page;
-use emberkeep_service::{DeleteVolume, Edit, NewVolume, RestoreTo};
+use emberkeep_model::{Volume, VolumeType};
+use emberkeep_service::query::{Page, VolumeQuery};
+use emberkeep_service::{DeleteVolume, Edit, Handover, NewAttachment, NewVolume, Reach};
 use emberkeep_wire::cinder::{
-    CreateVolume, Fault, Listing, Resource, UpdateVolume, VolumeAction, VolumeDetail,
-    VolumeSummary, query_flag,
+    CreateVolume, Listing, Resource, UpdateVolume, VolumeAction, VolumeDetail, VolumeSummary,
+    query_flag,
 };
 
-use super::call::{Answer, Call, Refusal, accepted, json, member, volume_id};
+use super::call::{Answer, Call, accepted, json, member, volume_id};
 use super::query::{self, Question};
 
 /// `GET /volumes` and `/volumes/detail`.
@@ -32,7 +34,12 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
     let (last, total) = (last.as_deref(), page.total);
     if detail {
         let types = call.service().volume_types(&call.caller).await?;
-        let view = |volume| view(call, volume, &types).with_owner(volume, admin);
+        let held = call.service().attachments_of(&page.items).await?;
+        let view = |volume| {
+            view(call, volume, &types)
+                .with_owner(volume, admin)
+                .with_attachments(volume, &held)
+        };
         let items: Vec<_> = page.items.iter().map(view).collect();
         let page = listing.page(
             Resource::Volume,
@@ -56,66 +63,36 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
 /// `POST /volumes`.
 pub(super) async fn create(call: &Call) -> Answer {
     let asked = CreateVolume::parse(&call.body, call.version)?;
+    let new = NewVolume {
+        name: asked.name,
+        description: asked.description,
+        size: asked.size,
+        volume_type: asked.volume_type,
+        availability_zone: asked.availability_zone,
+        snapshot_id: asked.snapshot_id,
+        source_volume_id: asked.source_volume_id,
+        metadata: asked.metadata,
+    };
+    let (service, caller) = (call.service(), &call.caller);
     let volume = match asked.backup_id {
-        Some(id) => from_backup(call, id, asked).await?,
-        None => {
-            let new = NewVolume {
-                name: asked.name,
-                description: asked.description,
-                size: asked.size,
-                volume_type: asked.volume_type,
-                availability_zone: asked.availability_zone,
-                snapshot_id: asked.snapshot_id,
-                source_volume_id: asked.source_volume_id,
-                metadata: asked.metadata,
-            };
-            call.service().create_volume(&call.caller, new).await?
-        }
+        Some(id) => service.create_volume_from_backup(caller, id, new).await?,
+        None => service.create_volume(caller, new).await?,
     };
     let types = call.service().volume_types(&call.caller).await?;
     member(StatusCode::ACCEPTED, "volume", &view(call, &volume, &types))
-}
-
-/// Makes a volume of a backup. All but its name comes from the backup; a wish for anything else is
-/// refused rather than dropped.
-async fn from_backup(call: &Call, id: BackupId, asked: CreateVolume) -> Result<Volume, Refusal> {
-    let backup = call.service().backup(&call.caller, id).await?;
-    let mut other = Vec::new();
-    if asked.size.is_some_and(|size| size != backup.size) {
-        other.push("size");
-    }
-    if asked.description.is_some_and(|text| !text.is_empty()) {
-        other.push("description");
-    }
-    if asked.volume_type.is_some() {
-        other.push("volume_type");
-    }
-    if asked.availability_zone.is_some() && asked.availability_zone != backup.availability_zone {
-        other.push("availability_zone");
-    }
-    if !asked.metadata.is_empty() {
-        other.push("metadata");
-    }
-    if !other.is_empty() {
-        return Err(Fault::invalid_input(format!(
-            "a volume made from a backup takes all but its name from it; leave out: {}",
-            other.join(", ")
-        ))
-        .into());
-    }
-    let to = RestoreTo::New { name: asked.name };
-    Ok(call
-        .service()
-        .restore_backup(&call.caller, id, to)
-        .await?
-        .volume)
 }
 
 /// `GET /volumes/{id}`.
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let volume = call.service().volume(&call.caller, volume_id(id)?).await?;
     let types = call.service().volume_types(&call.caller).await?;
-    let view = view(call, &volume, &types).with_owner(&volume, call.caller.is_admin());
+    let held = call
+        .service()
+        .attachments_of(std::slice::from_ref(&volume))
+        .await?;
+    let view = view(call, &volume, &types)
+        .with_owner(&volume, call.caller.is_admin())
+        .with_attachments(&volume, &held);
     member(StatusCode::OK, "volume", &view)
 }
 
@@ -151,18 +128,92 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
 pub(super) async fn act(call: &Call, id: &str) -> Answer {
     let action = VolumeAction::parse(&call.body, call.version)?;
     let id = volume_id(id)?;
+    let (service, caller) = (call.service(), &call.caller);
+    use VolumeAction as A;
     match action {
-        VolumeAction::Extend(size) => {
-            call.service().extend_volume(&call.caller, id, size).await?;
-            accepted()
+        A::Extend(size) => service.extend_volume(caller, id, size).await?,
+        A::SetBootable(bootable) => {
+            service.set_bootable(caller, id, bootable).await?;
+            return Ok(StatusCode::OK.into_response());
         }
-        VolumeAction::SetBootable(bootable) => {
-            call.service()
-                .set_bootable(&call.caller, id, bootable)
-                .await?;
-            Ok(StatusCode::OK.into_response())
+        A::SetReadonly(readonly) => service.set_readonly(caller, id, readonly).await?,
+        A::Retype(name) => service.retype_volume(caller, id, &name).await?,
+        A::Attach {
+            instance_id,
+            host,
+            mountpoint,
+            mode,
+        } => {
+            let new = NewAttachment {
+                instance_id,
+                host,
+                mountpoint,
+                mode,
+                connector: None,
+            };
+            service.attach_volume(caller, id, new).await?;
         }
+        A::Detach => service.detach_volume(caller, id, false).await?,
+        A::ForceDetach => service.detach_volume(caller, id, true).await?,
+        A::Reserve => service.move_volume(caller, id, Handover::Reserve).await?,
+        A::Unreserve => service.move_volume(caller, id, Handover::Unreserve).await?,
+        A::BeginDetaching => {
+            let step = Handover::BeginDetaching;
+            service.move_volume(caller, id, step).await?;
+        }
+        A::RollDetaching => {
+            let step = Handover::RollDetaching;
+            service.move_volume(caller, id, step).await?;
+        }
+        A::InitializeConnection => {
+            let volume = service.connection_of(caller, id).await?;
+            let info = serde_json::json!({
+                "driver_volume_type": "local",
+                "data": {"volume_id": volume.id.to_string(), "access_mode": "rw"},
+            });
+            return member(StatusCode::OK, "connection_info", &info);
+        }
+        A::TerminateConnection => drop(service.connection_of(caller, id).await?),
+        A::SetImageMetadata(pairs) => {
+            let all = service.set_image_properties(caller, id, &pairs).await?;
+            return member(StatusCode::OK, "metadata", &all);
+        }
+        A::UnsetImageMetadata(key) => {
+            service.unset_image_property(caller, id, &key).await?;
+            return Ok(StatusCode::OK.into_response());
+        }
+        A::ShowImageMetadata => {
+            let all = service.image_properties(caller, id).await?;
+            return member(StatusCode::OK, "metadata", &all);
+        }
+        A::ResetStatus(status) => service.reset_volume(caller, id, status).await?,
+        A::ForceDelete => service.force_delete_volume(caller, id).await?,
     }
+    accepted()
+}
+
+/// `GET /volumes/summary`: how many volumes and GiB the project has, from 3.36 with all their pairs.
+pub(super) async fn summary(call: &Call) -> Answer {
+    let reach = if query_flag(&call.query, "all_tenants")? {
+        Reach::AllProjects
+    } else {
+        Reach::Own
+    };
+    let volumes = call
+        .service()
+        .volumes(&call.caller, VolumeQuery::default(), reach)
+        .await?
+        .items;
+    let size: u64 = volumes.iter().map(|one| u64::from(one.size.0)).sum();
+    let mut body = serde_json::json!({"total_count": volumes.len(), "total_size": size});
+    if call.since(36) {
+        let mut pairs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (key, value) in volumes.iter().flat_map(|one| &one.metadata) {
+            pairs.entry(key.clone()).or_default().insert(value.clone());
+        }
+        body["metadata"] = serde_json::json!(pairs);
+    }
+    member(StatusCode::OK, "volume-summary", &body)
 }
 
 fn view(call: &Call, volume: &Volume, types: &[VolumeType]) -> VolumeDetail {

@@ -210,7 +210,7 @@ fn id_of(role: Role) -> String {
     stable_id(&["role", role.as_str()])
 }
 
-fn role_by_id(id: &str) -> Result<Role, Refusal> {
+pub(super) fn role_by_id(id: &str) -> Result<Role, Refusal> {
     Role::ALL
         .iter()
         .copied()

@@ -6,11 +6,12 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use emberkeep_service::{
-    Authenticator, DomainName, Issued, Named, Proof, Scope, ServiceError, TokenInfo,
+    AppCredentialName, Authenticator, DomainName, Issued, Named, Proof, Scope, ServiceError,
+    TokenInfo,
 };
 use emberkeep_wire::identity::{
-    AuthMethod, AuthRequest, Domain, DomainRef, NamedRef, ScopeRequest, Token, TokenBody,
-    TokenProject, TokenUser, list,
+    AppCredentialRef, AuthMethod, AuthRequest, Domain, DomainRef, NamedRef, ScopeRequest, Token,
+    TokenAppCredential, TokenBody, TokenProject, TokenUser, list,
 };
 use emberkeep_wire::time::zulu;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -141,6 +142,11 @@ fn token_body(app: &App, base: &str, info: &TokenInfo, query: Option<&str>) -> T
             catalog: project
                 .filter(|_| with_catalog)
                 .map(|(id, _)| entries(base, &app.settings.region, id.as_str())),
+            application_credential: info.app_credential.as_ref().map(|one| TokenAppCredential {
+                id: one.id.clone(),
+                name: one.name.clone(),
+                restricted: one.restricted,
+            }),
         },
     }
 }
@@ -152,6 +158,15 @@ fn proof_of(method: AuthMethod) -> Result<Proof, ServiceError> {
             password: password.0,
         }),
         AuthMethod::Token(token) => Ok(Proof::Token(token.0)),
+        AuthMethod::AppCredential { credential, secret } => Ok(Proof::AppCredential {
+            credential: match credential {
+                AppCredentialRef::Id(id) => AppCredentialName::Id(id),
+                AppCredentialRef::Name { name, user } => {
+                    AppCredentialName::Name(name, named_of(user))
+                }
+            },
+            secret: secret.0,
+        }),
         AuthMethod::Other(_) => Err(ServiceError::Unauthenticated),
     }
 }

@@ -150,7 +150,7 @@ impl FromRequestParts<App> for Call {
             .get::<RequestId>()
             .map(|id| id.0.clone())
             .unwrap_or_default();
-        let identity = format!("{}/identity/v3", base_url(&parts.headers, app));
+        let identity = app.identity_url(&base_url(&parts.headers, app));
         match authenticate(app, &parts.headers, &request_id).await {
             Ok((caller, _)) => Ok(Self { caller, identity }),
             Err(error) => Err(Refusal::Of {

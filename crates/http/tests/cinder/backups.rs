@@ -76,14 +76,20 @@ async fn a_volume_is_backed_up_and_comes_back() {
     assert_eq!(tenant.bytes(&restored).await, b"\0\0\0\0\0second");
 
     // As a volume made from a backup.
-    let body = json!({"volume": {"size": 2, "backup_id": full, "name": "v3"}});
+    let body =
+        json!({"volume": {"size": 2, "backup_id": full, "name": "larger", "description": "d"}});
     let answer = tenant.ask("POST", "volumes", 47, body).await;
-    refused(
-        &answer,
-        400,
-        "badRequest",
-        "Invalid input received: a volume made from a backup takes all but its name from it; leave out: size",
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
+    assert_eq!(answer.json()["volume"]["status"], "creating");
+    let larger = text(&answer.json()["volume"]["id"]);
+    let shown = tenant.wait(&format!("volumes/{larger}"), "available").await;
+    assert_eq!(
+        (&shown["size"], &shown["name"]),
+        (&json!(2), &json!("larger"))
     );
+    assert_eq!(shown["metadata"]["src_backup_id"], full.as_str());
+    assert_eq!(tenant.bytes(&larger).await, b"first");
+    tenant.wait(&format!("backups/{full}"), "available").await;
     let body = json!({"volume": {"size": 1, "backup_id": full, "name": "v3"}});
     let answer = tenant.ask("POST", "volumes", 47, body).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);

@@ -249,8 +249,8 @@ async fn types_zones_limits_and_filters_are_told() {
     assert_eq!(
         tenant.get("limits").await,
         json!({"limits": {"rate": [], "absolute": {
-            "maxTotalVolumes": -1, "maxTotalSnapshots": -1, "maxTotalVolumeGigabytes": -1,
-            "maxTotalBackups": -1, "maxTotalBackupGigabytes": -1,
+            "maxTotalVolumes": 10, "maxTotalSnapshots": 10, "maxTotalVolumeGigabytes": 1000,
+            "maxTotalBackups": 10, "maxTotalBackupGigabytes": 1000,
             "totalVolumesUsed": 1, "totalGigabytesUsed": 1, "totalSnapshotsUsed": 0,
             "totalBackupsUsed": 1, "totalBackupGigabytesUsed": 1,
         }}})

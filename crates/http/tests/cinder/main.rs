@@ -3,8 +3,11 @@
 #[path = "../house/mod.rs"]
 mod house;
 
+mod admin;
+mod around;
 mod backups;
 mod inventory;
+mod replay;
 mod tenant;
 
 use axum::body::Body;
@@ -101,7 +104,7 @@ async fn what_is_common_to_all_requests_is_checked_first() {
         (Method::GET, "/volume/v3/nonsense"),
         (Method::GET, "/volume/v2/volumes"),
         (Method::DELETE, "/volume/v3/volumes"),
-        (Method::GET, "/volume/v3/backups/x/export_record"),
+        (Method::POST, "/volume/v3/backups/export_record"),
     ] {
         let answer = tenant
             .house

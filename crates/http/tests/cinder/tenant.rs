@@ -20,7 +20,11 @@ pub(crate) struct Tenant {
 
 impl Tenant {
     pub(crate) async fn new() -> Self {
-        let house = House::on_files().await;
+        Self::in_house(House::on_files().await).await
+    }
+
+    /// In a house of one's own.
+    pub(crate) async fn in_house(house: House) -> Self {
         let project = house.project("alpha").await;
         house.user("alice", &project, Role::Member).await;
         let member = house.token("alice").await;

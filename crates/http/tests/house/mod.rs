@@ -37,7 +37,8 @@ pub(crate) struct House {
     /// The administrator.
     pub(crate) admin: Bootstrapped,
     router: Router,
-    _workers: Workers,
+    repository: Repository,
+    workers: Option<Workers>,
     _files: Option<TempDir>,
 }
 
@@ -70,20 +71,45 @@ impl House {
     /// Builds one whose volumes are in memory: `volumes` gives their bytes, and each GiB takes its room.
     pub(crate) async fn new() -> Self {
         let volumes = MemoryProvider::new();
-        Self::build(Arc::new(volumes.clone()), volumes, None).await
+        let mut house = Self::build(
+            Arc::new(volumes.clone()),
+            volumes,
+            None,
+            Settings::default(),
+        )
+        .await;
+        house.work();
+        house
     }
 
     /// Builds one whose volumes are sparse files: `volumes` stays empty, the service tells their paths.
     pub(crate) async fn on_files() -> Self {
+        let mut house = Self::idle(Settings::default()).await;
+        house.work();
+        house
+    }
+
+    /// The same with settings of one's own, and nobody working yet.
+    pub(crate) async fn idle(settings: Settings) -> Self {
         let dir = tempfile::tempdir().expect("directory");
         let files = FileProvider::open(dir.path()).expect("opens");
-        Self::build(Arc::new(files), MemoryProvider::new(), Some(dir)).await
+        Self::build(Arc::new(files), MemoryProvider::new(), Some(dir), settings).await
+    }
+
+    /// Sets the workers to work, unless they do already.
+    pub(crate) fn work(&mut self) {
+        if self.workers.is_some() {
+            return;
+        }
+        let service = Service::clone(&self.app.service);
+        self.workers = Some(Workers::start(service));
     }
 
     async fn build(
         ports: Arc<dyn VolumeProvider>,
         volumes: MemoryProvider,
         files: Option<TempDir>,
+        settings: Settings,
     ) -> Self {
         let catalog: Arc<dyn Catalog> =
             Arc::new(SqliteCatalog::in_memory().await.expect("catalogue"));
@@ -101,9 +127,8 @@ impl House {
         let store = Arc::new(MemoryStore::new());
         let repository = Repository::init(store, &MasterKey::generate(), InitOptions::default())
             .expect("repository");
-        let service = Service::new(catalog, repository, ports, clock, Settings::default());
+        let service = Service::new(catalog, repository.clone(), ports, clock, settings);
         service.recover().await.expect("is prepared");
-        let workers = Workers::start(service.clone());
         let app = App {
             service: Arc::new(service),
             authenticator: Arc::clone(&identity) as Arc<_>,
@@ -115,9 +140,23 @@ impl House {
             app,
             volumes,
             admin,
-            _workers: workers,
+            repository,
+            workers: None,
             _files: files,
         }
+    }
+
+    /// Lets the workers come to rest.
+    pub(crate) async fn rest(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            workers.stop().await;
+        }
+    }
+
+    /// Counts what the repository holds of a project.
+    pub(crate) fn manifests(&self, project: &Project) -> usize {
+        let project = self.repository.project(project.id.as_str()).expect("opens");
+        project.manifests().expect("reads").readable.len()
     }
 
     /// Makes a project.

@@ -41,7 +41,7 @@ impl VolumeImport {
         });
         let body = Body::wrap_stream(pieces);
         let answer = tokio::spawn(async move {
-            let call = Call::new(Method::POST, &["volumes", "import"])
+            let call = Call::new(Method::POST, ["volumes", "import"])
                 .query("name", new.name.as_ref())
                 .query("description", new.description.as_ref())
                 .query("size_bytes", Some(new.size_bytes));

@@ -7,12 +7,13 @@ use emberkeep_engine::{
     BackupError, BackupRequest, Manifest, ProjectRepository, Run, SourceRecord, UnixMicros,
 };
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, BackupState, ByteCount, ProtectStatus, Sealed, SnapshotStatus,
-    Task, Timestamp, VolumeStatus,
+    Backup, BackupEvent, BackupId, BackupState, ByteCount, MessageAction, MessageDetail,
+    ProtectStatus, Sealed, SnapshotStatus, Task, Timestamp, VolumeStatus,
 };
 use emberkeep_volumes::SourceSnapshot;
 
-use super::{Facts, Stop, Verdict};
+use super::{Facts, Stop, Verdict, Wanted};
+use crate::messages::About;
 use crate::query::BackupQuery;
 use crate::service::racing;
 use crate::worker::chain;
@@ -25,10 +26,11 @@ impl Service {
         id: BackupId,
         run: &Run,
     ) -> Result<Facts, Stop> {
-        let backup = self.claim_backup(id).await?;
+        let backup = self.claim_backup(id, Wanted::Copy).await?;
         let source = self.source_to_back_up(task, &backup).await?;
         let (repository, run) = (self.repository.clone(), run.clone());
-        let request = request_for(&backup);
+        let mut request = request_for(&backup);
+        request.parent = self.parent_content(&backup).await?;
         let project = backup.project_id.clone();
         let copied = tokio::task::spawn_blocking(move || {
             let project = repository.project(project.as_str())?;
@@ -124,8 +126,21 @@ impl Service {
             .any(|other| other.id != backup.id && other.snapshot_id.is_none()))
     }
 
+    /// Names the parent as the repository knows it; none if its content belongs to another project.
+    async fn parent_content(&self, backup: &Backup) -> Result<Option<BackupId>, ServiceError> {
+        let Some(id) = backup.parent_id else {
+            return Ok(None);
+        };
+        let parent = self.catalog.backup(id).await?;
+        Ok(match parent.as_ref().map(Backup::content) {
+            Some((project, content)) => (*project == backup.project_id).then_some(content),
+            None => Some(id),
+        })
+    }
+
     pub(super) async fn rows_backed_up(
         &self,
+        task: &Task,
         id: BackupId,
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
@@ -157,7 +172,22 @@ impl Service {
             ),
         };
         let mut changes = Vec::new();
-        if backup.take(event, self.now()).is_ok() {
+        // An administrator may have moved it on meanwhile; then it is no longer ours.
+        if Wanted::Copy.by(&backup.state) && backup.take(event, self.now()).is_ok() {
+            if backup.availability_zone.is_none() {
+                backup.availability_zone = Some(self.settings.availability_zone.clone());
+            }
+            match verdict {
+                Verdict::Done(_) => changes.extend(self.count_dependent(&backup, 1).await?),
+                Verdict::Failed(_) => changes.push(self.message(
+                    &backup.project_id,
+                    &task.request_id,
+                    About::Backup(id),
+                    MessageAction::CreateBackup,
+                    MessageDetail::CreateDriverError,
+                )),
+                Verdict::Cancelled => {}
+            }
             changes.extend(
                 self.checkpoint_after(backup.checkpoint_id, std::slice::from_ref(&backup))
                     .await?,
@@ -177,6 +207,24 @@ impl Service {
             None => changes.extend(self.volume_back(&backup, ended).await?),
         }
         Ok(changes)
+    }
+
+    /// Returns the change of how many others a backup's parent counts, where that is counted.
+    pub(super) async fn count_dependent(
+        &self,
+        child: &Backup,
+        change: i64,
+    ) -> Result<Option<Change>, ServiceError> {
+        let Some(id) = child.parent_id.filter(|_| self.settings.count_dependents) else {
+            return Ok(None);
+        };
+        let parent = self.catalog.backup(id).await?;
+        Ok(parent.filter(|p| p.deleted_at.is_none()).map(|mut parent| {
+            let count = &mut parent.cinder.num_dependent_backups;
+            *count = count.saturating_add(change).max(0);
+            parent.updated_at = Some(self.now());
+            Change::Save(Row::Backup(parent))
+        }))
     }
 
     /// Lets the frozen copy of a settled backup go.
@@ -217,7 +265,6 @@ fn copy(
 fn request_for(backup: &Backup) -> BackupRequest {
     let name = backup.name.clone().unwrap_or_default();
     let mut request = BackupRequest::new(backup.id, name, UnixMicros(backup.created_at.0));
-    request.parent = backup.parent_id;
     request.description = backup.description.clone();
     request.source = SourceRecord {
         volume_id: Some(backup.volume_id),
@@ -237,7 +284,10 @@ fn request_for(backup: &Backup) -> BackupRequest {
         ),
         ("metadata", serde_json::json!(backup.metadata)),
         ("automatic", serde_json::json!(backup.automatic)),
+        ("policy_id", serde_json::json!(backup.cbr.policy_id)),
+        ("expires_at", serde_json::json!(backup.cbr.expires_at)),
         ("data_timestamp", serde_json::json!(backup.data_timestamp)),
+        ("cinder", serde_json::json!(backup.cinder)),
     ];
     request.extra = facts
         .into_iter()

@@ -2,33 +2,60 @@
 
 use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, ProjectId, ProtectStatus, Task, TaskState, VaultId, VaultStatus,
-    VolumeId, Work,
+    Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ProjectId,
+    ProtectStatus, Task, TaskState, VaultId, VaultStatus, VolumeId, Work,
 };
 
-use super::{Facts, Stop, Verdict};
-use crate::query::TaskQuery;
+use super::{Facts, Stop, Verdict, Wanted};
+use crate::messages::About;
+use crate::query::{BackupQuery, TaskQuery};
 use crate::service::racing;
 use crate::{Service, ServiceError};
 
 impl Service {
     pub(super) async fn act_delete_backup(&self, id: BackupId) -> Result<Facts, Stop> {
-        let backup = self.claim_backup(id).await?;
+        let backup = self.claim_backup(id, Wanted::Delete).await?;
         self.delete_manifest(&backup).await?;
         Ok(Facts::Nothing)
     }
 
-    /// Removes a backup from the repository; one that is not there is fine.
+    /// Removes a backup from the repository; one that is not there is fine. Content that another
+    /// backup shows too stays until the last of them goes.
     async fn delete_manifest(&self, backup: &Backup) -> Result<(), ServiceError> {
-        let (repository, project, id) = (
-            self.repository.clone(),
-            backup.project_id.clone(),
-            backup.id,
-        );
+        let (project, id) = backup.content();
+        if self.is_shown_elsewhere(backup, id).await? {
+            return Ok(());
+        }
+        let (repository, project) = (self.repository.clone(), project.clone());
         self.blocking("deleting the backup", move || {
             repository.project(project.as_str())?.delete(id).map(|_| ())
         })
         .await
+    }
+
+    /// Tells whether a backup that stays shows the content `content`, too.
+    async fn is_shown_elsewhere(
+        &self,
+        backup: &Backup,
+        content: BackupId,
+    ) -> Result<bool, ServiceError> {
+        let stays = |other: &Backup| {
+            other.id != backup.id
+                && other.deleted_at.is_none()
+                && !matches!(
+                    other.state,
+                    BackupState::DeleteQueued | BackupState::Deleting
+                )
+        };
+        let query = BackupQuery {
+            content: Some(content),
+            ..BackupQuery::default()
+        };
+        if self.catalog.backups(&query).await?.items.iter().any(stays) {
+            return Ok(true);
+        }
+        let maker = self.catalog.backup(content).await?;
+        Ok(maker.is_some_and(|maker| maker.content.is_none() && stays(&maker)))
     }
 
     pub(super) async fn rows_backup_deleted(
@@ -49,14 +76,28 @@ impl Service {
                 reason: "cancelled".into(),
             },
         };
-        if backup.take(event, self.now()).is_err() {
+        if !Wanted::Delete.by(&backup.state) || backup.take(event, self.now()).is_err() {
             return Ok(Vec::new());
         }
         let mut changes = Vec::new();
+        match verdict {
+            Verdict::Done(_) => changes.extend(self.count_dependent(&backup, -1).await?),
+            Verdict::Failed(_) => changes.push(self.message(
+                &backup.project_id,
+                &task.request_id,
+                About::Backup(id),
+                MessageAction::DeleteBackup,
+                MessageDetail::DeleteDriverError,
+            )),
+            Verdict::Cancelled => {}
+        }
         changes.extend(
             self.checkpoint_after(backup.checkpoint_id, std::slice::from_ref(&backup))
                 .await?,
         );
+        if matches!(verdict, Verdict::Done(_)) {
+            changes.extend(self.end_shares(id).await?);
+        }
         changes.extend(self.sweep_later(task, &backup.project_id).await?);
         changes.push(Change::Save(Row::Backup(backup)));
         Ok(changes)
@@ -123,7 +164,7 @@ impl Service {
             if asked.is_err() && backup.take(BackupEvent::Claimed, now).is_err() {
                 return Ok(None);
             }
-            if backup.state != emberkeep_model::BackupState::Deleting {
+            if backup.state != BackupState::Deleting {
                 return Ok(None);
             }
             self.commit(vec![Change::Save(Row::Backup(backup.clone()))])
@@ -183,6 +224,7 @@ impl Service {
                     .into_iter()
                     .map(|r| Change::Remove(Key::VaultResource(r.volume_id), r.revision))
                     .collect();
+                changes.extend(self.unbind_all(id).await?);
                 changes.push(Change::Remove(Key::Vault(id), vault.revision));
                 Ok(changes)
             }

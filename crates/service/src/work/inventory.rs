@@ -110,6 +110,7 @@ impl Service {
             }
             Verdict::Failed(_) | Verdict::Cancelled => volume.status = failed,
         }
+        volume.growing_to = None;
         volume.updated_at = Some(self.now());
         Ok(vec![Change::Save(Row::Volume(volume))])
     }

@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
-use emberkeep_model::{BackupEvent, BackupId, ProtectStatus, VolumeId, VolumeStatus};
+use emberkeep_model::{
+    Backup, BackupEvent, BackupId, MessageAction, MessageDetail, ProtectStatus, Task, Volume,
+    VolumeId, VolumeStatus,
+};
 use emberkeep_volumes::TargetState;
 
-use super::{Facts, Stop, Verdict};
+use super::{Facts, Stop, Verdict, Wanted};
+use crate::backups::RESTORED_NAME;
+use crate::messages::About;
 use crate::worker::chain;
 use crate::{Service, ServiceError};
 
@@ -19,8 +24,18 @@ impl Service {
         fresh: bool,
         run: &Run,
     ) -> Result<Facts, Stop> {
-        let backup = self.claim_backup(backup_id).await?;
-        let size = backup.size.bytes();
+        let backup = self
+            .claim_backup(backup_id, Wanted::Restore(volume_id))
+            .await?;
+        let volume = self
+            .catalog
+            .volume(volume_id)
+            .await
+            .map_err(ServiceError::from)?;
+        let size = volume
+            .ok_or(ServiceError::NoSuchVolume(volume_id))?
+            .size
+            .bytes();
         let provider = Arc::clone(&self.volumes);
         let target = self
             .blocking("opening the volume to restore to", move || {
@@ -35,12 +50,13 @@ impl Service {
             })
             .await?;
         let (repository, run) = (self.repository.clone(), run.clone());
-        let project = backup.project_id.clone();
+        let (project, content) = backup.content();
+        let project = project.clone();
         let written = tokio::task::spawn_blocking(move || {
             let project = repository
                 .project(project.as_str())
                 .map_err(RestoreError::from)?;
-            project.restore(backup_id, target.as_ref(), &run)
+            project.restore(content, target.as_ref(), &run)
         })
         .await;
         match written {
@@ -53,25 +69,31 @@ impl Service {
 
     pub(super) async fn rows_restored(
         &self,
+        task: &Task,
         backup_id: BackupId,
         volume_id: VolumeId,
         fresh: bool,
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
         let mut changes = Vec::new();
-        let source = match self.catalog.backup(backup_id).await? {
-            Some(mut backup) => {
-                let source = backup.volume_id;
-                if backup.take(BackupEvent::RestoreEnded, self.now()).is_ok() {
-                    if let Verdict::Failed(reason) = verdict {
-                        backup.fail_reason = Some(reason.clone());
-                    }
-                    changes.push(Change::Save(Row::Backup(backup)));
-                }
-                Some(source)
+        let found = self.catalog.backup(backup_id).await?;
+        if let Some(mut backup) = found.clone()
+            // An administrator may have moved it on meanwhile.
+            && Wanted::Restore(volume_id).by(&backup.state)
+            && backup.take(BackupEvent::RestoreEnded, self.now()).is_ok()
+        {
+            if let Verdict::Failed(reason) = verdict {
+                backup.fail_reason = Some(reason.clone());
+                changes.push(self.message(
+                    &backup.project_id,
+                    &task.request_id,
+                    About::Backup(backup_id),
+                    MessageAction::RestoreBackup,
+                    MessageDetail::RestoreDriverError,
+                ));
             }
-            None => None,
-        };
+            changes.push(Change::Save(Row::Backup(backup)));
+        }
         let (status, protect) = match verdict {
             Verdict::Done(_) => (VolumeStatus::Available, ProtectStatus::Available),
             Verdict::Failed(_) if fresh => (VolumeStatus::Error, ProtectStatus::Error),
@@ -82,14 +104,41 @@ impl Service {
         if let Some(mut volume) = self.catalog.volume(volume_id).await? {
             volume.status = status;
             volume.updated_at = Some(self.now());
-            if matches!(verdict, Verdict::Done(_)) && source != Some(volume_id) {
-                volume
-                    .metadata
-                    .insert("src_backup_id".into(), backup_id.to_string());
+            if let (Verdict::Done(_), Some(backup)) = (verdict, &found) {
+                put_back(&mut volume, backup);
             }
             changes.push(Change::Save(Row::Volume(volume)));
         }
         changes.extend(self.protect_status(volume_id, protect).await?);
         Ok(changes)
+    }
+}
+
+/// Makes a restored volume say what the backed up one said (`cinder-backup.md §3.3`).
+fn put_back(volume: &mut Volume, backup: &Backup) {
+    const SOURCE: &str = "src_backup_id";
+    let id = backup.id.to_string();
+    if let Some(source) = &backup.cinder.source {
+        volume.metadata = source.metadata.clone();
+        let nameless = volume
+            .name
+            .as_ref()
+            .is_none_or(|name| name.is_empty() || name.starts_with(RESTORED_NAME));
+        // A name that says where it came from is better than none.
+        if nameless && source.name.is_some() {
+            volume.name.clone_from(&source.name);
+            volume.description.clone_from(&source.description);
+        }
+        if !source.image_metadata.is_empty() {
+            volume.image_metadata = source.image_metadata.clone();
+        }
+        volume.bootable |= source.bootable;
+    }
+    let other = volume
+        .metadata
+        .get(SOURCE)
+        .is_some_and(|known| *known != id);
+    if volume.id != backup.volume_id || other {
+        volume.metadata.insert(SOURCE.into(), id);
     }
 }

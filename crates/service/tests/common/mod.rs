@@ -14,7 +14,7 @@ use emberkeep_model::{
     Backup, BackupId, BackupState, Caller, Gib, Role, Volume, VolumeId, VolumeStatus,
 };
 use emberkeep_service::{
-    NewBackup, NewVolume, Service, ServiceError, Settings, SystemClock, Workers,
+    Clock, NewBackup, NewVolume, Service, ServiceError, Settings, SystemClock, Workers,
 };
 use emberkeep_store::{LocalStore, ObjectStore};
 use emberkeep_testkit::content::{Kind, generate};
@@ -26,6 +26,7 @@ pub(crate) struct House {
     pub(crate) volumes: Arc<FileProvider>,
     pub(crate) repository: Repository,
     pub(crate) dir: tempfile::TempDir,
+    clock: Arc<dyn Clock>,
     workers: Option<Workers>,
 }
 
@@ -34,15 +35,20 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 impl House {
     pub(crate) async fn new() -> Self {
+        Self::at(Arc::new(SystemClock)).await
+    }
+
+    /// Builds one with a clock of the test's own.
+    pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = MasterKey::create(&dir.path().join("master.key")).unwrap();
         let store: Arc<dyn ObjectStore> =
             Arc::new(LocalStore::create(dir.path().join("repository")).unwrap());
         let repository = Repository::init(store, &key, InitOptions::default()).unwrap();
-        Self::build(dir, repository).await
+        Self::build(dir, repository, clock).await
     }
 
-    async fn build(dir: tempfile::TempDir, repository: Repository) -> Self {
+    async fn build(dir: tempfile::TempDir, repository: Repository, clock: Arc<dyn Clock>) -> Self {
         let catalog: Arc<dyn Catalog> = Arc::new(
             SqliteCatalog::open(dir.path().join("catalogue.db"))
                 .await
@@ -58,7 +64,7 @@ impl House {
             Arc::clone(&catalog),
             repository.clone(),
             Arc::clone(&volumes) as Arc<dyn VolumeProvider>,
-            Arc::new(SystemClock),
+            Arc::clone(&clock),
             settings,
         );
         service.recover().await.unwrap();
@@ -68,6 +74,7 @@ impl House {
             volumes,
             repository,
             dir,
+            clock,
             workers: None,
         }
     }
@@ -83,9 +90,9 @@ impl House {
         if let Some(workers) = self.workers.take() {
             workers.stop().await;
         }
-        let (dir, repository) = (self.dir, self.repository);
+        let (dir, repository, clock) = (self.dir, self.repository, self.clock);
         drop((self.service, self.catalog, self.volumes));
-        Self::build(dir, repository).await
+        Self::build(dir, repository, clock).await
     }
 
     pub(crate) fn path(&self, volume: VolumeId) -> PathBuf {

@@ -1,12 +1,14 @@
-//! The backup, as CBR shows it (`cbr-v3.md §2.4`).
+//! The backup, as CBR shows it (`cbr-v3.md §2.4`). Server and clients share these shapes.
 
 use emberkeep_model as model;
-use emberkeep_model::{BackupState, ObjectType, Progress};
+use emberkeep_model::{BackupState, Gib, ObjectType, Progress};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{ENTERPRISE_PROJECT, VOLUME_TYPE, Word, provider_id};
-use crate::time;
+use super::{ENTERPRISE_PROJECT, VOLUME_TYPE, Word, provider_id, size, word};
+use crate::ids::{BackupId, CheckpointId, ProjectId, ResourceId, SnapshotId, VaultId};
+use crate::lenient;
+use crate::time::Moment;
 
 /// What statuses can be asked for, and our own words for the states that show as them. The
 /// words with none are known to clients but never come up here.
@@ -23,64 +25,213 @@ pub(super) const STATUS_WORDS: &[(&str, &[&str])] = &[
     ("checkpointing", &[]),
 ];
 
-/// One backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// The stored copy of one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Backup {
-    pub id: model::BackupId,
+    /// Its id, the same in Block Storage.
+    pub id: BackupId,
+    /// Its name; need not be unique.
+    #[serde(deserialize_with = "lenient::text")]
     pub name: String,
+    /// Free text.
     pub description: Option<String>,
-    pub status: Word,
-    pub image_type: Word,
-    pub checkpoint_id: Option<model::CheckpointId>,
-    pub vault_id: Option<model::VaultId>,
-    pub project_id: model::ProjectId,
+    /// How it stands.
+    pub status: word::BackupStatus,
+    /// How it came to be here.
+    pub image_type: word::ImageType,
+    /// The run that made it.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub checkpoint_id: Option<CheckpointId>,
+    /// The vault that keeps it.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub vault_id: Option<VaultId>,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// The kind of resource, as an id (`§0`).
+    #[serde(deserialize_with = "lenient::word")]
     pub provider_id: Word,
+    /// The enterprise project (Huawei).
+    #[serde(deserialize_with = "lenient::word")]
     pub enterprise_project_id: Word,
-    pub resource_id: model::VolumeId,
+    /// What it is of.
+    pub resource_id: ResourceId,
+    /// That one's name when the backup was made.
+    #[serde(deserialize_with = "lenient::text")]
     pub resource_name: String,
-    pub resource_type: Word,
-    /// In GB.
-    pub resource_size: u32,
+    /// What that is.
+    pub resource_type: word::ResourceType,
+    /// How large that is.
+    #[serde(deserialize_with = "size::gib")]
+    pub resource_size: Gib,
+    /// The zone that lies in.
     pub resource_az: Option<String>,
-    pub created_at: String,
-    pub updated_at: Option<String>,
-    pub protected_at: Option<String>,
-    pub expired_at: Option<String>,
-    pub parent_id: Option<model::BackupId>,
-    pub children: Vec<Value>,
-    pub replication_records: Vec<Value>,
+    /// When it was asked for.
+    pub created_at: Moment,
+    /// When something about it last changed.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub updated_at: Option<Moment>,
+    /// When it was complete.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub protected_at: Option<Moment>,
+    /// When it goes away by itself.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub expired_at: Option<Moment>,
+    /// The backup of the server that this disk's backup is part of.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub parent_id: Option<BackupId>,
+    /// The backups of the disks of a server.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub children: Vec<Backup>,
+    /// Its copies in other regions.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub replication_records: Vec<ReplicationRecord>,
+    /// Whether it was built on the one before; no backup needs another one.
+    #[serde(deserialize_with = "lenient::flag")]
     pub incremental: bool,
+    /// What else is known of it.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub extend_info: ExtendInfo,
+    /// The version of its form (Huawei).
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub version: Option<i64>,
+    /// What other clouds say besides.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// What else is known of a backup; every key is always written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ExtendInfo {
+    /// Whether a policy made it: retention rules apply to it.
+    #[serde(deserialize_with = "lenient::flag")]
     pub auto_trigger: bool,
+    /// Whether a system can start from it.
+    #[serde(deserialize_with = "lenient::maybe_flag")]
     pub bootable: Option<bool>,
+    /// Whether it was built on the one before.
+    #[serde(deserialize_with = "lenient::flag")]
     pub incremental: bool,
-    pub snapshot_id: Option<model::SnapshotId>,
+    /// The snapshot it was made from, as long as that exists.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub snapshot_id: Option<SnapshotId>,
+    /// Whether a restore can be used before it has ended.
+    #[serde(deserialize_with = "lenient::maybe_flag")]
     pub support_lld: Option<bool>,
-    pub supported_restore_mode: Word,
-    pub os_images_data: Option<Vec<Value>>,
+    /// What it can be restored from.
+    pub supported_restore_mode: word::RestoreMode,
+    /// The images made from it.
+    pub os_images_data: Option<Vec<OsImage>>,
+    /// Whether a server's backup has the system disk in it.
+    #[serde(deserialize_with = "lenient::maybe_flag")]
     pub contain_system_disk: Option<bool>,
+    /// Whether the resource is encrypted.
+    #[serde(deserialize_with = "lenient::flag")]
     pub encrypted: bool,
+    /// Whether the resource is a system disk.
+    #[serde(deserialize_with = "lenient::maybe_flag")]
     pub system_disk: Option<bool>,
+    /// The architecture of the server.
     pub architecture: Option<String>,
+    /// How far the present work on it has come, in percent.
+    #[serde(deserialize_with = "lenient::maybe_number")]
     pub progress: Option<u8>,
+    /// Whether applications took part.
+    #[serde(deserialize_with = "lenient::maybe")]
     pub app_consistency: Option<AppConsistency>,
 }
 
-/// Whether an application took part in its backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// An image made from a backup.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OsImage {
+    /// Its id.
+    #[serde(deserialize_with = "lenient::text")]
+    pub image_id: String,
+}
+
+/// Whether applications took part in a backup: numbers as text, `"0"` for no.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AppConsistency {
+    /// Whether they were asked to.
+    #[serde(deserialize_with = "lenient::text")]
     pub app_consistency: String,
+    /// Whether they did.
+    #[serde(deserialize_with = "lenient::text")]
     pub app_consistency_status: String,
+    /// Why not, as a code.
+    #[serde(deserialize_with = "lenient::text")]
     pub app_consistency_error_code: String,
+    /// Why not, in words.
+    #[serde(deserialize_with = "lenient::text")]
     pub app_consistency_error_message: String,
+}
+
+/// The copying of a backup to another region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplicationRecord {
+    /// Its id.
+    #[serde(deserialize_with = "lenient::text")]
+    pub id: String,
+    /// How it stands.
+    pub status: word::ReplicationStatus,
+    /// When it was asked for.
+    pub created_at: Moment,
+    /// The vault that the backup lies in.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub vault_id: Option<VaultId>,
+    /// The backup.
+    pub source_backup_id: BackupId,
+    /// The run that made it.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub source_checkpoint_id: Option<CheckpointId>,
+    /// Whose it is.
+    pub source_project_id: ProjectId,
+    /// The region it lies in.
+    #[serde(deserialize_with = "lenient::text")]
+    pub source_region: String,
+    /// The copy.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub destination_backup_id: Option<BackupId>,
+    /// The run that the copy belongs to.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub destination_checkpoint_id: Option<CheckpointId>,
+    /// Whose the copy is.
+    pub destination_project_id: ProjectId,
+    /// The region it goes to.
+    #[serde(deserialize_with = "lenient::text")]
+    pub destination_region: String,
+    /// The vault it goes to.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub destination_vault_id: Option<VaultId>,
+    /// What else is known of it.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub extra_info: ReplicationExtra,
+}
+
+/// What else is known of the copying of a backup.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplicationExtra {
+    /// How far it has come, in percent.
+    #[serde(deserialize_with = "lenient::maybe_number")]
+    pub progress: Option<u8>,
+    /// Why it failed, as a code.
+    pub fail_code: Option<String>,
+    /// Why it failed, in words.
+    pub fail_reason: Option<String>,
+    /// Whether a policy asked for it.
+    #[serde(deserialize_with = "lenient::maybe_flag")]
+    pub auto_trigger: Option<bool>,
+    /// The vault it goes to.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub destination_vault_id: Option<VaultId>,
 }
 
 impl Backup {
@@ -89,25 +240,25 @@ impl Backup {
     pub fn of(backup: &model::Backup, progress: Option<Progress>, bootable: bool) -> Self {
         let incremental = backup.is_incremental();
         Self {
-            id: backup.id,
+            id: backup.id.into(),
             name: backup.name.clone().unwrap_or_default(),
             description: backup.description.clone(),
             status: status(&backup.state).into(),
             image_type: "backup".into(),
-            checkpoint_id: backup.checkpoint_id,
-            vault_id: backup.vault_id,
-            project_id: backup.project_id.clone(),
+            checkpoint_id: backup.checkpoint_id.map(Into::into),
+            vault_id: backup.vault_id.map(Into::into),
+            project_id: (&backup.project_id).into(),
             provider_id: provider_id(ObjectType::Disk).into(),
             enterprise_project_id: ENTERPRISE_PROJECT.into(),
-            resource_id: backup.volume_id,
+            resource_id: backup.volume_id.into(),
             resource_name: backup.volume_name.clone().unwrap_or_default(),
             resource_type: VOLUME_TYPE.into(),
-            resource_size: backup.size.0,
+            resource_size: backup.size,
             resource_az: backup.availability_zone.clone(),
-            created_at: time::naive(backup.created_at),
-            updated_at: backup.updated_at.map(time::naive),
-            protected_at: backup.state.sealed().map(|sealed| time::naive(sealed.at)),
-            expired_at: None,
+            created_at: backup.created_at.into(),
+            updated_at: backup.updated_at.map(Into::into),
+            protected_at: backup.state.sealed().map(|sealed| sealed.at.into()),
+            expired_at: backup.cbr.expires_at.map(Into::into),
             // The wire's parent is the server a disk belongs to, not the backup before.
             parent_id: None,
             children: Vec::new(),
@@ -117,7 +268,7 @@ impl Backup {
                 auto_trigger: backup.automatic,
                 bootable: Some(bootable),
                 incremental,
-                snapshot_id: backup.snapshot_id,
+                snapshot_id: backup.snapshot_id.map(Into::into),
                 support_lld: Some(false),
                 supported_restore_mode: if backup.state.sealed().is_some() {
                     "backup".into()
@@ -132,6 +283,8 @@ impl Backup {
                 progress: percent(&backup.state, progress),
                 app_consistency: None,
             },
+            version: None,
+            more: Map::new(),
         }
     }
 }

@@ -2,107 +2,91 @@
 
 use emberkeep_model::SkipReason;
 
-/// A situation that CBR has a code for (`cbr-v3.md §3`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is the situation it is named for")]
-pub enum Code {
-    NothingToBackUp,
-    TargetTooSmall,
-    TargetBackingUp,
-    BackupNotRestorable,
-    TargetRestoring,
-    TargetStatus,
-    VaultTooManyResources,
-    VaultSize,
-    ResourceType,
-    ResourceInOtherVault,
-    ResourceTwice,
-    VaultCapacity,
-    VaultUpdateLocked,
-    VaultDeleteLocked,
-    VaultStatus,
-    VaultStatusForbidsBackup,
-    VaultFull,
-    VaultKind,
-    VaultBusy,
-    ResourceRemoving,
-    ResourceNotInVault,
-    BackupNotDeletable,
-    VaultStatusForbidsRestore,
-    ResourceBusy,
-    BackupInUse,
-    BackupLocked,
-    TooManyTags,
-    DiskStatus,
-    BadParameter,
-    NoSuchPolicy,
-    NoSuchVault,
-    NoSuchBackup,
-    NoSuchCheckpoint,
-    NoSuchResource,
-    NoSuchTask,
-    NoSuchDisk,
-    NoSuchSnapshot,
-    NoRoute,
-    Unauthenticated,
-    Forbidden,
-    Changed,
-    TooLarge,
-    Unavailable,
-    Internal,
+macro_rules! codes {
+    ($($name:ident = $status:literal $code:literal;)*) => {
+        /// A situation that CBR has a code for (`cbr-v3.md §3`); `docs/cbr.md` says when each is met.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "each is the situation it is named for")]
+        pub enum Code {
+            $($name,)*
+        }
+
+        impl Code {
+            /// Every situation.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Returns the status and the code of an answer.
+            pub fn answer(self) -> (u16, &'static str) {
+                match self {
+                    $(Self::$name => ($status, $code),)*
+                }
+            }
+        }
+    };
 }
 
-impl Code {
-    /// Returns the status and the code of an answer.
-    pub fn answer(self) -> (u16, &'static str) {
-        match self {
-            Self::NothingToBackUp => (400, "BackupService.0001"),
-            Self::TargetTooSmall => (400, "BackupService.2001"),
-            Self::TargetBackingUp => (400, "BackupService.2002"),
-            Self::BackupNotRestorable => (400, "BackupService.2005"),
-            Self::TargetRestoring => (400, "BackupService.2010"),
-            Self::TargetStatus => (400, "BackupService.2011"),
-            Self::VaultTooManyResources => (400, "BackupService.6100"),
-            Self::VaultSize => (400, "BackupService.6101"),
-            Self::ResourceType => (400, "BackupService.6102"),
-            Self::ResourceInOtherVault => (400, "BackupService.6103"),
-            Self::ResourceTwice => (400, "BackupService.6104"),
-            Self::VaultCapacity => (400, "BackupService.6107"),
-            Self::VaultUpdateLocked => (400, "BackupService.6110"),
-            Self::VaultDeleteLocked => (400, "BackupService.6111"),
-            Self::VaultStatus => (400, "BackupService.6112"),
-            Self::VaultStatusForbidsBackup => (400, "BackupService.6113"),
-            Self::VaultFull => (400, "BackupService.6114"),
-            Self::VaultKind => (400, "BackupService.6124"),
-            Self::VaultBusy => (400, "BackupService.6125"),
-            Self::ResourceRemoving => (400, "BackupService.6134"),
-            Self::ResourceNotInVault => (400, "BackupService.6135"),
-            Self::BackupNotDeletable => (400, "BackupService.6201"),
-            Self::VaultStatusForbidsRestore => (400, "BackupService.6202"),
-            Self::ResourceBusy => (400, "BackupService.6203"),
-            Self::BackupInUse => (400, "BackupService.6216"),
-            Self::BackupLocked => (400, "BackupService.6220"),
-            Self::TooManyTags => (400, "BackupService.6600"),
-            Self::DiskStatus => (400, "BackupService.7003"),
-            Self::BadParameter => (400, "BackupService.9900"),
-            Self::NoSuchPolicy => (404, "BackupService.6000"),
-            Self::NoSuchVault => (404, "BackupService.6105"),
-            Self::NoSuchBackup => (404, "BackupService.6200"),
-            Self::NoSuchCheckpoint => (404, "BackupService.6217"),
-            Self::NoSuchResource => (404, "BackupService.6302"),
-            Self::NoSuchTask => (404, "BackupService.6500"),
-            Self::NoSuchDisk => (404, "BackupService.7000"),
-            Self::NoSuchSnapshot => (404, "BackupService.7202"),
-            Self::NoRoute => (404, "APIGW.0101"),
-            Self::Unauthenticated => (401, "APIGW.0301"),
-            Self::Forbidden => (403, "APIGW.0302"),
-            // The documents have no code for these; the status tells them apart.
-            Self::Changed => (409, "BackupService.9910"),
-            Self::TooLarge => (413, "BackupService.9900"),
-            Self::Unavailable => (503, "BackupService.9910"),
-            Self::Internal => (500, "BackupService.9910"),
-        }
-    }
+codes! {
+    NothingToBackUp = 400 "BackupService.0001";
+    TargetTooSmall = 400 "BackupService.2001";
+    TargetBackingUp = 400 "BackupService.2002";
+    BackupNotRestorable = 400 "BackupService.2005";
+    TargetRestoring = 400 "BackupService.2010";
+    TargetStatus = 400 "BackupService.2011";
+    VaultTooManyResources = 400 "BackupService.6100";
+    VaultSize = 400 "BackupService.6101";
+    ResourceType = 400 "BackupService.6102";
+    ResourceInOtherVault = 400 "BackupService.6103";
+    ResourceTwice = 400 "BackupService.6104";
+    VaultCapacity = 400 "BackupService.6107";
+    VaultUpdateLocked = 400 "BackupService.6110";
+    VaultDeleteLocked = 400 "BackupService.6111";
+    VaultStatus = 400 "BackupService.6112";
+    VaultStatusForbidsBackup = 400 "BackupService.6113";
+    VaultFull = 400 "BackupService.6114";
+    VaultKind = 400 "BackupService.6124";
+    VaultBusy = 400 "BackupService.6125";
+    ResourceRemoving = 400 "BackupService.6134";
+    ResourceNotInVault = 400 "BackupService.6135";
+    BackupNotDeletable = 400 "BackupService.6201";
+    VaultStatusForbidsRestore = 400 "BackupService.6202";
+    ResourceBusy = 400 "BackupService.6203";
+    BackupInUse = 400 "BackupService.6216";
+    BackupLocked = 400 "BackupService.6220";
+    TooManyTags = 400 "BackupService.6600";
+    DiskStatus = 400 "BackupService.7003";
+    BadParameter = 400 "BackupService.9900";
+    TooManyPolicies = 400 "BackupService.6001";
+    PolicyDestination = 400 "BackupService.6003";
+    DestinationTakesNoReplicas = 400 "BackupService.6119";
+    NoSuchDestination = 400 "BackupService.6120";
+    PolicyUnsuited = 400 "BackupService.6127";
+    DestinationFull = 400 "BackupService.6129";
+    TooManyShares = 400 "BackupService.6701";
+    ShareStatus = 400 "BackupService.6702";
+    SharedAlready = 400 "BackupService.6703";
+    ShareProject = 400 "BackupService.6704";
+    MemberUpdate = 400 "BackupService.6706";
+    NotShareable = 400 "BackupService.6707";
+    MemberVaultKind = 400 "BackupService.6713";
+    PolicyNotBound = 404 "BackupService.6002";
+    NoSuchTag = 404 "BackupService.6601";
+    NoSuchMember = 404 "BackupService.6705";
+    NoSuchPolicy = 404 "BackupService.6000";
+    NoSuchVault = 404 "BackupService.6105";
+    NoSuchBackup = 404 "BackupService.6200";
+    NoSuchCheckpoint = 404 "BackupService.6217";
+    NoSuchResource = 404 "BackupService.6302";
+    NoSuchTask = 404 "BackupService.6500";
+    NoSuchDisk = 404 "BackupService.7000";
+    NoSuchSnapshot = 404 "BackupService.7202";
+    NoRoute = 404 "APIGW.0101";
+    Unauthenticated = 401 "APIGW.0301";
+    Forbidden = 403 "APIGW.0302";
+    // The documents have no code for these; the status tells them apart.
+    Changed = 409 "BackupService.9910";
+    TooLarge = 413 "BackupService.9900";
+    Unavailable = 503 "BackupService.9910";
+    Internal = 500 "BackupService.9910";
 }
 
 /// Returns why a resource was left out of a run: the code and a sentence (`cbr-v3.md §2.3`).
@@ -128,5 +112,32 @@ pub(super) fn skipped(reason: SkipReason) -> (&'static str, &'static str) {
             Code::NoSuchDisk.answer().1,
             "The disk does not exist any more.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_documents_is_the_one_in_the_code() {
+        let documents = include_str!("../../../../docs/cbr.md");
+        let said: Vec<Vec<&str>> = documents
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.split('|').map(str::trim).collect())
+            .collect();
+        let told: Vec<_> = said
+            .iter()
+            .map(|row| (row[1].trim_matches('`').to_owned(), row[2], row[3]))
+            .collect();
+        let statuses: Vec<_> = Code::ALL.iter().map(|c| c.answer().0.to_string()).collect();
+        let known: Vec<_> = Code::ALL
+            .iter()
+            .zip(&statuses)
+            .map(|(code, status)| (format!("{code:?}"), status.as_str(), code.answer().1))
+            .collect();
+        assert_eq!(told, known);
+        assert!(said.iter().all(|row| !row[4].is_empty()));
     }
 }

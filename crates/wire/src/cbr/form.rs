@@ -316,7 +316,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a text without the blanks around it.
-    fn trimmed(&self, name: &str, rule: Text) -> Result<Option<String>, Refused> {
+    pub(super) fn trimmed(&self, name: &str, rule: Text) -> Result<Option<String>, Refused> {
         let Some(text) = self.text(name, Text::Any(usize::MAX))? else {
             return Ok(None);
         };

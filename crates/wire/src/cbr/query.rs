@@ -3,13 +3,17 @@
 //! A query may ask for something that there never is here (a replica, a policy's vaults): it is
 //! well-formed, so it gets an empty page, and `never` says so.
 
+mod lists;
+
 use std::str::FromStr;
 
 use emberkeep_model::{
-    BackupId, CheckpointId, ObjectType, ProtectType, TaskId, Timestamp, VaultId, VaultStatus,
-    VolumeId,
+    BackupId, CheckpointId, MemberStatus, ObjectType, PolicyId, ProtectType, TaskId, Timestamp,
+    VaultId, VaultStatus, VolumeId,
 };
 use uuid::Uuid;
+
+pub use lists::{MemberList, PolicyList, ProtectableList, UsageList};
 
 use super::backup::STATUS_WORDS as BACKUP_STATUSES;
 use super::form::{Refused, short, uuid};
@@ -49,6 +53,7 @@ pub struct VaultList {
     pub protect_type: Option<ProtectType>,
     pub status: Option<VaultStatus>,
     pub resources: Vec<VolumeId>,
+    pub policy_id: Option<PolicyId>,
     pub never: bool,
     pub page: Limits<VaultId>,
 }
@@ -75,7 +80,6 @@ impl VaultList {
             "status",
             &["available", "lock", "frozen", "deleting", "error"],
         )?;
-        let policy: Option<Uuid> = given.id("policy_id")?;
         let object_type = known(object);
         let protect_type = known(protect);
         let status_known = known(status);
@@ -94,7 +98,6 @@ impl VaultList {
                 .map(|id| uuid("id", id))
                 .collect::<Result<_, _>>()?,
             never: cloud == Some("hybrid")
-                || policy.is_some()
                 || (object.is_some() && object_type.is_none())
                 || (protect.is_some() && protect_type.is_none())
                 || (status.is_some() && status_known.is_none()),
@@ -102,6 +105,7 @@ impl VaultList {
             protect_type,
             status: status_known,
             resources,
+            policy_id: given.id("policy_id")?,
             page: given.page()?,
         })
     }
@@ -140,6 +144,11 @@ pub struct BackupList {
     pub name: Option<String>,
     /// Our own words for the statuses asked for; empty means any.
     pub states: Vec<&'static str>,
+    /// Only those that other projects share with the caller's.
+    pub shared: bool,
+    /// Those as well.
+    pub all_granted: bool,
+    pub member_status: Option<MemberStatus>,
     pub start_time: Option<Timestamp>,
     pub end_time: Option<Timestamp>,
     pub used_percent: Option<u8>,
@@ -171,11 +180,13 @@ impl BackupList {
             resource_az: given.one("resource_az").map(str::to_owned),
             name: given.one("name").map(str::to_owned),
             never: image == Some("replication")
-                || owner == Some("shared")
                 || kind.is_some_and(|kind| kind != VOLUME_TYPE)
                 || parent.is_some()
                 || (asked && states.is_empty()),
             states,
+            shared: owner == Some("shared"),
+            all_granted: owner == Some("all_granted"),
+            member_status: given.member_status("member_status")?,
             start_time: given.time("start_time")?,
             end_time: given.time("end_time")?,
             used_percent: given

@@ -1,10 +1,20 @@
 //! What clients ask for. Form is checked here, everything else where the facts are.
 
+mod member;
+mod policy;
+mod tag;
+mod vault;
+
 use std::str::FromStr;
 
 use emberkeep_model::{ObjectType, ProtectType, Tag, VaultId, VolumeId};
 use serde_json::Value;
 use uuid::Uuid;
+
+pub use member::{AddMembers, MemberAnswer};
+pub use policy::{PolicyBound, PolicyCreate, PolicyUpdate};
+pub use tag::{TagCondition, TagQuery, TagSet, TagsAction};
+pub use vault::{ExpirationUpdate, MigrateResources, SetResources, VaultsUpdate};
 
 use super::code::Code;
 use super::form::{Fields, Refused, Text, body};

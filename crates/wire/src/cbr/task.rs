@@ -1,12 +1,16 @@
-//! The task, as CBR shows it: an operation log (`cbr-v3.md §2.6`).
+//! The task, as CBR shows it: an operation log (`cbr-v3.md §2.6`). Server and clients share
+//! these shapes.
 
 use emberkeep_model as model;
 use emberkeep_model::{ObjectType, TaskState, Work};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::code::Code;
-use super::{VOLUME_TYPE, Word, provider_id};
-use crate::time;
+use super::{VOLUME_TYPE, Word, provider_id, word};
+use crate::ids::{BackupId, CheckpointId, PolicyId, ProjectId, ResourceId, TaskId, VaultId};
+use crate::lenient;
+use crate::time::Moment;
 
 /// What kinds can be asked for, and our own words for the work that shows as them. The words
 /// with none are known to clients but never come up here.
@@ -32,118 +36,271 @@ pub(super) const STATUS_WORDS: &[(&str, &[&str])] = &[
 ];
 
 /// The record of one asynchronous action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Task {
-    pub id: model::TaskId,
-    pub operation_type: Word,
-    pub status: Word,
-    pub project_id: model::ProjectId,
+    /// Its id.
+    pub id: TaskId,
+    /// What it does.
+    pub operation_type: word::TaskKind,
+    /// How it stands.
+    pub status: word::TaskStatus,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// The kind of resource, as an id (`§0`).
     pub provider_id: Option<Word>,
-    pub vault_id: Option<model::VaultId>,
+    /// The vault it is about; some clouds never say.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub vault_id: Option<VaultId>,
+    /// That vault's name.
     pub vault_name: Option<String>,
-    pub checkpoint_id: Option<model::CheckpointId>,
-    pub policy_id: Option<String>,
-    pub created_at: String,
-    pub started_at: Option<String>,
-    pub updated_at: String,
-    pub ended_at: Option<String>,
+    /// The run it belongs to.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub checkpoint_id: Option<CheckpointId>,
+    /// The policy that asked for it.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub policy_id: Option<PolicyId>,
+    /// When it was asked for.
+    pub created_at: Moment,
+    /// When it was begun.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub started_at: Option<Moment>,
+    /// When something about it last changed.
+    pub updated_at: Moment,
+    /// When it ended.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub ended_at: Option<Moment>,
+    /// Why it failed.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub error_info: ErrorInfo,
+    /// What it is about.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub extra_info: TaskExtra,
+    /// What other clouds say besides.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// Why it failed: never null, empty when it is well.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[serde(default)]
 pub struct ErrorInfo {
+    /// `BackupService.NNNN`.
+    #[serde(deserialize_with = "lenient::word")]
     pub code: Word,
+    /// In words.
+    #[serde(deserialize_with = "lenient::text")]
     pub message: String,
 }
 
 /// What it is about; the parts that do not apply are left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TaskExtra {
+    /// What every task has.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub common: CommonDetail,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// The resource it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<TaskResource>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// What a backup makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupDetail>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// What is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub delete: Option<DeleteDetail>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// What is restored, and where to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreDetail>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// What is taken out of a vault.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_resources: Option<RemoveDetail>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// What goes with a vault.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vault_delete: Option<VaultDeleteDetail>,
+    /// What is copied to another region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replication: Option<ReplicationDetail>,
+    /// What was learnt of backups outside the cloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncDetail>,
+    /// What a new expiry changes (Huawei).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update_expiration_time: Option<ExpirationDetail>,
 }
 
 /// What every task has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CommonDetail {
+    /// How far it has come, in percent.
+    #[serde(deserialize_with = "lenient::number")]
     pub progress: u8,
+    /// The request that asked for it, as logs know it.
+    #[serde(deserialize_with = "lenient::text")]
     pub request_id: String,
+    /// The service's own task behind it.
     pub task_id: Option<String>,
 }
 
 /// The resource a task is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TaskResource {
-    pub id: model::VolumeId,
+    /// Its id.
+    pub id: ResourceId,
+    /// Its name.
+    #[serde(deserialize_with = "lenient::text")]
     pub name: String,
+    /// What it is.
     #[serde(rename = "type")]
-    pub kind: Word,
+    pub kind: word::ResourceType,
+    /// Which disks of a server.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe"
+    )]
+    pub extra_info: Option<Map<String, Value>>,
 }
 
-/// What a backup made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// What a backup makes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BackupDetail {
-    pub backup_id: model::BackupId,
+    /// The backup.
+    pub backup_id: BackupId,
+    /// Its name.
+    #[serde(deserialize_with = "lenient::text")]
     pub backup_name: String,
-    /// `"true"` or `"false"`; null once the backup is forgotten.
-    pub incremental: Option<Word>,
+    /// Whether it is built on the one before: `"true"` or `"false"`, as text; null once the
+    /// backup is forgotten.
+    #[serde(
+        serialize_with = "lenient::maybe_as_text",
+        deserialize_with = "lenient::maybe_flag"
+    )]
+    pub incremental: Option<bool>,
+    /// Whether applications took part; `"0"` for no.
+    #[serde(deserialize_with = "lenient::word")]
     pub app_consistency_status: Word,
+    /// Why not, as a code.
+    #[serde(deserialize_with = "lenient::word")]
     pub app_consistency_error_code: Word,
+    /// Why not, in words.
+    #[serde(deserialize_with = "lenient::word")]
     pub app_consistency_error_message: Word,
 }
 
-/// What was deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// What is deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DeleteDetail {
-    pub backup_id: model::BackupId,
+    /// The backup.
+    pub backup_id: BackupId,
+    /// Its name.
+    #[serde(deserialize_with = "lenient::text")]
     pub backup_name: String,
 }
 
-/// What was restored, and where to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// What is restored, and where to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RestoreDetail {
-    pub backup_id: model::BackupId,
+    /// The backup.
+    pub backup_id: BackupId,
+    /// Its name.
+    #[serde(deserialize_with = "lenient::text")]
     pub backup_name: String,
-    pub target_resource_id: model::VolumeId,
+    /// What it is restored to.
+    pub target_resource_id: ResourceId,
+    /// That one's name.
+    #[serde(deserialize_with = "lenient::text")]
     pub target_resource_name: String,
 }
 
-/// What was taken out of a vault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// What is taken out of a vault.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RemoveDetail {
+    /// How many could not be.
+    #[serde(deserialize_with = "lenient::number")]
     pub fail_count: usize,
+    /// How many were asked for.
+    #[serde(deserialize_with = "lenient::number")]
     pub total_count: usize,
+    /// Which.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub resources: Vec<TaskResource>,
 }
 
-/// How many backups went with a vault, where that is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// How many backups go with a vault, where that is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VaultDeleteDetail {
+    /// How many could not be deleted.
+    #[serde(deserialize_with = "lenient::maybe_number")]
     pub fail_count: Option<u64>,
+    /// How many there were.
+    #[serde(deserialize_with = "lenient::maybe_number")]
     pub total_count: Option<u64>,
+}
+
+/// What is copied to another region.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplicationDetail {
+    /// The backup.
+    pub source_backup_id: BackupId,
+    /// Its name.
+    #[serde(deserialize_with = "lenient::text")]
+    pub source_backup_name: String,
+    /// The run that made it.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub source_checkpoint_id: Option<CheckpointId>,
+    /// Whose it is.
+    pub source_project_id: ProjectId,
+    /// The region it lies in.
+    #[serde(deserialize_with = "lenient::text")]
+    pub source_region: String,
+    /// The copy.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub destination_backup_id: Option<BackupId>,
+    /// Its name.
+    #[serde(deserialize_with = "lenient::text")]
+    pub destination_backup_name: String,
+    /// The run that the copy belongs to.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub destination_checkpoint_id: Option<CheckpointId>,
+    /// Whose the copy is.
+    pub destination_project_id: ProjectId,
+    /// The region it goes to.
+    #[serde(deserialize_with = "lenient::text")]
+    pub destination_region: String,
+}
+
+/// What was learnt of backups outside the cloud.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SyncDetail {
+    /// How many were found.
+    #[serde(deserialize_with = "lenient::maybe_number")]
+    pub sync_backup_num: Option<u64>,
+    /// How many are gone.
+    #[serde(deserialize_with = "lenient::maybe_number")]
+    pub delete_backup_num: Option<u64>,
+    /// How many could not be read.
+    #[serde(deserialize_with = "lenient::maybe_number")]
+    pub err_sync_backup_num: Option<u64>,
+}
+
+/// What a new expiry changes (Huawei).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExpirationDetail {
+    /// How many backups.
+    #[serde(deserialize_with = "lenient::maybe_number")]
+    pub affected_backups_count: Option<u64>,
+    /// The day on which they go.
+    pub expiration_day: Option<String>,
 }
 
 impl Task {
@@ -152,9 +309,10 @@ impl Task {
     pub fn of(task: &model::Task, incremental: Option<bool>) -> Option<Self> {
         let (operation_type, part) = part(task, incremental)?;
         let resource = task.volume_id.map(|id| TaskResource {
-            id,
+            id: id.into(),
             name: task.volume_name.clone().unwrap_or_default(),
             kind: VOLUME_TYPE.into(),
+            extra_info: None,
         });
         let mut extra_info = TaskExtra {
             common: CommonDetail {
@@ -166,11 +324,7 @@ impl Task {
                 task_id: None,
             },
             resource,
-            backup: None,
-            delete: None,
-            restore: None,
-            remove_resources: None,
-            vault_delete: None,
+            ..TaskExtra::default()
         };
         match part {
             Part::Backup(detail) => extra_info.backup = Some(detail),
@@ -180,21 +334,22 @@ impl Task {
             Part::VaultDelete(detail) => extra_info.vault_delete = Some(detail),
         }
         Some(Self {
-            id: task.id,
+            id: task.id.into(),
             operation_type: operation_type.into(),
             status: status(&task.state).into(),
-            project_id: task.project_id.clone(),
+            project_id: (&task.project_id).into(),
             provider_id: Some(provider_id(ObjectType::Disk).into()),
-            vault_id: task.vault_id,
+            vault_id: task.vault_id.map(Into::into),
             vault_name: task.vault_name.clone(),
-            checkpoint_id: task.checkpoint_id,
-            policy_id: None,
-            created_at: time::naive(task.created_at),
-            started_at: task.started_at.map(time::naive),
-            updated_at: time::naive(task.updated_at),
-            ended_at: task.ended_at.map(time::naive),
+            checkpoint_id: task.checkpoint_id.map(Into::into),
+            policy_id: task.policy_id.map(Into::into),
+            created_at: task.created_at.into(),
+            started_at: task.started_at.map(Into::into),
+            updated_at: task.updated_at.into(),
+            ended_at: task.ended_at.map(Into::into),
             error_info: error_info(&task.state),
             extra_info,
+            more: Map::new(),
         })
     }
 }
@@ -220,9 +375,9 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
         Work::Backup { backup_id } => (
             "backup",
             Part::Backup(BackupDetail {
-                backup_id: *backup_id,
+                backup_id: (*backup_id).into(),
                 backup_name,
-                incremental: incremental.map(|yes| if yes { "true" } else { "false" }.into()),
+                incremental,
                 app_consistency_status: "0".into(),
                 app_consistency_error_code: "0".into(),
                 app_consistency_error_message: "".into(),
@@ -235,16 +390,16 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
         } => (
             "restore",
             Part::Restore(RestoreDetail {
-                backup_id: *backup_id,
+                backup_id: (*backup_id).into(),
                 backup_name,
-                target_resource_id: *volume_id,
+                target_resource_id: (*volume_id).into(),
                 target_resource_name: volume_name(*volume_id),
             }),
         ),
         Work::DeleteBackup { backup_id } => (
             "delete",
             Part::Delete(DeleteDetail {
-                backup_id: *backup_id,
+                backup_id: (*backup_id).into(),
                 backup_name,
             }),
         ),
@@ -260,9 +415,10 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
                 resources: volume_ids
                     .iter()
                     .map(|id| TaskResource {
-                        id: *id,
+                        id: (*id).into(),
                         name: volume_name(*id),
                         kind: VOLUME_TYPE.into(),
+                        extra_info: None,
                     })
                     .collect(),
             }),

@@ -213,6 +213,9 @@ fn backup() -> model::Backup {
         created_at: at("2026-03-01T09:40:12.030518"),
         updated_at: Some(at("2026-03-01T09:41:55.712003")),
         deleted_at: None,
+        content: None,
+        cinder: Default::default(),
+        cbr: Default::default(),
         revision: 3,
     }
 }
@@ -273,6 +276,7 @@ fn task(work: Work, state: TaskState) -> model::Task {
         vault_id: Some(id(VAULT)),
         vault_name: Some("disks-a".to_owned()),
         checkpoint_id: Some(id(CHECKPOINT)),
+        policy_id: None,
         created_at: at("2026-03-01T10:02:00.100200"),
         started_at: Some(at("2026-03-01T10:02:00.140871")),
         updated_at: ended,

@@ -1,92 +1,236 @@
-//! The vault, as CBR shows it (`cbr-v3.md §2.1`).
+//! The vault, as CBR shows it (`cbr-v3.md §2.1`). Server and clients share these shapes.
 
 use emberkeep_model as model;
-use emberkeep_model::{ByteCount, ObjectType, ProtectType, Tag, VaultStatus};
+use emberkeep_model::{Gib, ObjectType, ProtectType, Tag, VaultStatus};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{ENTERPRISE_PROJECT, Word, provider_id, resource_type};
-use crate::time;
+use super::size::{self, Mib};
+use super::{ENTERPRISE_PROJECT, Word, provider_id, resource_type, word};
+use crate::ids::{PolicyId, ProjectId, ResourceId, UserId, VaultId, VolumeId};
+use crate::lenient;
+use crate::time::Moment;
 
-/// A vault. Keys that may be null are `Option`s that are always written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+/// A vault: a container with a capacity and one kind of resource. Keys that may be null are
+/// `Option`s that are always written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Vault {
-    pub id: model::VaultId,
+    /// Its id.
+    pub id: VaultId,
+    /// Its name, 1–64 characters; need not be unique.
+    #[serde(deserialize_with = "lenient::text")]
     pub name: String,
+    /// Free text.
     pub description: Option<String>,
-    pub project_id: model::ProjectId,
-    pub user_id: Option<model::UserId>,
+    /// Whose it is.
+    pub project_id: ProjectId,
+    /// Who made it.
+    pub user_id: Option<UserId>,
+    /// The enterprise project; `0` is the default one (Huawei).
+    #[serde(deserialize_with = "lenient::word")]
     pub enterprise_project_id: Word,
+    /// The kind of resource, as an id (`§0`).
+    #[serde(deserialize_with = "lenient::word")]
     pub provider_id: Word,
-    pub created_at: String,
+    /// When it was made.
+    pub created_at: Moment,
+    /// Whether unprotected resources are taken in at scheduled runs.
+    #[serde(deserialize_with = "lenient::flag")]
     pub auto_bind: bool,
+    /// Whether it grows to 1.25 times its size when full.
+    #[serde(deserialize_with = "lenient::flag")]
     pub auto_expand: bool,
+    /// Which resources `auto_bind` takes in.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub bind_rules: BindRules,
+    /// Whether passing `threshold` is notified.
+    #[serde(deserialize_with = "lenient::flag")]
     pub smn_notify: bool,
+    /// Use in percent of the capacity from which notices go out.
+    #[serde(deserialize_with = "lenient::number")]
     pub threshold: u8,
+    /// Whether its automatic backups are kept until they expire; cannot be undone.
+    #[serde(deserialize_with = "lenient::flag")]
     pub locked: bool,
+    /// The service that locked it.
     pub sys_lock_source_service: Option<String>,
-    pub backup_policy_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// The backup policy bound to it.
+    #[serde(deserialize_with = "lenient::maybe")]
+    pub backup_policy_id: Option<PolicyId>,
+    /// What the names of automatic backups begin with (Huawei).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_name_prefix: Option<String>,
+    /// Its tags.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub tags: Vec<Tag>,
+    /// What it protects, 256 at most.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub resources: Vec<VaultResource>,
+    /// Its capacity, use and kind.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub billing: Billing,
+    /// What other clouds say besides.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// Which resources a vault takes in by itself: never null, `{}` for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BindRules {
     /// Those with any of these.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lenient::or_default"
+    )]
     pub tags: Vec<Tag>,
 }
 
 /// What a vault holds and costs: never null.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Billing {
-    /// Capacity in GB.
-    pub size: u32,
-    /// Sum of the sizes of its resources, in GB.
-    pub allocated: u32,
-    /// Stored, in MB.
-    pub used: u64,
-    pub status: Word,
-    pub protect_type: Word,
-    pub object_type: Word,
-    pub consistent_level: Word,
-    pub charging_mode: Word,
-    pub cloud_type: Word,
+    /// The capacity: bounds both the sizes of the resources and what is stored.
+    #[serde(deserialize_with = "size::gib")]
+    pub size: Gib,
+    /// The sum of the sizes of its resources.
+    #[serde(deserialize_with = "size::gib")]
+    pub allocated: Gib,
+    /// What its backups take, in MB.
+    pub used: Mib,
+    /// How the vault stands.
+    pub status: word::VaultStatus,
+    /// What it is for. The Python SDK declares the key `operation_type` for it.
+    #[serde(alias = "operation_type")]
+    pub protect_type: word::ProtectType,
+    /// What it protects.
+    pub object_type: word::ObjectType,
+    /// How consistent its backups are.
+    pub consistent_level: word::ConsistentLevel,
+    /// How it is paid for.
+    pub charging_mode: word::ChargingMode,
+    /// Where it lies.
+    pub cloud_type: word::CloudType,
+    /// The product: kind of resource and purpose in one word (`§0`).
+    #[serde(deserialize_with = "lenient::word")]
     pub spec_code: Word,
+    /// The order that it was bought with.
     pub order_id: Option<String>,
+    /// The product that was bought.
     pub product_id: Option<String>,
+    /// The bucket it stores to.
     pub storage_unit: Option<String>,
+    /// Why it is frozen.
     pub frozen_scene: Option<String>,
+    /// Where the console goes on after an order was paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub console_url: Option<String>,
+    /// Orders that belong together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_info: Option<BillingExtra>,
+    /// Whether an order is paid by itself.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_flag"
+    )]
+    pub is_auto_pay: Option<bool>,
+    /// Whether what was paid in advance is renewed by itself.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_flag"
+    )]
+    pub is_auto_renew: Option<bool>,
+    /// How many periods are paid in advance.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub period_num: Option<u32>,
+    /// Which periods those are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub period_type: Option<word::PeriodType>,
+    /// Whether it lies in several zones (Huawei).
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_flag"
+    )]
+    pub is_multi_az: Option<bool>,
+}
+
+/// Orders that belong together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BillingExtra {
+    /// The id of the combined order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combined_order_id: Option<String>,
+    /// How many servers the combined order has.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub combined_order_ecs_num: Option<u32>,
 }
 
 /// A resource in a vault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is the key it is named for")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VaultResource {
-    pub id: model::VolumeId,
+    /// Its id; a volume's in vaults for disks.
+    pub id: ResourceId,
+    /// Its name in the cloud, unless one was given.
+    #[serde(deserialize_with = "lenient::text")]
     pub name: String,
+    /// What it is.
     #[serde(rename = "type")]
-    pub kind: Word,
-    /// In GB.
-    pub size: u32,
-    pub protect_status: Word,
-    /// Stored, in MB.
-    pub backup_size: u64,
+    pub kind: word::ResourceType,
+    /// Its size.
+    #[serde(deserialize_with = "size::gib")]
+    pub size: Gib,
+    /// What goes on with it.
+    pub protect_status: word::ProtectStatus,
+    /// What its backups take, in MB.
+    pub backup_size: Mib,
+    /// How many backups of it the vault holds.
+    #[serde(deserialize_with = "lenient::number")]
     pub backup_count: u64,
+    /// Which disks of a server are backed up.
+    #[serde(deserialize_with = "lenient::object_or_text")]
     pub extra_info: ResourceExtra,
-    #[serde(default)]
+    /// Whether scheduled runs include it (Huawei).
+    #[serde(deserialize_with = "lenient::flag")]
     pub auto_protect: bool,
 }
 
-/// What is special about a resource: nothing for a disk.
+/// Which disks of a server are backed up: all, unless it says something. Nothing for a disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResourceExtra {}
+#[serde(default)]
+pub struct ResourceExtra {
+    /// Disks to leave out, also when they are attached later.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lenient::or_default"
+    )]
+    pub exclude_volumes: Vec<VolumeId>,
+    /// The only disks to back up.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "lenient::or_default"
+    )]
+    pub include_volumes: Vec<IncludeVolume>,
+}
+
+/// A disk to back up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IncludeVolume {
+    /// Its id.
+    pub id: VolumeId,
+    /// The operating system on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+}
 
 impl Vault {
     /// Shows a vault and what it holds.
@@ -96,14 +240,14 @@ impl Vault {
         resources: &[(model::VaultResource, model::ResourceUsage)],
     ) -> Self {
         Self {
-            id: vault.id,
+            id: vault.id.into(),
             name: vault.name.clone(),
             description: vault.description.clone(),
-            project_id: vault.project_id.clone(),
-            user_id: Some(vault.user_id.clone()),
+            project_id: (&vault.project_id).into(),
+            user_id: Some(vault.user_id.to_string().into()),
             enterprise_project_id: ENTERPRISE_PROJECT.into(),
             provider_id: provider_id(vault.object_type).into(),
-            created_at: time::naive(vault.created_at),
+            created_at: vault.created_at.into(),
             auto_bind: vault.auto_bind,
             auto_expand: vault.auto_expand,
             bind_rules: BindRules {
@@ -121,9 +265,9 @@ impl Vault {
                 .map(|(resource, stored)| VaultResource::of(resource, stored, vault.object_type))
                 .collect(),
             billing: Billing {
-                size: vault.size.0,
-                allocated: usage.allocated.0,
-                used: megabytes(usage.used),
+                size: vault.size,
+                allocated: usage.allocated,
+                used: usage.used.into(),
                 status: status(vault.status).into(),
                 protect_type: protect_type(vault.protect_type).into(),
                 object_type: object_type(vault.object_type).into(),
@@ -131,11 +275,9 @@ impl Vault {
                 charging_mode: "post_paid".into(),
                 cloud_type: "public".into(),
                 spec_code: spec_code(vault.object_type, vault.protect_type).into(),
-                order_id: None,
-                product_id: None,
-                storage_unit: None,
-                frozen_scene: None,
+                ..Billing::default()
             },
+            more: Map::new(),
         }
     }
 }
@@ -147,22 +289,17 @@ impl VaultResource {
         kind: ObjectType,
     ) -> Self {
         Self {
-            id: resource.volume_id,
+            id: resource.volume_id.into(),
             name: resource.name.clone().unwrap_or_default(),
             kind: resource_type(kind).into(),
-            size: resource.size.0,
+            size: resource.size,
             protect_status: protect_status(resource.status).into(),
-            backup_size: megabytes(stored.used),
+            backup_size: stored.used.into(),
             backup_count: stored.backups,
-            extra_info: ResourceExtra {},
+            extra_info: ResourceExtra::default(),
             auto_protect: resource.auto_protect,
         }
     }
-}
-
-/// Rounds up, so that what holds something never shows nothing.
-pub(super) fn megabytes(bytes: ByteCount) -> u64 {
-    bytes.0.div_ceil(1 << 20)
 }
 
 /// Returns the word for where a resource stands.

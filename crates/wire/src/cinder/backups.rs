@@ -211,8 +211,8 @@ pub struct BackupDetail {
     pub id: String,
     pub status: String,
     pub size: u32,
-    /// Always 0: content is shared between backups, none owns objects.
-    pub object_count: u32,
+    /// 0 for our own: content is shared between backups, none owns objects.
+    pub object_count: i64,
     pub availability_zone: Option<String>,
     pub container: Option<String>,
     pub created_at: String,
@@ -223,7 +223,7 @@ pub struct BackupDetail {
     pub volume_id: String,
     pub links: Vec<Link>,
     pub is_incremental: bool,
-    /// Always false: no backup needs another one.
+    /// False for our own unless that is counted: no backup needs another one.
     pub has_dependent_backups: bool,
     pub snapshot_id: Option<String>,
     pub data_timestamp: String,
@@ -240,7 +240,13 @@ pub struct BackupDetail {
     /// Since 3.56, for administrators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// Since 3.64, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_key_id: Option<String>,
 }
+
+/// A key of this id is none.
+const NO_KEY: &str = "00000000-0000-0000-0000-000000000000";
 
 impl BackupDetail {
     /// Shows `backup`; `admin` says whether the caller may see whose it is.
@@ -250,7 +256,7 @@ impl BackupDetail {
         Self {
             status: status_of(&backup.state).to_owned(),
             size: backup.size.0,
-            object_count: 0,
+            object_count: backup.cinder.object_count,
             availability_zone: backup.availability_zone.clone(),
             container: backup.container.clone(),
             created_at: naive(backup.created_at),
@@ -264,12 +270,17 @@ impl BackupDetail {
             volume_id: backup.volume_id.to_string(),
             links: site.links("backups", &id),
             is_incremental: backup.is_incremental(),
-            has_dependent_backups: false,
+            has_dependent_backups: backup.cinder.num_dependent_backups != 0,
             snapshot_id: backup.snapshot_id.map(|id| id.to_string()),
             data_timestamp: naive(backup.data_timestamp),
             metadata: since(43).then(|| backup.metadata.clone()),
             project_id: (admin && since(18)).then(|| backup.project_id.to_string()),
             user_id: (admin && since(56)).then(|| backup.user_id.to_string()),
+            encryption_key_id: backup
+                .cinder
+                .encryption_key_id
+                .clone()
+                .filter(|key| since(64) && key != NO_KEY),
             id,
         }
     }

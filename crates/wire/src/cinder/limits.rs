@@ -46,17 +46,28 @@ pub struct AbsoluteLimits {
     pub total_backup_gigabytes_used: u64,
 }
 
+/// How much a project may have of each thing; −1: as much as it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each limits what is so named")]
+pub struct Most {
+    pub volumes: i64,
+    pub snapshots: i64,
+    pub gigabytes: i64,
+    pub backups: i64,
+    pub backup_gigabytes: i64,
+}
+
 impl Limits {
-    /// Shows the usage of a project that may have as much as it wants.
-    pub fn unlimited(usage: Usage) -> Self {
+    /// Shows what a project may have and has.
+    pub fn new(most: Most, usage: Usage) -> Self {
         Self {
             rate: Vec::new(),
             absolute: AbsoluteLimits {
-                max_total_volumes: -1,
-                max_total_snapshots: -1,
-                max_total_volume_gigabytes: -1,
-                max_total_backups: -1,
-                max_total_backup_gigabytes: -1,
+                max_total_volumes: most.volumes,
+                max_total_snapshots: most.snapshots,
+                max_total_volume_gigabytes: most.gigabytes,
+                max_total_backups: most.backups,
+                max_total_backup_gigabytes: most.backup_gigabytes,
                 total_volumes_used: usage.volumes,
                 total_gigabytes_used: usage.gigabytes,
                 total_snapshots_used: usage.snapshots,

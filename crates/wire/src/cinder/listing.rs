@@ -25,11 +25,22 @@ pub enum Resource {
     Snapshot,
     /// Volume types.
     VolumeType,
+    /// Attachments of volumes.
+    Attachment,
+    /// Messages about what failed.
+    Message,
 }
 
 impl Resource {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Backup, Self::Volume, Self::Snapshot, Self::VolumeType];
+    pub const ALL: [Self; 6] = [
+        Self::Backup,
+        Self::Volume,
+        Self::Snapshot,
+        Self::VolumeType,
+        Self::Attachment,
+        Self::Message,
+    ];
 
     /// Returns its name, as lists of filters say it.
     pub fn word(self) -> &'static str {
@@ -38,6 +49,8 @@ impl Resource {
             Self::Volume => "volume",
             Self::Snapshot => "snapshot",
             Self::VolumeType => "volume_type",
+            Self::Attachment => "attachment",
+            Self::Message => "message",
         }
     }
 
@@ -48,6 +61,8 @@ impl Resource {
             Self::Volume => "volumes",
             Self::Snapshot => "snapshots",
             Self::VolumeType => "volume_types",
+            Self::Attachment => "attachments",
+            Self::Message => "messages",
         }
     }
 
@@ -58,32 +73,48 @@ impl Resource {
             Self::Volume => "volumes_links",
             Self::Snapshot => "snapshots_links",
             Self::VolumeType => "volume_type_links",
+            Self::Attachment => "attachments_links",
+            Self::Message => "messages_links",
         }
     }
 
     /// Returns what everybody may filter by.
     pub fn filters(self) -> &'static [&'static str] {
         match self {
-            Self::Backup | Self::Snapshot => &["name", "status", "volume_id"],
-            Self::Volume => &["name", "status"],
+            Self::Backup => &["name", "status", "volume_id"],
+            Self::Snapshot => &[
+                "name",
+                "status",
+                "volume_id",
+                "metadata",
+                "availability_zone",
+            ],
+            Self::Volume => &[
+                "name",
+                "status",
+                "metadata",
+                "bootable",
+                "availability_zone",
+                "size",
+                "snapshot_id",
+            ],
             Self::VolumeType => &["is_public"],
+            Self::Attachment => &["volume_id", "status", "instance_id", "attach_status"],
+            Self::Message => &[
+                "resource_uuid",
+                "resource_type",
+                "request_id",
+                "message_level",
+            ],
         }
     }
 
     /// Returns what Cinder filters by and we do not.
     fn unserved(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &[],
-            Self::Volume => &[
-                "metadata",
-                "bootable",
-                "migration_status",
-                "availability_zone",
-                "group_id",
-                "size",
-                "consumes_quota",
-            ],
-            Self::Snapshot => &["metadata", "availability_zone", "user_id", "consumes_quota"],
+            Self::Backup | Self::Attachment | Self::Message => &[],
+            Self::Volume => &["migration_status", "group_id", "consumes_quota"],
+            Self::Snapshot => &["user_id", "consumes_quota"],
             Self::VolumeType => &["extra_specs"],
         }
     }
@@ -484,7 +515,7 @@ mod tests {
         assert_eq!(all.filters, [("status".to_owned(), "error".to_owned())]);
         assert!(all.with_count);
         assert!(!all.all_tenants, "a member's wish is dropped");
-        let unserved = Listing::parse("bootable=1", Resource::Volume, Microversion::MIN, false);
+        let unserved = Listing::parse("group_id=x", Resource::Volume, Microversion::MIN, false);
         assert!(unserved.is_err(), "a filter of Cinder's is not dropped");
         let early = read("all_tenants=rubbish&foo=1&name=a%20b", 30, false).expect("is dropped");
         assert_eq!(early.filters, [("name".to_owned(), "a b".to_owned())]);

@@ -33,9 +33,11 @@ pub(super) enum Kind {
     UuidOrNull,
     /// At most 255 characters, or null.
     Text,
-    /// The same, printable ones only.
+    /// Any number of characters.
+    LongText,
+    /// At most 255 characters, printable ones only, or null.
     Printable,
-    /// The same length, checked after blanks around it are gone, or null; for volumes.
+    /// At most 255 characters, checked after blanks around it are gone, or null; for volumes.
     Trimmed(&'static str),
     /// One of the words for true and false.
     Flag,
@@ -253,6 +255,8 @@ fn check_value(name: &str, kind: Kind, value: &Json) -> Result<(), Fault> {
             }
             Ok(())
         }
+        (Kind::LongText, Json::Text(_)) => Ok(()),
+        (Kind::LongText, _) => bad(&wrong_type(value, "'string'")),
         (Kind::Text | Kind::Printable, Json::Text(text)) => {
             if text.chars().count() > MAX_TEXT {
                 return bad(&too_long(text));

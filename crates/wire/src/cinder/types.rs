@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use emberkeep_model::VolumeType;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{missing, pairs, refuse, uuid_like, wrong_type};
 use super::volumes::Nothing;
+use super::{Fault, Json};
 
 /// A volume type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,10 +36,15 @@ const PUBLIC_SPECS: [&str; 3] = [
 ];
 
 impl VolumeTypeView {
+    /// Leaves out what others than administrators may not see.
+    pub fn hide_specs(specs: &mut BTreeMap<String, String>, admin: bool) {
+        specs.retain(|key, _| admin || PUBLIC_SPECS.contains(&key.as_str()));
+    }
+
     /// Shows `volume_type`.
     pub fn new(volume_type: &VolumeType, admin: bool) -> Self {
         let mut extra_specs = volume_type.extra_specs.clone();
-        extra_specs.retain(|key, _| admin || PUBLIC_SPECS.contains(&key.as_str()));
+        Self::hide_specs(&mut extra_specs, admin);
         Self {
             id: volume_type.id.to_string(),
             name: volume_type.name.clone(),
@@ -48,6 +55,209 @@ impl VolumeTypeView {
             access_is_public: volume_type.is_public,
         }
     }
+}
+
+/// Asks for a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub struct CreateType {
+    pub name: String,
+    pub description: Option<String>,
+    pub is_public: bool,
+    pub extra_specs: BTreeMap<String, String>,
+}
+
+/// Changes of a type; what is none stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub struct UpdateType {
+    pub name: Option<String>,
+    pub description: Option<Option<String>>,
+    pub is_public: Option<bool>,
+}
+
+const TYPE: &str = "volume_type";
+const MAX_TEXT: usize = 255;
+
+fn under<'a>(body: &'a Json, key: &str) -> Result<&'a Json, Fault> {
+    if body.members().is_none() {
+        return Err(Fault::bad_request(wrong_type(body, "'object'")));
+    }
+    let inner = body
+        .get(key)
+        .ok_or_else(|| Fault::bad_request(missing(key)))?;
+    match inner.members() {
+        Some(_) => Ok(inner),
+        None => Err(refuse(key, inner, &wrong_type(inner, "'object'"))),
+    }
+}
+
+fn type_name(value: &Json) -> Result<String, Fault> {
+    let name = value
+        .text()
+        .ok_or_else(|| refuse("name", value, &wrong_type(value, "'string'")))?
+        .trim();
+    match name.chars().count() {
+        0 => Err(Fault::bad_request("Volume type name can not be empty.")),
+        1..=MAX_TEXT => Ok(name.to_owned()),
+        _ => Err(refuse(
+            "name",
+            value,
+            &format!("{} is too long", value.repr()),
+        )),
+    }
+}
+
+fn type_text(value: &Json) -> Result<Option<String>, Fault> {
+    match value {
+        Json::Null => Ok(None),
+        Json::Text(text) if text.chars().count() <= MAX_TEXT => Ok(Some(text.trim().to_owned())),
+        Json::Text(_) => Err(refuse(
+            "description",
+            value,
+            &format!("{} is too long", value.repr()),
+        )),
+        _ => Err(refuse(
+            "description",
+            value,
+            &wrong_type(value, "'string', 'null'"),
+        )),
+    }
+}
+
+fn truth(name: &str, value: &Json) -> Result<bool, Fault> {
+    match value {
+        Json::Bool(flag) => Ok(*flag),
+        Json::Text(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" | "y" | "t" => Ok(true),
+            "false" | "0" | "off" | "no" | "n" | "f" => Ok(false),
+            _ => Err(refuse(
+                name,
+                value,
+                &format!("{} is not a boolean", value.repr()),
+            )),
+        },
+        _ => Err(refuse(
+            name,
+            value,
+            &wrong_type(value, "'boolean', 'string'"),
+        )),
+    }
+}
+
+impl CreateType {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json) -> Result<Self, Fault> {
+        let inner = under(body, TYPE)?;
+        let name = inner
+            .get("name")
+            .ok_or_else(|| refuse(TYPE, inner, &missing("name")))?;
+        let specs = match inner.get("extra_specs") {
+            None | Some(Json::Null) => BTreeMap::new(),
+            Some(value) => specs("extra_specs", value)?,
+        };
+        let public = inner.get("os-volume-type-access:is_public");
+        Ok(Self {
+            name: type_name(name)?,
+            description: inner.get("description").map_or(Ok(None), type_text)?,
+            is_public: public.map_or(Ok(true), |v| truth("os-volume-type-access:is_public", v))?,
+            extra_specs: specs,
+        })
+    }
+}
+
+impl UpdateType {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json) -> Result<Self, Fault> {
+        let inner = under(body, TYPE)?;
+        let edit = Self {
+            name: match inner.get("name") {
+                None | Some(Json::Null) => None,
+                Some(value) => Some(type_name(value)?),
+            },
+            description: inner.get("description").map(type_text).transpose()?,
+            is_public: inner
+                .get("is_public")
+                .map(|v| truth("is_public", v))
+                .transpose()?,
+        };
+        if edit.name.is_none() && edit.description.is_none() && edit.is_public.is_none() {
+            return Err(Fault::bad_request(
+                "Specify volume type name, description, is_public or a combination thereof.",
+            ));
+        }
+        Ok(edit)
+    }
+}
+
+/// Reads `{"extra_specs": {…}}`, or the one pair that the path names.
+pub fn parse_extra_specs(
+    body: &Json,
+    key: Option<&str>,
+) -> Result<BTreeMap<String, String>, Fault> {
+    match key {
+        None => specs("extra_specs", under(body, "extra_specs")?),
+        Some(key) => {
+            let all = specs("extra_specs", body)?;
+            match all.len() {
+                1 if all.contains_key(key) => Ok(all),
+                1 => Err(Fault::bad_request("Request body and URI mismatch")),
+                _ => Err(Fault::bad_request("Request body contains too many items")),
+            }
+        }
+    }
+}
+
+fn specs(name: &str, value: &Json) -> Result<BTreeMap<String, String>, Fault> {
+    let members = value
+        .members()
+        .ok_or_else(|| refuse(name, value, &wrong_type(value, "'object'")))?;
+    for (key, value) in members {
+        let fits = (1..=MAX_TEXT).contains(&key.len())
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_:. ".contains(&b));
+        if !fits {
+            return Err(Fault::bad_request(format!(
+                "Key names can only contain alphanumeric characters, underscores, periods, colons, and hyphens: {key}"
+            )));
+        }
+        match value.text() {
+            Some(text) if text.chars().count() <= MAX_TEXT => {}
+            Some(_) => return Err(refuse(key, value, &format!("{} is too long", value.repr()))),
+            None => return Err(refuse(key, value, &wrong_type(value, "'string'"))),
+        }
+    }
+    Ok(pairs(members))
+}
+
+/// A project that may use a type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub struct TypeAccessView {
+    pub volume_type_id: String,
+    pub project_id: String,
+}
+
+/// Reads who is let use a type (`addProjectAccess`) or no longer (`removeProjectAccess`).
+pub fn parse_type_access(body: &Json) -> Result<(String, bool), Fault> {
+    let (key, allowed) = if body.get("addProjectAccess").is_some() {
+        ("addProjectAccess", true)
+    } else {
+        ("removeProjectAccess", false)
+    };
+    let inner = under(body, key)?;
+    let Some(project) = inner.get("project") else {
+        return Err(refuse(key, inner, &missing("project")));
+    };
+    let id = project.text().filter(|text| uuid_like(text).is_some());
+    id.map(|id| (id.to_owned(), allowed)).ok_or_else(|| {
+        refuse(
+            "project",
+            project,
+            &format!("{} is not a 'uuid'", project.repr()),
+        )
+    })
 }
 
 /// An availability zone.

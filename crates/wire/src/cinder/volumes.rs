@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{BackupId, Gib, SnapshotId, Volume, VolumeId};
+use emberkeep_model::{Attachment, BackupId, Gib, SnapshotId, Volume, VolumeId};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{Kind, Rule, Shape, rule, rule_since};
-use super::{Fault, Json, Link, Microversion, Site};
+use super::{Fault, Json, Link, Microversion, Site, VolumeAttachment};
 use crate::time::naive;
 
 /// Asks for a volume.
@@ -158,49 +158,6 @@ impl UpdateVolume {
     }
 }
 
-/// Something to be done with a volume: `POST …/action`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VolumeAction {
-    /// Make it larger.
-    Extend(Gib),
-    /// Say whether a system can start from it.
-    SetBootable(bool),
-}
-
-static EXTEND: Shape = Shape {
-    required: &["new_size"],
-    ..Shape::new("os-extend", &[rule("new_size", Kind::Size)])
-};
-static SET_BOOTABLE: Shape = Shape {
-    required: &["bootable"],
-    ..Shape::new("os-set_bootable", &[rule("bootable", Kind::Flag)])
-};
-
-impl VolumeAction {
-    /// Reads the body of a request: one key, which names the action.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let [(key, _)] = body.members().unwrap_or_default() else {
-            return Err(Fault::bad_request("Malformed request body"));
-        };
-        match key.as_str() {
-            "os-extend" => {
-                let size = EXTEND
-                    .check(body, version)?
-                    .size("new_size")
-                    .unwrap_or(u32::MAX);
-                Ok(Self::Extend(Gib(size)))
-            }
-            "os-set_bootable" => Ok(Self::SetBootable(
-                SET_BOOTABLE.check(body, version)?.flag("bootable"),
-            )),
-            other => Err(Fault::bad_request(format!(
-                "There is no such action: {other}. Verify the request body and Content-Type \
-                 header and try again."
-            ))),
-        }
-    }
-}
-
 /// How a volume stands in a short list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeSummary {
@@ -251,8 +208,8 @@ pub struct VolumeDetail {
     pub replication_status: Option<String>,
     pub consistencygroup_id: Option<String>,
     pub multiattach: bool,
-    /// Always empty: nothing is attached through this API yet.
-    pub attachments: Vec<String>,
+    /// Those that are in use.
+    pub attachments: Vec<VolumeAttachment>,
     /// For administrators; always null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration_status: Option<Nothing>,
@@ -277,6 +234,9 @@ pub struct VolumeDetail {
     /// Since 3.65.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumes_quota: Option<bool>,
+    /// Where the volume came from an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_image_metadata: Option<BTreeMap<String, String>>,
     #[serde(
         rename = "os-vol-tenant-attr:tenant_id",
         default,
@@ -336,7 +296,7 @@ impl VolumeDetail {
             volume_type: volume_type.map(str::to_owned),
             snapshot_id: volume.snapshot_id.map(|id| id.to_string()),
             source_volid: volume.source_volume_id.map(|id| id.to_string()),
-            metadata: volume.metadata.clone(),
+            metadata: shown_metadata(volume),
             links: site.links("volumes", &id),
             user_id: volume.user_id.to_string(),
             bootable: volume.bootable.to_string(),
@@ -356,12 +316,20 @@ impl VolumeDetail {
                 .filter(|_| since(63))
                 .map(|id| id.to_string()),
             consumes_quota: since(65).then_some(true),
+            volume_image_metadata: Some(volume.image_metadata.clone())
+                .filter(|pairs| !pairs.is_empty()),
             project_id: None,
             host: None,
             migration_state: None,
             migration_name_id: None,
             id,
         }
+    }
+
+    /// Adds whose hands it is in.
+    pub fn with_attachments(mut self, volume: &Volume, all: &[Attachment]) -> Self {
+        self.attachments = VolumeAttachment::of(volume, all);
+        self
     }
 
     /// Adds what showing and listing tell besides.
@@ -374,4 +342,14 @@ impl VolumeDetail {
         }
         self
     }
+}
+
+/// Returns a volume's pairs with the flag that Cinder keeps among them, as Python prints it.
+fn shown_metadata(volume: &Volume) -> BTreeMap<String, String> {
+    let mut pairs = volume.metadata.clone();
+    if let Some(readonly) = volume.readonly {
+        let text = if readonly { "True" } else { "False" };
+        pairs.insert("readonly".to_owned(), text.to_owned());
+    }
+    pairs
 }

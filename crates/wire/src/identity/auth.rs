@@ -44,8 +44,23 @@ pub enum AuthMethod {
     },
     /// With a token.
     Token(Secret),
+    /// With an application credential.
+    AppCredential {
+        /// Which.
+        credential: AppCredentialRef,
+        /// Its secret.
+        secret: Secret,
+    },
     /// In a way we do not know.
     Other(String),
+}
+
+/// An application credential: by id, or by name within a user's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what it is named for")]
+pub enum AppCredentialRef {
+    Id(String),
+    Name { name: String, user: NamedRef },
 }
 
 /// What a token is wanted for.
@@ -107,6 +122,16 @@ impl AuthRequest {
                     ("password", json!({ "user": user }))
                 }
                 AuthMethod::Token(token) => ("token", json!({"id": token.0})),
+                AuthMethod::AppCredential { credential, secret } => {
+                    let mut body = match credential {
+                        AppCredentialRef::Id(id) => json!({ "id": id }),
+                        AppCredentialRef::Name { name, user } => {
+                            json!({"name": name, "user": named_json(user)})
+                        }
+                    };
+                    body["secret"] = json!(secret.0);
+                    ("application_credential", body)
+                }
                 AuthMethod::Other(name) => (name.as_str(), json!({})),
             };
             names.push(name);
@@ -138,6 +163,21 @@ fn parse_method(identity: &Value, name: &str) -> Result<AuthMethod, Malformed> {
         "token" => {
             let token = need(identity, "identity", "token")?;
             Ok(AuthMethod::Token(Secret(need_text(token, "token", "id")?)))
+        }
+        "application_credential" => {
+            const WHAT: &str = "application_credential";
+            let object = need(identity, "identity", WHAT)?;
+            let credential = match optional_text(object, "id")? {
+                Some(id) => AppCredentialRef::Id(id),
+                None => AppCredentialRef::Name {
+                    name: need_text(object, WHAT, "name")?,
+                    user: parse_named(need(object, WHAT, "user")?, "user")?,
+                },
+            };
+            Ok(AuthMethod::AppCredential {
+                credential,
+                secret: Secret(need_text(object, WHAT, "secret")?),
+            })
         }
         other => Ok(AuthMethod::Other(other.to_owned())),
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::auth::Secret;
-use super::{DOMAIN_ID, Malformed, need, need_text, optional_bool, optional_text};
+use super::{DOMAIN_ID, Malformed, need, need_text, optional, optional_bool, optional_text};
 
 /// `POST /v3/projects`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,54 @@ impl PasswordChange {
         Ok(Self {
             original_password: Secret(need_text(user, "user", "original_password")?),
             password: Secret(need_text(user, "user", "password")?),
+        })
+    }
+}
+
+/// `POST /v3/users/{id}/application_credentials`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppCredentialCreate {
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Its secret; one is made if none is given.
+    pub secret: Option<Secret>,
+    /// Ids or names of roles; none means all that the caller has.
+    pub roles: Vec<String>,
+    /// When it ends, if ever.
+    pub expires_at: Option<String>,
+    /// May make and delete further ones.
+    pub unrestricted: bool,
+}
+
+impl AppCredentialCreate {
+    /// Reads a request body.
+    pub fn parse(body: &Value) -> Result<Self, Malformed> {
+        const WHAT: &str = "application_credential";
+        let object = need(body, "body", WHAT)?;
+        let invalid = |field, reason| Malformed::Invalid { field, reason };
+        let list = |field: &'static str| match optional(object, field) {
+            None => Ok(Vec::new()),
+            Some(value) => value
+                .as_array()
+                .cloned()
+                .ok_or(invalid(field, "it must be a list")),
+        };
+        if !list("access_rules")?.is_empty() {
+            return Err(invalid("access_rules", "there are none here"));
+        }
+        let role = |role: &Value| match optional_text(role, "id")? {
+            Some(id) => Ok(id),
+            None => need_text(role, "role", "name"),
+        };
+        Ok(Self {
+            name: need_text(object, WHAT, "name")?,
+            description: optional_text(object, "description")?,
+            secret: optional_text(object, "secret")?.map(Secret),
+            roles: list("roles")?.iter().map(role).collect::<Result<_, _>>()?,
+            expires_at: optional_text(object, "expires_at")?,
+            unrestricted: optional_bool(object, "unrestricted")?.unwrap_or(false),
         })
     }
 }

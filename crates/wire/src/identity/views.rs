@@ -45,6 +45,27 @@ views! {
         id: String,
         name: String,
     }
+    /// The application credential of a token.
+    TokenAppCredential {
+        id: String,
+        name: String,
+        restricted: bool,
+    }
+    /// An application credential; its secret is shown once, to who has made it.
+    AppCredentialView {
+        id: String,
+        name: String,
+        description: Option<String>,
+        project_id: String,
+        user_id: String,
+        roles: Vec<IdName>,
+        expires_at: Option<String>,
+        unrestricted: bool,
+        system: Option<String>,
+        links: Links,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<String>,
+    }
     /// One address of a service.
     Endpoint {
         id: String,
@@ -77,6 +98,8 @@ views! {
         roles: Option<Vec<IdName>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         catalog: Option<Vec<CatalogEntry>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        application_credential: Option<TokenAppCredential>,
     }
     /// The body that carries a token's meaning; the token itself is in a header.
     TokenBody {

@@ -69,7 +69,7 @@ fn vaults_are_asked_for() {
         ("protect_type=hybrid", true),
         ("cloud_type=hybrid", true),
         ("status=frozen", true),
-        (&format!("policy_id={ID}"), true),
+        (&format!("policy_id={ID}"), false),
         ("name=&status=", false),
     ] {
         assert_eq!(
@@ -117,7 +117,7 @@ fn backups_are_asked_for() {
     for (query, never) in [
         ("own_type=private&dec=true&member_status=accept", false),
         ("own_type=all_granted", false),
-        ("own_type=shared", true),
+        ("own_type=shared", false),
         ("image_type=replication", true),
         ("resource_type=OS::Cinder::Volume", false),
         ("resource_type=OS::Nova::Server", true),

@@ -1,0 +1,58 @@
+//! `emberkeep repo recover|rotate-key`: what a catalogue needs to be rebuilt, and a new master key.
+
+use emberkeep_engine::{Manifest, Repository};
+use emberkeep_keys::MasterKey;
+use serde_json::json;
+
+use super::key::key_error;
+use super::{PlaceArgs, find, repository_error};
+use crate::error::CliError;
+use crate::output::Output;
+
+/// Runs `repo recover`: every manifest whole, as JSON, with what the catalogue put there.
+pub(super) fn recover(place: &PlaceArgs, output: &Output) -> Result<(), CliError> {
+    let mut backups: Vec<Manifest> = Vec::new();
+    for project in place.projects()? {
+        let found = find::manifests(std::slice::from_ref(&project))?;
+        backups.extend(found.into_iter().map(|found| found.manifest));
+    }
+    backups.sort_by_key(|manifest| (manifest.created_at, manifest.backup_id));
+    let json = json!({"backups": backups});
+    let words = serde_json::to_string_pretty(&json)
+        .map_err(|error| CliError::failed(format!("a manifest cannot be written: {error}")))?;
+    output.done(&words, &backups.len().to_string(), &json)
+}
+
+/// Runs `repo rotate-key`. Whenever it is broken off, a key file opens the repository: this
+/// one, or the one beside it that ends in `.new`; running it again goes on from there.
+pub(super) fn rotate(place: &PlaceArgs, output: &Output) -> Result<(), CliError> {
+    let path = place.key.place(&place.repo)?;
+    let mut new_path = path.clone().into_os_string();
+    new_path.push(".new");
+    let new_path = std::path::PathBuf::from(new_path);
+    let key_failed = |error| key_error(&error);
+    let failed = |error| repository_error(&error);
+    let repository = place.open()?;
+    let new = if new_path.exists() {
+        MasterKey::load(&new_path).map_err(key_failed)?.key
+    } else {
+        MasterKey::create(&new_path).map_err(key_failed)?
+    };
+    repository.add_master_key(&new).map_err(failed)?;
+    MasterKey::replace(&new_path, &path).map_err(key_failed)?;
+    let dropped = reopened(place, &new)?
+        .keep_only_master_key(&new)
+        .map_err(failed)?;
+    let words = format!(
+        "the repository has master key {} now, in {}\nolder keys open it no more; keep a copy of the new one elsewhere",
+        new.id(),
+        path.display()
+    );
+    let json = json!({"key_id": new.id().to_string(), "key_file": path, "keys_dropped": dropped});
+    output.done(&words, &new.id().to_string(), &json)
+}
+
+fn reopened(place: &PlaceArgs, key: &MasterKey) -> Result<Repository, CliError> {
+    let store = super::place::open(&place.repo)?;
+    Repository::open(store, key).map_err(|error| repository_error(&error))
+}

@@ -1,0 +1,105 @@
+//! `emberkeep restore`: a backup that lies in a vault, back onto its disk or another one.
+
+use clap::Args;
+use emberkeep_sdk::cbr::RestoreTarget;
+use emberkeep_sdk::cbr::word::TaskStatus;
+use emberkeep_sdk::{TaskFilter, VolumeId};
+use serde_json::json;
+
+use crate::connect::ConnectArgs;
+use crate::dry_run::DryRun;
+use crate::error::CliError;
+use crate::lookup;
+use crate::output::{Output, OutputArgs};
+use crate::share::in_vault;
+use crate::wait::{self, WaitArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  emberkeep restore monday --wait               onto the disk that it is of
+  emberkeep restore monday --volume web2 --wait
+  emberkeep restore monday --dry-run            only say what would be overwritten
+
+To a new volume: `emberkeep backup restore monday --name web-again`.";
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    /// The backup's name or id
+    backup: String,
+    /// Onto this volume (name or id) instead of the one that it is of; what it holds is lost
+    #[arg(long)]
+    volume: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    dry_run: DryRun,
+}
+
+/// Runs `restore`.
+pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    let connection = connect.open().await?;
+    let api = connection.cbr();
+    let backup = api
+        .backup(&in_vault(&connection, &args.backup).await?)
+        .await?;
+    let volume = match &args.volume {
+        Some(name) => lookup::volume(&connection, name).await?.id,
+        None => VolumeId::from(&backup.resource_id),
+    };
+    let told = |done: bool, task: Option<&str>| json!({"backup_id": backup.id, "volume_id": volume, "task_id": task, "done": done});
+    if args.dry_run.dry_run {
+        let words = format!(
+            "would overwrite volume {volume} with backup {} of '{}', {}",
+            backup.id, backup.resource_name, backup.resource_size
+        );
+        return output.done(&words, volume.as_str(), &told(false, None));
+    }
+    let task = api
+        .restore_backup(&backup.id, &RestoreTarget::volume(&volume))
+        .await
+        .map_err(|error| {
+            CliError::from(error).doing(format_args!("restoring backup '{}'", args.backup))
+        })?;
+    let id = task.as_ref().map(emberkeep_sdk::TaskId::as_str);
+    if !args.wait.wait {
+        let words = format!("restore of backup {} to volume {volume} begun", backup.id);
+        return output.done(&words, volume.as_str(), &told(false, id));
+    }
+    let filter = TaskFilter {
+        backup_id: Some(backup.id.clone()),
+        ..TaskFilter::default()
+    };
+    let patience = args.wait.patience();
+    wait::until(
+        &connection,
+        "restoring",
+        Some(filter),
+        patience,
+        async || {
+            let Some(id) = &task else {
+                // A cloud that names no task shows the end of it at the backup.
+                let status = api.backup(&backup.id).await?.status;
+                return Ok((status == "available").then_some(()));
+            };
+            let task = api.task(id).await?;
+            match task.status {
+                TaskStatus::Success => Ok(Some(())),
+                TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::Skipped => {
+                    Err(CliError::failed(format!(
+                        "restoring backup {}: task {id} is {}: {}",
+                        backup.id, task.status, task.error_info.message
+                    )))
+                }
+                TaskStatus::Waiting | TaskStatus::Running | TaskStatus::Other(_) => Ok(None),
+            }
+        },
+    )
+    .await?;
+    let words = format!("backup {} restored to volume {volume}", backup.id);
+    output.done(&words, volume.as_str(), &told(true, id))
+}

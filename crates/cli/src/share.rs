@@ -1,0 +1,165 @@
+//! `emberkeep share`: one backup for other projects.
+
+use clap::{Args, Subcommand};
+use emberkeep_sdk::cbr::{BackupQuery, Member, MemberAnswer, MemberQuery, Sharing};
+use emberkeep_sdk::{BackupId, Connection, ProjectId, VaultId};
+use serde_json::json;
+
+use crate::connect::ConnectArgs;
+use crate::error::CliError;
+use crate::lookup;
+use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
+
+const EXAMPLES: &str = "\
+Examples:
+  emberkeep share create monday 0f1e2d3c4b5a69788796a5b4c3d2e1f0
+  emberkeep share list monday
+As the project that receives it:
+  emberkeep share accept BACKUP_ID disks
+  emberkeep share reject BACKUP_ID";
+
+/// Options of `share`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ShareArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the projects that a backup is shared with
+    List {
+        /// The backup's name or id
+        backup: String,
+    },
+    /// Show how the sharing of a backup with one project stands
+    Show {
+        /// The backup's name or id
+        backup: String,
+        /// The project's id
+        project: String,
+    },
+    /// Share a backup with projects
+    Create {
+        /// The backup's name or id
+        backup: String,
+        /// The projects' ids
+        #[arg(required = true)]
+        projects: Vec<String>,
+    },
+    /// Take a backup that another project shares, into a vault
+    Accept {
+        /// The backup's id
+        backup: String,
+        /// The vault's name or id
+        vault: String,
+    },
+    /// Turn down a backup that another project shares
+    Reject {
+        /// The backup's id
+        backup: String,
+    },
+    /// End the sharing of a backup
+    Delete {
+        /// The backup's name or id
+        backup: String,
+        /// The projects' ids
+        #[arg(required = true)]
+        projects: Vec<String>,
+    },
+}
+
+const FIELDS: &[Column<Member>] = &[
+    column("dest_project_id", "Project", |member| {
+        member.dest_project_id.to_string()
+    }),
+    column("status", "Status", |member| member.status.to_string()),
+    column("vault_id", "Its vault", |member| {
+        or_dash(member.vault_id.as_ref().map(VaultId::as_str))
+    }),
+    column("created_at", "Shared", |member| {
+        moment(Some(&member.created_at))
+    }),
+];
+
+/// Runs `share`.
+pub(crate) async fn run(args: ShareArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    let connection = connect.open().await?;
+    let api = connection.cbr();
+    match args.verb {
+        Verb::List { backup } => {
+            let id = in_vault(&connection, &backup).await?;
+            let query = MemberQuery::default();
+            output.list(FIELDS, &api.members(&id, &query).all().await?)
+        }
+        Verb::Show { backup, project } => {
+            let id = in_vault(&connection, &backup).await?;
+            let which = Sharing::With(project.into());
+            output.record(FIELDS, &api.member(&id, &which).await?)
+        }
+        Verb::Create { backup, projects } => {
+            let id = in_vault(&connection, &backup).await?;
+            let projects: Vec<_> = projects.into_iter().map(ProjectId::from).collect();
+            output.list(FIELDS, &api.add_members(&id, &projects).await?)
+        }
+        Verb::Accept { backup, vault } => {
+            let vault = lookup::vault(&connection, &vault).await?.id;
+            let answer = MemberAnswer::Accept(vault);
+            answered(&connection, &output, &backup, &answer).await
+        }
+        Verb::Reject { backup } => {
+            answered(&connection, &output, &backup, &MemberAnswer::Reject).await
+        }
+        Verb::Delete { backup, projects } => {
+            let id = in_vault(&connection, &backup).await?;
+            for project in &projects {
+                let which = Sharing::With(project.as_str().into());
+                api.delete_member(&id, &which).await?;
+            }
+            let words: Vec<_> = projects
+                .iter()
+                .map(|project| format!("backup {id} is not shared with {project} any more"))
+                .collect();
+            output.done(
+                &words.join("\n"),
+                &projects.join("\n"),
+                &json!({"backup_id": id, "deleted": projects}),
+            )
+        }
+    }
+}
+
+/// Answers as the project signed in for; only that one can.
+async fn answered(
+    connection: &Connection,
+    output: &Output,
+    backup: &str,
+    answer: &MemberAnswer,
+) -> Result<(), CliError> {
+    let project = connection.project_id().await.ok_or_else(|| {
+        CliError::usage("only a project can answer: sign in for one (OS_PROJECT_NAME)")
+    })?;
+    let which = Sharing::With(project.into());
+    let id = BackupId::from(backup);
+    output.record(
+        FIELDS,
+        &connection.cbr().update_member(&id, &which, answer).await?,
+    )
+}
+
+/// Finds a backup in a vault by id or name.
+pub(crate) async fn in_vault(connection: &Connection, wanted: &str) -> Result<BackupId, CliError> {
+    if lookup::is_id(wanted) {
+        return Ok(BackupId::from(wanted));
+    }
+    let query = BackupQuery {
+        name: Some(wanted.to_owned()),
+        ..BackupQuery::default()
+    };
+    let found = connection.cbr().backups(&query).all().await?;
+    Ok(lookup::choose(wanted, found)?.id)
+}

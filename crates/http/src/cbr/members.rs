@@ -1,0 +1,79 @@
+//! Sharing backups (`cbr-v3.md §2.7`).
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use emberkeep_wire::cbr as wire;
+use serde_json::json;
+
+use super::edge::{Call, cut, read, wrapped};
+use super::refusal::Refusal;
+use crate::App;
+
+pub(super) async fn add(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::AddMembers::parse).await?;
+    let made = app
+        .service
+        .add_members(&call.caller, id, asked.projects)
+        .await?;
+    let members: Vec<_> = made.iter().map(wire::Member::of).collect();
+    Ok(Json(json!({"count": members.len(), "members": members})).into_response())
+}
+
+pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
+    let id = call.id()?;
+    let asked = wire::MemberList::parse(&call.query()?)?;
+    let mut found = app.service.members(&call.caller, id).await?;
+    found.retain(|member| {
+        asked
+            .dest_project_id
+            .as_ref()
+            .is_none_or(|project| member.dest_project_id.as_str() == project)
+            && asked.status.is_none_or(|status| member.status == status)
+            && asked.vault_id.is_none_or(|vault| member.vault_id == Some(vault))
+            // There are no images of backups here.
+            && asked.image_id.is_none()
+    });
+    let count = found.len();
+    let members: Vec<_> = cut(found, &asked.page, |member| member.id)
+        .iter()
+        .map(wire::Member::of)
+        .collect();
+    Ok(Json(json!({"members": members, "count": count})).into_response())
+}
+
+pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
+    let member = app
+        .service
+        .member(&call.caller, call.id()?, call.name())
+        .await?;
+    wrapped("member", &wire::Member::of(&member))
+}
+
+pub(super) async fn answer(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::MemberAnswer::parse).await?;
+    let member = app
+        .service
+        .answer_member(&call.caller, id, call.name(), asked.status, asked.vault_id)
+        .await?;
+    wrapped("member", &wire::Member::of(&member))
+}
+
+pub(super) async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Refusal> {
+    app.service
+        .delete_member(&call.caller, call.id()?, call.name())
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,132 @@
+//! Attachments of volumes.
+
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use emberkeep_service::query::{AttachmentQuery, Paging};
+use emberkeep_service::{AttachmentUpdate, NewAttachment};
+use emberkeep_wire::cinder::{
+    AttachmentDetail, AttachmentSummary, CreateAttachment, Fault, Listing, Resource,
+    parse_connector,
+};
+
+use super::call::{Answer, Call, attachment_id, json, member};
+use super::query;
+
+/// `GET /attachments` and `/attachments/detail`.
+pub(super) async fn list(call: &Call, detail: bool) -> Answer {
+    let admin = call.caller.is_admin();
+    let listing = Listing::parse(&call.query, Resource::Attachment, call.version, admin)?;
+    let mut asked = AttachmentQuery {
+        paging: Paging {
+            limit: Some(listing.limit),
+            offset: listing.offset,
+            marker: listing.marker.as_deref().map(attachment_id).transpose()?,
+            with_total: false,
+        },
+        ..AttachmentQuery::default()
+    };
+    let mut nothing = false;
+    for (key, value) in &listing.filters {
+        match key.as_str() {
+            "volume_id" => match value.parse() {
+                Ok(id) => asked.volumes = vec![id],
+                Err(_) => nothing = true,
+            },
+            "instance_id" => asked.instance = Some(value.clone()),
+            "status" | "attach_status" => match value.parse() {
+                Ok(status) => asked.status = Some(status),
+                Err(_) => nothing = true,
+            },
+            "project_id" => match value.parse() {
+                Ok(id) => asked.project = Some(id),
+                Err(_) => nothing = true,
+            },
+            other => return Err(Listing::invalid_filters(&[other]).into()),
+        }
+    }
+    let found = if nothing {
+        Vec::new()
+    } else {
+        let reach = query::reach(&listing);
+        call.service()
+            .attachments(&call.caller, asked, reach)
+            .await?
+            .items
+    };
+    let last = found.last().map(|one| one.id.to_string());
+    let last = last.as_deref();
+    if detail {
+        let items: Vec<_> = found.iter().map(AttachmentDetail::new).collect();
+        let path = "attachments/detail";
+        let page = listing.page(Resource::Attachment, path, items, last, None, &call.site);
+        return Ok(json(StatusCode::OK, &page));
+    }
+    let items: Vec<_> = found.iter().map(AttachmentSummary::new).collect();
+    let path = "attachments";
+    let page = listing.page(Resource::Attachment, path, items, last, None, &call.site);
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// `POST /attachments`.
+pub(super) async fn create(call: &Call) -> Answer {
+    let asked = CreateAttachment::parse(&call.body, call.version)?;
+    let new = NewAttachment {
+        instance_id: asked.instance_id,
+        mode: asked.mode,
+        connector: asked.connector,
+        ..NewAttachment::default()
+    };
+    let made = call
+        .service()
+        .create_attachment(&call.caller, asked.volume_id, new)
+        .await?;
+    member(StatusCode::OK, "attachment", &AttachmentDetail::new(&made))
+}
+
+/// `GET /attachments/{id}`.
+pub(super) async fn show(call: &Call, id: &str) -> Answer {
+    let id = attachment_id(id)?;
+    let found = call.service().attachment(&call.caller, id).await?;
+    member(StatusCode::OK, "attachment", &AttachmentDetail::new(&found))
+}
+
+/// `PUT /attachments/{id}`.
+pub(super) async fn update(call: &Call, id: &str) -> Answer {
+    let update = AttachmentUpdate {
+        connector: parse_connector(&call.body)?,
+    };
+    let id = attachment_id(id)?;
+    let changed = call
+        .service()
+        .update_attachment(&call.caller, id, update)
+        .await?;
+    member(
+        StatusCode::OK,
+        "attachment",
+        &AttachmentDetail::new(&changed),
+    )
+}
+
+/// `DELETE /attachments/{id}`: answers what is left of the volume's, which is nothing.
+pub(super) async fn delete(call: &Call, id: &str) -> Answer {
+    let id = attachment_id(id)?;
+    call.service().delete_attachment(&call.caller, id).await?;
+    member(StatusCode::OK, "attachments", &[(); 0])
+}
+
+/// `POST /attachments/{id}/action`: there is one, `os-complete`.
+pub(super) async fn act(call: &Call, id: &str) -> Answer {
+    match call.body.members() {
+        Some([(key, _)]) if key == "os-complete" => {}
+        Some([(key, _)]) => {
+            return Err(Fault::bad_request(format!(
+                "There is no such action: {key}. Verify the request body and Content-Type header and try again."
+            ))
+            .into());
+        }
+        _ => return Err(Fault::bad_request("Malformed request body").into()),
+    }
+    let id = attachment_id(id)?;
+    call.service().complete_attachment(&call.caller, id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

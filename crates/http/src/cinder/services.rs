@@ -1,0 +1,124 @@
+//! The parts of the service, and the pools that volumes are kept in.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use emberkeep_service::{Binary, ServiceState};
+use emberkeep_wire::cinder::{
+    Fault, Nothing, PoolView, ServiceView, parse_reason, parse_switch, query_flag, query_text,
+};
+use emberkeep_wire::time::naive;
+use serde_json::{Map, Value, json};
+
+use super::call::{Answer, Call, json as answer, member};
+
+/// `GET /os-services`.
+pub(super) async fn list(call: &Call) -> Answer {
+    let (host, binary) = (
+        query_text(&call.query, "host"),
+        query_text(&call.query, "binary"),
+    );
+    let services = call.service().services(&call.caller).await?;
+    let views: Vec<_> = services
+        .iter()
+        .filter(|one| {
+            let at = host.as_deref();
+            // A host without its back end names all of them.
+            let here = one.binary.host();
+            at.is_none_or(|at| at == here || here.split('@').next() == Some(at))
+        })
+        .filter(|one| {
+            binary
+                .as_deref()
+                .is_none_or(|name| name == one.binary.word())
+        })
+        .map(|one| view(call, one))
+        .collect();
+    member(StatusCode::OK, "services", &views)
+}
+
+fn view(call: &Call, service: &ServiceState) -> ServiceView {
+    let keeps_volumes = service.binary == Binary::Volume;
+    ServiceView {
+        binary: service.binary.word().to_owned(),
+        host: service.binary.host().to_owned(),
+        zone: call.service().settings().availability_zone.clone(),
+        status: status(service.disabled).to_owned(),
+        state: "up".to_owned(),
+        updated_at: naive(service.updated_at),
+        cluster: call.since(7).then_some(Nothing),
+        disabled_reason: service.disabled_reason.clone(),
+        replication_status: keeps_volumes.then(|| "disabled".to_owned()),
+        active_backend_id: keeps_volumes.then_some(Nothing),
+        frozen: keeps_volumes.then_some(false),
+        backend_state: (keeps_volumes && call.since(49)).then(|| "up".to_owned()),
+    }
+}
+
+fn status(disabled: bool) -> &'static str {
+    if disabled { "disabled" } else { "enabled" }
+}
+
+/// `PUT /os-services/enable`, `disable` and `disable-log-reason`.
+pub(super) async fn switch(call: &Call, verb: &str) -> Answer {
+    let (disabled, reason) = match verb {
+        "enable" => (false, None),
+        "disable" => (true, None),
+        "disable-log-reason" => (true, Some(parse_reason(&call.body)?)),
+        other => {
+            return Err(Fault::bad_request(format!("Unknown action: {other}")).into());
+        }
+    };
+    let (binary, host, _) = parse_switch(&call.body)?;
+    let state = call
+        .service()
+        .switch_service(&call.caller, &binary, &host, disabled, reason)
+        .await?;
+    Ok(switched(&state, &binary, verb))
+}
+
+fn switched(state: &ServiceState, binary: &str, verb: &str) -> Response {
+    let mut body = json!({
+        "host": state.binary.host(),
+        "service": binary,
+        "disabled": state.disabled,
+        "binary": binary,
+        "status": status(state.disabled),
+    });
+    if verb == "disable-log-reason" {
+        body["disabled_reason"] = json!(state.disabled_reason);
+    }
+    answer(StatusCode::OK, &body)
+}
+
+/// `GET /scheduler-stats/get_pools`: one, the files in the data directory.
+pub(super) async fn pools(call: &Call) -> Answer {
+    call.service().may_see_pools(&call.caller)?;
+    let detail = query_flag(&call.query, "detail")?;
+    let capabilities = detail.then(|| {
+        let facts = [
+            ("pool_name", json!("files")),
+            ("volume_backend_name", json!("files")),
+            ("storage_protocol", json!("file")),
+            ("vendor_name", json!("Emberkeep")),
+            ("driver_version", json!(env!("CARGO_PKG_VERSION"))),
+            // How much room a sparse file will take is not known beforehand.
+            ("total_capacity_gb", json!("unknown")),
+            ("free_capacity_gb", json!("unknown")),
+            ("reserved_percentage", json!(0)),
+            ("thin_provisioning_support", json!(true)),
+            ("QoS_support", json!(false)),
+            ("multiattach", json!(false)),
+            ("backend_state", json!("up")),
+        ];
+        let facts: Map<String, Value> = facts
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        facts
+    });
+    let pool = PoolView {
+        name: "emberkeep@files#files".to_owned(),
+        capabilities,
+    };
+    member(StatusCode::OK, "pools", &[pool])
+}

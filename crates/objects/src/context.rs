@@ -1,0 +1,98 @@
+//! Who asks.
+
+use crate::error::ObjectError;
+use crate::row::BackupRow;
+
+/// Whether deleted rows are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadDeleted {
+    /// Only rows that are not deleted.
+    #[default]
+    No,
+    /// All rows.
+    Yes,
+    /// Only deleted rows.
+    Only,
+}
+
+impl ReadDeleted {
+    /// Tells whether a row is seen.
+    pub fn shows(self, row: &BackupRow) -> bool {
+        match self {
+            Self::No => row.deleted == Some(false),
+            Self::Yes => true,
+            Self::Only => row.deleted == Some(true),
+        }
+    }
+}
+
+/// The caller on whose behalf an object acts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Context {
+    /// The user.
+    pub user_id: Option<String>,
+    /// The project.
+    pub project_id: Option<String>,
+    /// Whether the caller is an administrator.
+    pub is_admin: bool,
+    /// Whether deleted rows are seen.
+    pub read_deleted: ReadDeleted,
+}
+
+impl Context {
+    /// Makes one of an administrator.
+    pub fn admin(user_id: &str, project_id: &str) -> Self {
+        Self {
+            is_admin: true,
+            ..Self::user(user_id, project_id)
+        }
+    }
+
+    /// Makes one of a member of a project.
+    pub fn user(user_id: &str, project_id: &str) -> Self {
+        Self {
+            user_id: Some(user_id.to_owned()),
+            project_id: Some(project_id.to_owned()),
+            is_admin: false,
+            read_deleted: ReadDeleted::No,
+        }
+    }
+
+    fn is_user(&self) -> bool {
+        let said = |id: &Option<String>| id.as_deref().is_some_and(|id| !id.is_empty());
+        !self.is_admin && said(&self.user_id) && said(&self.project_id)
+    }
+
+    /// Refuses a caller who is nobody.
+    pub(crate) fn require(&self) -> Result<(), ObjectError> {
+        if self.is_admin || self.is_user() {
+            Ok(())
+        } else {
+            Err(ObjectError::NotAuthorized)
+        }
+    }
+
+    pub(crate) fn require_admin(&self) -> Result<(), ObjectError> {
+        if self.is_admin {
+            Ok(())
+        } else {
+            Err(ObjectError::AdminRequired)
+        }
+    }
+
+    /// Refuses a member of another project.
+    pub(crate) fn require_project(&self, project_id: &str) -> Result<(), ObjectError> {
+        self.require()?;
+        if self.is_admin || self.project_id.as_deref() == Some(project_id) {
+            Ok(())
+        } else {
+            Err(ObjectError::NotAuthorized)
+        }
+    }
+
+    /// Tells whether the caller may see a row.
+    pub fn sees(&self, row: &BackupRow) -> bool {
+        let own = !self.is_user() || row.project_id == self.project_id;
+        own && self.read_deleted.shows(row)
+    }
+}

@@ -1,0 +1,122 @@
+//! Snapshots of volumes (`cinder-backup.md §2.8`).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{BlockStorage, NewSnapshot, Snapshot, SnapshotQuery, VolumeChange, only_named, there};
+use crate::connection::Call;
+use crate::error::SdkError;
+use crate::ids::SnapshotId;
+use crate::pages::Pages;
+use crate::wait::Wait;
+
+impl BlockStorage {
+    /// Lists snapshots, newest first unless said otherwise.
+    pub fn snapshots(&self, query: &SnapshotQuery) -> Pages<Snapshot> {
+        self.detailed("snapshots", |call| query.of(call))
+    }
+
+    /// Shows one snapshot.
+    pub async fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, SdkError> {
+        self.one("snapshot", Call::get(["snapshots", id.as_str()]))
+            .await
+    }
+
+    /// Finds a snapshot by its id or its name; none if there is none.
+    pub async fn find_snapshot(&self, name_or_id: &str) -> Result<Option<Snapshot>, SdkError> {
+        if let Some(found) = there(self.snapshot(&SnapshotId::from(name_or_id)).await)? {
+            return Ok(Some(found));
+        }
+        let query = SnapshotQuery::named(name_or_id);
+        let named = self.snapshots(&query).all().await?;
+        only_named("snapshot", name_or_id, named, |snapshot| {
+            snapshot.name.as_deref()
+        })
+    }
+
+    /// Takes a snapshot.
+    pub async fn create_snapshot(&self, new: &NewSnapshot) -> Result<Snapshot, SdkError> {
+        self.one(
+            "snapshot",
+            Call::post(["snapshots"], json!({"snapshot": new})),
+        )
+        .await
+    }
+
+    /// Changes a snapshot's name and text.
+    pub async fn update_snapshot(
+        &self,
+        id: &SnapshotId,
+        change: &VolumeChange,
+    ) -> Result<Snapshot, SdkError> {
+        let call = Call::put(["snapshots", id.as_str()], json!({"snapshot": change}));
+        self.one("snapshot", call).await
+    }
+
+    /// Deletes a snapshot.
+    pub async fn delete_snapshot(&self, id: &SnapshotId) -> Result<(), SdkError> {
+        self.done(Call::delete(["snapshots", id.as_str()])).await
+    }
+
+    /// Deletes a snapshot in whatever status; for administrators.
+    pub async fn force_delete_snapshot(&self, id: &SnapshotId) -> Result<(), SdkError> {
+        self.snapshot_action(id, json!({"os-force_delete": {}}))
+            .await
+    }
+
+    /// Sets a snapshot's status by hand; for administrators.
+    pub async fn reset_snapshot_status(
+        &self,
+        id: &SnapshotId,
+        status: &str,
+    ) -> Result<(), SdkError> {
+        self.snapshot_action(id, json!({"os-reset_status": {"status": status}}))
+            .await
+    }
+
+    async fn snapshot_action(&self, id: &SnapshotId, body: Value) -> Result<(), SdkError> {
+        self.done(Call::post(["snapshots", id.as_str(), "action"], body))
+            .await
+    }
+
+    /// Adds pairs to a snapshot, or changes their values; returns all of them.
+    pub async fn set_snapshot_metadata(
+        &self,
+        id: &SnapshotId,
+        pairs: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, SdkError> {
+        let path = ["snapshots", id.as_str(), "metadata"];
+        self.one("metadata", Call::post(path, json!({"metadata": pairs})))
+            .await
+    }
+
+    /// Takes one pair off a snapshot.
+    pub async fn delete_snapshot_metadata(
+        &self,
+        id: &SnapshotId,
+        key: &str,
+    ) -> Result<(), SdkError> {
+        self.done(Call::delete(["snapshots", id.as_str(), "metadata", key]))
+            .await
+    }
+
+    /// Waits until a snapshot can be used.
+    pub async fn wait_for_snapshot(
+        &self,
+        id: &SnapshotId,
+        wait: Wait,
+    ) -> Result<Snapshot, SdkError> {
+        wait.until_status(&["available"], async || self.snapshot(id).await)
+            .await
+    }
+
+    /// Waits until a snapshot is gone.
+    pub async fn wait_for_snapshot_gone(
+        &self,
+        id: &SnapshotId,
+        wait: Wait,
+    ) -> Result<(), SdkError> {
+        wait.until_gone(async || self.snapshot(id).await).await
+    }
+}

@@ -1,0 +1,52 @@
+//! Runs over vaults (`cbr-v3.md §2.3`).
+
+use serde_json::{Value, json};
+
+use super::{Cbr, Checkpoint, NewCheckpoint, NewReplication};
+use crate::connection::Call;
+use crate::error::SdkError;
+use crate::ids::{CheckpointId, VaultId};
+use crate::wait::Wait;
+
+impl Cbr {
+    /// Begins a run over a vault. What it left out stands in
+    /// [`CheckpointVault::skipped_resources`](super::CheckpointVault::skipped_resources) of this
+    /// answer, and with some clouds in no later one.
+    pub async fn create_checkpoint(&self, new: &NewCheckpoint) -> Result<Checkpoint, SdkError> {
+        let call = Call::post(["checkpoints"], json!({"checkpoint": new}));
+        self.one("checkpoint", call).await
+    }
+
+    /// Shows one checkpoint.
+    pub async fn checkpoint(&self, id: &CheckpointId) -> Result<Checkpoint, SdkError> {
+        self.one("checkpoint", Call::get(["checkpoints", id.as_str()]))
+            .await
+    }
+
+    /// Waits until every backup of a run is made; one in error is an error.
+    pub async fn wait_for_checkpoint(
+        &self,
+        id: &CheckpointId,
+        wait: Wait,
+    ) -> Result<Checkpoint, SdkError> {
+        wait.until_status(&["available"], async || self.checkpoint(id).await)
+            .await
+    }
+
+    /// Copies all of a vault's backups that are not there yet to another region; returns what
+    /// the service says of it.
+    pub async fn replicate_vault(
+        &self,
+        vault: &VaultId,
+        to: &NewReplication,
+    ) -> Result<Value, SdkError> {
+        let mut replicate = json!(to);
+        replicate["vault_id"] = json!(vault);
+        let body = json!({"replicate": replicate});
+        self.one(
+            "replication",
+            Call::post(["checkpoints", "replicate"], body),
+        )
+        .await
+    }
+}

@@ -1,0 +1,381 @@
+//! Policies and the vaults they are bound to (`cbr-v3.md §2.5`).
+
+use emberkeep_catalog::{CatalogError, Change, Key, Page, PolicyQuery, Row};
+use emberkeep_model::{
+    Caller, OperationDefinition, OperationType, Policy, PolicyBinding, PolicyId, ProtectType, Role,
+    Timestamp, Vault, VaultId, VaultStatus,
+};
+use emberkeep_plan::Schedule;
+use emberkeep_plan::retention::read_rules;
+use uuid::Uuid;
+
+use crate::service::{bad, racing, require};
+use crate::vaults::vault_status;
+use crate::{CbrError, Service, ServiceError, VaultUse};
+
+/// Policies of one kind that a project has at most.
+const MAX_POLICIES: usize = 32;
+
+/// A policy to be made.
+#[derive(Debug, Clone)]
+pub struct NewPolicy {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs and deletes.
+    pub enabled: bool,
+    /// What it does.
+    pub operation_type: OperationType,
+    /// How long backups stay.
+    pub definition: OperationDefinition,
+    /// When it runs.
+    pub patterns: Vec<String>,
+    /// The named time zone of its patterns and periods, if they are not in UTC.
+    pub zone: Option<String>,
+}
+
+/// Changes of a policy; what is none stays.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyEdit {
+    /// The new name.
+    pub name: Option<String>,
+    /// Whether it runs and deletes.
+    pub enabled: Option<bool>,
+    /// The whole new definition.
+    pub definition: Option<OperationDefinition>,
+    /// All the new patterns.
+    pub patterns: Option<Vec<String>>,
+    /// The new zone; `Some(None)` goes back to UTC.
+    pub zone: Option<Option<String>>,
+}
+
+/// A policy with the vaults it is bound to.
+#[derive(Debug, Clone)]
+pub struct PolicyView {
+    /// The policy.
+    pub policy: Policy,
+    /// Where it is at work.
+    pub bindings: Vec<PolicyBinding>,
+}
+
+impl Service {
+    /// Makes a policy.
+    pub async fn create_policy(
+        &self,
+        caller: &Caller,
+        new: NewPolicy,
+    ) -> Result<PolicyView, ServiceError> {
+        require(caller, Role::Member, "cbr:policies:create")?;
+        let policy = Policy {
+            id: PolicyId(Uuid::new_v4()),
+            project_id: caller.project_id.clone(),
+            user_id: caller.user_id.clone(),
+            name: new.name,
+            enabled: new.enabled,
+            operation_type: new.operation_type,
+            definition: new.definition,
+            patterns: new.patterns,
+            zone: new.zone,
+            created_at: self.now(),
+            updated_at: None,
+            revision: 0,
+        };
+        check(&policy)?;
+        let query = PolicyQuery {
+            project: Some(caller.project_id.clone()),
+            operation_type: Some(policy.operation_type),
+            ..PolicyQuery::default()
+        };
+        if self.catalog.policies(&query).await?.items.len() >= MAX_POLICIES {
+            return Err(CbrError::TooManyPolicies { most: MAX_POLICIES }.into());
+        }
+        self.commit(vec![Change::Insert(Row::Policy(policy.clone()))])
+            .await?;
+        Ok(PolicyView {
+            policy,
+            bindings: Vec::new(),
+        })
+    }
+
+    /// Shows one policy.
+    pub async fn policy(&self, caller: &Caller, id: PolicyId) -> Result<PolicyView, ServiceError> {
+        let policy = self.own_policy(caller, id).await?;
+        require(caller, Role::Reader, "cbr:policies:get")?;
+        self.policy_view(policy).await
+    }
+
+    /// Lists the project's policies, newest first.
+    pub async fn policies(
+        &self,
+        caller: &Caller,
+        mut query: PolicyQuery,
+    ) -> Result<Page<PolicyView>, ServiceError> {
+        require(caller, Role::Reader, "cbr:policies:list")?;
+        query.project = Some(caller.project_id.clone());
+        let page = self.catalog.policies(&query).await?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for policy in page.items {
+            items.push(self.policy_view(policy).await?);
+        }
+        Ok(Page {
+            items,
+            total: page.total,
+        })
+    }
+
+    /// Changes a policy. One that starts to run, or to run at other times, begins afresh: nothing
+    /// from before is caught up.
+    pub async fn edit_policy(
+        &self,
+        caller: &Caller,
+        id: PolicyId,
+        edit: PolicyEdit,
+    ) -> Result<PolicyView, ServiceError> {
+        let policy = racing(|| async {
+            let before = self.own_policy(caller, id).await?;
+            require(caller, Role::Member, "cbr:policies:update")?;
+            let mut policy = edited(before.clone(), edit.clone());
+            check(&policy)?;
+            let bindings = self.catalog.policy_vaults(id).await?;
+            let moved = policy.definition.destination_region
+                != before.definition.destination_region
+                || policy.definition.destination_project_id
+                    != before.definition.destination_project_id;
+            if moved && !bindings.is_empty() {
+                return Err(CbrError::PolicyDestination(id).into());
+            }
+            let now = self.now();
+            policy.updated_at = Some(now);
+            let afresh = (policy.enabled && !before.enabled)
+                || policy.patterns != before.patterns
+                || policy.zone != before.zone;
+            let mut changes = vec![Change::Save(Row::Policy(policy.clone()))];
+            if afresh {
+                changes.extend(bindings.into_iter().map(|mut binding| {
+                    binding.settled_until = now;
+                    Change::Save(Row::PolicyBinding(binding))
+                }));
+            }
+            self.commit(changes).await?;
+            Ok(policy)
+        })
+        .await?;
+        self.reconcile.notify_one();
+        self.policy_view(policy).await
+    }
+
+    /// Removes a policy, from the vaults it is bound to as well. The backups it made stay.
+    pub async fn delete_policy(&self, caller: &Caller, id: PolicyId) -> Result<(), ServiceError> {
+        racing(|| async {
+            let policy = self.own_policy(caller, id).await?;
+            require(caller, Role::Member, "cbr:policies:delete")?;
+            let bindings = self.catalog.policy_vaults(id).await?;
+            let mut changes: Vec<_> = bindings.iter().map(unbinding).collect();
+            changes.push(Change::Remove(Key::Policy(id), policy.revision));
+            self.commit(changes).await
+        })
+        .await
+    }
+
+    /// Binds a policy to a vault, in place of another of its kind. Binding it twice is fine.
+    pub async fn associate_policy(
+        &self,
+        caller: &Caller,
+        vault: VaultId,
+        policy: PolicyId,
+        destination: Option<VaultId>,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let vault = self.own_vault(caller, vault).await?;
+            require(caller, Role::Member, "cbr:vaults:associatePolicy")?;
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
+            let policy = self.own_policy(caller, policy).await?;
+            suits(&policy, &vault, destination)?;
+            let bound = self.bindings_of(vault.id).await?;
+            if bound.iter().any(|(p, _)| p.id == policy.id) {
+                return Ok(());
+            }
+            let mut changes: Vec<_> = bound
+                .iter()
+                .filter(|(other, _)| other.operation_type == policy.operation_type)
+                .map(|(_, binding)| unbinding(binding))
+                .collect();
+            changes.push(binding(&policy, vault.id, self.now()));
+            // Of two policies bound at once one loses the race, and then replaces the other.
+            changes.push(Change::Save(Row::Vault(vault)));
+            match self.commit(changes).await {
+                Err(ServiceError::Catalog(CatalogError::Exists { .. })) => Err(ServiceError::Busy),
+                settled => settled,
+            }
+        })
+        .await?;
+        self.reconcile.notify_one();
+        Ok(())
+    }
+
+    /// Unbinds a policy from a vault.
+    pub async fn dissociate_policy(
+        &self,
+        caller: &Caller,
+        vault: VaultId,
+        policy: PolicyId,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let vault = self.own_vault(caller, vault).await?;
+            require(caller, Role::Member, "cbr:vaults:dissociatePolicy")?;
+            let bound = self.catalog.vault_policies(vault.id).await?;
+            let found = bound.iter().find(|b| b.policy_id == policy);
+            let binding = found.ok_or(CbrError::PolicyNotBound {
+                policy,
+                vault: vault.id,
+            })?;
+            self.commit(vec![unbinding(binding)]).await
+        })
+        .await
+    }
+
+    /// Checks the backup policy that a new vault is to have, and returns the change that binds it.
+    pub(crate) async fn first_binding(
+        &self,
+        caller: &Caller,
+        vault: &Vault,
+        policy: Option<PolicyId>,
+    ) -> Result<Option<Change>, ServiceError> {
+        let Some(id) = policy else { return Ok(None) };
+        let policy = self.own_policy(caller, id).await?;
+        if policy.operation_type != OperationType::Backup {
+            return Err(CbrError::PolicyUnsuited {
+                policy: id,
+                vault: vault.id,
+                reason: "it makes no backups",
+            }
+            .into());
+        }
+        suits(&policy, vault, None)?;
+        Ok(Some(binding(&policy, vault.id, vault.created_at)))
+    }
+
+    /// Returns the policies at work on a vault.
+    pub(crate) async fn bindings_of(
+        &self,
+        vault: VaultId,
+    ) -> Result<Vec<(Policy, PolicyBinding)>, ServiceError> {
+        let mut bound = Vec::new();
+        for binding in self.catalog.vault_policies(vault).await? {
+            // Gone between the two reads: then the binding is gone too.
+            if let Some(policy) = self.catalog.policy(binding.policy_id).await? {
+                bound.push((policy, binding));
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Returns the backup policy at work on a vault.
+    pub(crate) async fn backup_policy_of(
+        &self,
+        vault: VaultId,
+    ) -> Result<Option<Policy>, ServiceError> {
+        let bound = self.bindings_of(vault).await?;
+        let policies = bound.into_iter().map(|(policy, _)| policy);
+        Ok(policies
+            .into_iter()
+            .find(|policy| policy.operation_type == OperationType::Backup))
+    }
+
+    /// Returns the changes that free a vault from its policies.
+    pub(crate) async fn unbind_all(&self, vault: VaultId) -> Result<Vec<Change>, ServiceError> {
+        let bound = self.catalog.vault_policies(vault).await?;
+        Ok(bound.iter().map(unbinding).collect())
+    }
+
+    pub(crate) async fn own_policy(
+        &self,
+        caller: &Caller,
+        id: PolicyId,
+    ) -> Result<Policy, ServiceError> {
+        let found = self.catalog.policy(id).await?;
+        found
+            .filter(|policy| policy.project_id == caller.project_id)
+            .ok_or_else(|| CbrError::NoSuchPolicy(id).into())
+    }
+
+    async fn policy_view(&self, policy: Policy) -> Result<PolicyView, ServiceError> {
+        let bindings = self.catalog.policy_vaults(policy.id).await?;
+        Ok(PolicyView { policy, bindings })
+    }
+}
+
+/// Applies an edit.
+pub(crate) fn edited(mut policy: Policy, edit: PolicyEdit) -> Policy {
+    policy.name = edit.name.unwrap_or(policy.name);
+    policy.enabled = edit.enabled.unwrap_or(policy.enabled);
+    policy.definition = edit.definition.unwrap_or(policy.definition);
+    policy.patterns = edit.patterns.unwrap_or(policy.patterns);
+    policy.zone = edit.zone.unwrap_or(policy.zone);
+    policy
+}
+
+/// Refuses a policy that could not run, or whose numbers contradict each other.
+pub(crate) fn check(policy: &Policy) -> Result<(), ServiceError> {
+    Schedule::of(policy).map_err(|error| bad("trigger.properties.pattern", error.to_string()))?;
+    read_rules(&policy.definition, policy.zone.as_deref())
+        .map_err(|error| bad("operation_definition", error.to_string()))?;
+    if policy.operation_type == OperationType::Replication {
+        if policy.definition.destination_region.is_none() {
+            return Err(bad(
+                "operation_definition.destination_region",
+                "is required for replication",
+            ));
+        }
+        if policy.definition.destination_project_id.is_none() {
+            return Err(bad(
+                "operation_definition.destination_project_id",
+                "is required for replication",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn suits(policy: &Policy, vault: &Vault, destination: Option<VaultId>) -> Result<(), ServiceError> {
+    let unsuited = |reason| CbrError::PolicyUnsuited {
+        policy: policy.id,
+        vault: vault.id,
+        reason,
+    };
+    if vault.protect_type != ProtectType::Backup {
+        return Err(unsuited("the vault takes no backups").into());
+    }
+    match policy.operation_type {
+        OperationType::Backup => Ok(()),
+        OperationType::Replication if vault.object_type != emberkeep_model::ObjectType::Server => {
+            Err(unsuited("only vaults for servers are replicated").into())
+        }
+        // Vaults of other regions are not known here.
+        OperationType::Replication => match destination {
+            Some(destination) => Err(CbrError::NoSuchDestination(destination).into()),
+            None => Err(bad(
+                "destination_vault_id",
+                "is required for a replication policy",
+            )),
+        },
+    }
+}
+
+fn binding(policy: &Policy, vault: VaultId, now: Timestamp) -> Change {
+    Change::Insert(Row::PolicyBinding(PolicyBinding {
+        policy_id: policy.id,
+        vault_id: vault,
+        destination_vault_id: None,
+        settled_until: now,
+        revision: 0,
+    }))
+}
+
+fn unbinding(binding: &PolicyBinding) -> Change {
+    Change::Remove(
+        Key::PolicyBinding(binding.policy_id, binding.vault_id),
+        binding.revision,
+    )
+}

@@ -1,0 +1,234 @@
+//! Backups whose time is over: judged by `plan`, shown before and deleted after.
+
+use std::collections::{HashMap, HashSet};
+
+use emberkeep_catalog::{Change, VaultQuery};
+use emberkeep_model::{
+    Backup, BackupId, BackupState, Caller, MemberStatus, Policy, PolicyId, Role, Timestamp, Vault,
+    VaultId, VaultStatus, VolumeId,
+};
+use emberkeep_plan::retention::{Fate, Origin, Point, Progress, Rules, Verdict, judge, read_rules};
+use emberkeep_plan::{Schedule, Zone};
+
+use crate::policies::{check, edited};
+use crate::scheduler::on_behalf;
+use crate::service::{racing, require};
+use crate::worker::chain;
+use crate::{CbrError, PolicyEdit, Service, ServiceError};
+
+/// What a policy would do.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Its next runs.
+    pub next_runs: Vec<Timestamp>,
+    /// What becomes of each backup in the vaults it is bound to, by vault, resource and age.
+    pub fates: Vec<(Backup, Fate)>,
+}
+
+impl Service {
+    /// Shows the next runs of a policy and the fate of every present backup, as the policy is or
+    /// as it would be after `edit`.
+    pub async fn preview_policy(
+        &self,
+        caller: &Caller,
+        id: PolicyId,
+        edit: PolicyEdit,
+        runs: usize,
+    ) -> Result<Preview, ServiceError> {
+        let policy = edited(self.own_policy(caller, id).await?, edit);
+        require(caller, Role::Reader, "cbr:policies:get")?;
+        check(&policy)?;
+        let schedule = Schedule::of(&policy).map_err(|error| {
+            crate::service::bad("trigger.properties.pattern", error.to_string())
+        })?;
+        let next_runs = schedule.next_runs(self.now()).take(runs).collect();
+        let mut fates = Vec::new();
+        for binding in self.catalog.policy_vaults(id).await? {
+            if let Some(vault) = self.catalog.vault(binding.vault_id).await? {
+                fates.extend(self.fates(&vault, Some(&policy)).await?);
+            }
+        }
+        Ok(Preview { next_runs, fates })
+    }
+
+    /// Deletes what is over in every vault.
+    pub async fn retain_all(&self) -> Result<(), ServiceError> {
+        for vault in self.catalog.vaults(&VaultQuery::default()).await?.items {
+            if let Err(error) = self.retain(&vault).await {
+                tracing::error!(vault_id = %vault.id, error = chain(&error), "retention failed; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what is over in the vault that a backup has just come to.
+    pub(crate) async fn retain_after_backup(&self, vault: Option<VaultId>) {
+        let Some(id) = vault else { return };
+        let outcome = match self.catalog.vault(id).await {
+            Ok(Some(vault)) => self.retain(&vault).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(vault_id = %id, error = chain(&error), "retention failed; it is tried again");
+        }
+    }
+
+    async fn retain(&self, vault: &Vault) -> Result<(), ServiceError> {
+        if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+            return Ok(());
+        }
+        let policy = self.backup_policy_of(vault.id).await?;
+        // A disabled policy neither runs nor deletes.
+        if policy.as_ref().is_some_and(|policy| !policy.enabled) {
+            return Ok(());
+        }
+        let user = policy.as_ref().map_or(&vault.user_id, |p| &p.user_id);
+        let caller = on_behalf(user, vault);
+        for (backup, fate) in self.fates(vault, policy.as_ref()).await? {
+            if let Fate::Drop { reason } = fate {
+                self.drop_backup(&caller, backup.id, vault, &reason.to_string())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_backup(
+        &self,
+        caller: &Caller,
+        id: BackupId,
+        vault: &Vault,
+        reason: &str,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let Some(backup) = self.catalog.backup(id).await? else {
+                return Ok(());
+            };
+            // Used, shared or gone since it was judged: the next look decides anew.
+            let shared = self.catalog.members(id).await?.iter().any(holds_it);
+            let (Ok((_, mut changes)), false) = (self.deletion_of(caller, backup), shared) else {
+                return Ok(());
+            };
+            for change in &mut changes {
+                if let Change::Insert(emberkeep_catalog::Row::Task(task)) = change {
+                    task.vault_name = Some(vault.name.clone());
+                }
+            }
+            self.commit(changes).await
+        })
+        .await?;
+        tracing::info!(backup_id = %id, vault_id = %vault.id, reason, "a backup is dropped");
+        Ok(())
+    }
+
+    /// Judges every backup in a vault.
+    async fn fates(
+        &self,
+        vault: &Vault,
+        policy: Option<&Policy>,
+    ) -> Result<Vec<(Backup, Fate)>, ServiceError> {
+        let backups = self.backups_in(vault.id).await?;
+        let shared: HashSet<BackupId> = self
+            .catalog
+            .shares_in(vault.id)
+            .await?
+            .iter()
+            .filter(|member| holds_it(member))
+            .map(|member| member.backup_id)
+            .collect();
+        let (rules, zone) = match policy {
+            Some(policy) => read_rules(&policy.definition, policy.zone.as_deref())
+                .map_err(|error| ServiceError::Inner("reading a policy", Box::new(error)))?,
+            None => (Rules::default(), Zone::UTC),
+        };
+        let now = self.now();
+        let points = points(&backups, vault, &shared, now);
+        // What a person asked to be kept for a time goes when that is over, and counts for nothing.
+        let (asked, others): (Vec<Point>, Vec<Point>) = points.into_iter().partition(|point| {
+            point.origin == Origin::Manual
+                && point.expires_at.is_some()
+                && point.progress == Progress::Complete
+        });
+        let asked: Vec<Point> = asked
+            .into_iter()
+            .map(|point| Point {
+                origin: Origin::Automatic,
+                ..point
+            })
+            .collect();
+        let verdicts = judge(&others, &rules, &zone, now).into_iter().chain(judge(
+            &asked,
+            &Rules::default(),
+            &zone,
+            now,
+        ));
+        let mut by_id: HashMap<BackupId, Backup> = backups.into_iter().map(|b| (b.id, b)).collect();
+        Ok(verdicts
+            .filter_map(|Verdict { backup, fate }| Some((by_id.remove(&backup)?, fate)))
+            .collect())
+    }
+
+    /// Refuses to delete by hand an automatic backup in a locked vault before it expires.
+    pub(crate) async fn refuse_locked(&self, backup: &Backup) -> Result<(), ServiceError> {
+        let Some(vault) = backup.vault_id else {
+            return Ok(());
+        };
+        let locked = self.catalog.vault(vault).await?.is_some_and(|v| v.locked);
+        if locked && is_unexpired(backup, self.now()) {
+            return Err(CbrError::BackupLocked(backup.id).into());
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether a backup was made by a schedule and its time is not over. Failed ones have none.
+pub(crate) fn is_unexpired(backup: &Backup, now: Timestamp) -> bool {
+    backup.automatic
+        && !matches!(backup.state, BackupState::Failed { .. })
+        && backup.cbr.expires_at.is_none_or(|at| at > now)
+}
+
+fn holds_it(member: &emberkeep_model::Member) -> bool {
+    member.status != MemberStatus::Rejected
+}
+
+fn points(
+    backups: &[Backup],
+    vault: &Vault,
+    shared: &HashSet<BackupId>,
+    now: Timestamp,
+) -> Vec<Point> {
+    // The next backup of a resource is made from the newest one that is complete.
+    let being_made: HashSet<VolumeId> = backups
+        .iter()
+        .filter(|b| matches!(b.state, BackupState::Queued | BackupState::Copying))
+        .map(|b| b.volume_id)
+        .collect();
+    let mut newest: HashMap<VolumeId, &Backup> = HashMap::new();
+    for backup in backups {
+        if matches!(backup.state, BackupState::Available(_)) {
+            let entry = newest.entry(backup.volume_id).or_insert(backup);
+            if backup.data_timestamp > entry.data_timestamp {
+                *entry = backup;
+            }
+        }
+    }
+    backups
+        .iter()
+        .filter_map(|backup| {
+            let mut point = Point::of(backup)?;
+            point.expires_at = backup.cbr.expires_at;
+            // Under a lock a time that was promised is kept; numbers go on counting.
+            point.holds.locked = vault.locked
+                && backup.automatic
+                && backup.cbr.expires_at.is_some_and(|at| at > now);
+            point.holds.shared = shared.contains(&backup.id);
+            point.holds.in_use |= being_made.contains(&backup.volume_id)
+                && newest
+                    .get(&backup.volume_id)
+                    .is_some_and(|b| b.id == backup.id);
+            Some(point)
+        })
+        .collect()
+}

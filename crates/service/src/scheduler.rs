@@ -1,0 +1,320 @@
+//! The reconcilers: runs that are due, resources that vaults take in, backups whose time is over.
+//!
+//! They take no input: each looks at the rows, does what is to be done and may run on every node
+//! at once. A run is begun together with the note that it is settled, in one unit of work: of two
+//! nodes that see the same run due one loses the race and then sees it settled.
+
+use std::time::{Duration, Instant};
+
+use emberkeep_catalog::{Change, PolicyQuery, Row, VaultQuery, VolumeQuery};
+use emberkeep_model::{
+    Backup, Caller, ObjectType, OperationType, Policy, PolicyBinding, Role, Timestamp, UserId,
+    Vault, VaultStatus, Volume,
+};
+use emberkeep_plan::{BindingVault, Schedule, Unprotected, auto_bind};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::service::racing;
+use crate::worker::chain;
+use crate::{Fault, NewCheckpoint, NewResource, Service, ServiceError, VOLUME_RESOURCE};
+
+/// How often the schedules are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// How often vaults look for resources to take in.
+const BIND_EVERY: Duration = Duration::from_secs(30);
+/// How often all vaults are gone over for backups whose time is over.
+const RETAIN_EVERY: Duration = Duration::from_secs(60 * 60);
+/// The vaults of one policy begin so far apart, so that they do not all read at once.
+const STAGGER_SECS: i64 = 5;
+/// And none begins later than this.
+const STAGGER_MOST_SECS: i64 = 15 * 60;
+
+/// A run that a schedule has begun.
+pub(crate) struct Scheduled<'a> {
+    /// The policy.
+    pub(crate) policy: &'a Policy,
+    /// Notes that the run is settled.
+    pub(crate) settle: Change,
+}
+
+/// Runs the reconcilers until told to stop.
+pub(crate) async fn reconcile(service: Service, mut stopping: watch::Receiver<bool>) {
+    let (mut bound, mut retained) = (None::<Instant>, None::<Instant>);
+    let is_time = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+    while !*stopping.borrow() {
+        report("schedules", service.run_due().await);
+        if is_time(bound, BIND_EVERY) {
+            report("taking in resources", service.bind_unprotected().await);
+            bound = Some(Instant::now());
+        }
+        if is_time(retained, RETAIN_EVERY) {
+            report("retention", service.retain_all().await);
+            retained = Some(Instant::now());
+        }
+        tokio::select! {
+            _ = stopping.changed() => {}
+            () = service.reconcile.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+fn report(what: &str, outcome: Result<(), ServiceError>) {
+    if let Err(error) = outcome {
+        tracing::error!(
+            what,
+            error = chain(&error),
+            "a reconciler failed; it looks again"
+        );
+    }
+}
+
+impl Service {
+    /// Begins what is due of every enabled backup policy.
+    pub async fn run_due(&self) -> Result<(), ServiceError> {
+        let query = PolicyQuery {
+            operation_type: Some(OperationType::Backup),
+            enabled: Some(true),
+            ..PolicyQuery::default()
+        };
+        for policy in self.catalog.policies(&query).await?.items {
+            let schedule = match Schedule::of(&policy) {
+                Ok(schedule) => schedule,
+                Err(error) => {
+                    tracing::error!(policy_id = %policy.id, error = chain(&error), "a policy cannot be read");
+                    continue;
+                }
+            };
+            let bindings = self.catalog.policy_vaults(policy.id).await?;
+            for (place, binding) in bindings.into_iter().enumerate() {
+                let later = i64::try_from(place).unwrap_or(i64::MAX);
+                let later = later.saturating_mul(STAGGER_SECS).min(STAGGER_MOST_SECS);
+                if let Err(error) = self.run_binding(&policy, &schedule, binding, later).await {
+                    tracing::error!(policy_id = %policy.id, error = chain(&error), "a scheduled run could not be begun; it is tried again");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the run of one vault if it is due, `later` seconds after its time.
+    async fn run_binding(
+        &self,
+        policy: &Policy,
+        schedule: &Schedule,
+        mut binding: PolicyBinding,
+        later: i64,
+    ) -> Result<(), ServiceError> {
+        let now = self.now();
+        let decision = schedule.due(binding.settled_until, now);
+        let Some(at) = decision.settles() else {
+            return Ok(());
+        };
+        let settled = Change::Save(Row::PolicyBinding({
+            binding.settled_until = at;
+            binding.clone()
+        }));
+        if decision.run().is_none() {
+            tracing::warn!(policy_id = %policy.id, vault_id = %binding.vault_id, "a run was missed for too long and is left out");
+            return ignore_race(self.commit(vec![settled]).await);
+        }
+        if now < at.plus_secs(later) {
+            return Ok(());
+        }
+        let Some(vault) = self.catalog.vault(binding.vault_id).await? else {
+            return Ok(());
+        };
+        if vault.auto_bind {
+            self.bind_unprotected_of(&vault.project_id).await?;
+        }
+        let caller = on_behalf(&policy.user_id, &vault);
+        let new = NewCheckpoint {
+            vault_id: vault.id,
+            name: None,
+            description: None,
+            incremental: true,
+            automatic: true,
+            resources: Vec::new(),
+            policy_id: Some(policy.id),
+            retention_days: None,
+        };
+        let scheduled = Scheduled {
+            policy,
+            settle: settled.clone(),
+        };
+        match self.begin_run(&caller, &new, Some(&scheduled)).await {
+            Ok(view) => {
+                tracing::info!(policy_id = %policy.id, vault_id = %vault.id, checkpoint_id = %view.checkpoint.id, "a scheduled run has begun");
+                Ok(())
+            }
+            // Noted with the reasons already, or another node was faster.
+            Err(ServiceError::NothingToBackUp | ServiceError::Busy) => Ok(()),
+            Err(refusal) if refusal.fault() == Fault::BadRequest => {
+                tracing::warn!(policy_id = %policy.id, vault_id = %vault.id, error = chain(&refusal), "a scheduled run was refused");
+                let mut changes = self
+                    .refused_run(&caller, &vault, policy, &refusal.to_string())
+                    .await?;
+                changes.push(settled);
+                ignore_race(self.commit(changes).await)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts unprotected volumes into the vaults that take them in by themselves.
+    pub async fn bind_unprotected(&self) -> Result<(), ServiceError> {
+        let vaults = self.catalog.vaults(&VaultQuery::default()).await?.items;
+        let mut projects: Vec<_> = vaults
+            .into_iter()
+            .filter(|vault| vault.auto_bind)
+            .map(|vault| vault.project_id)
+            .collect();
+        projects.sort();
+        projects.dedup();
+        for project in projects {
+            self.bind_unprotected_of(&project).await?;
+        }
+        Ok(())
+    }
+
+    async fn bind_unprotected_of(
+        &self,
+        project: &emberkeep_model::ProjectId,
+    ) -> Result<(), ServiceError> {
+        let query = VaultQuery {
+            project: Some(project.clone()),
+            object_type: Some(ObjectType::Disk),
+            status: Some(VaultStatus::Available),
+            ..VaultQuery::default()
+        };
+        let vaults = self.catalog.vaults(&query).await?.items;
+        let mut takers = Vec::new();
+        for vault in vaults.iter().filter(|vault| vault.auto_bind) {
+            let policy = self.backup_policy_of(vault.id).await?;
+            let Some(next_run) = policy
+                .filter(|policy| policy.enabled)
+                .and_then(|policy| Schedule::of(&policy).ok())
+                .and_then(|schedule| schedule.next_runs(self.now()).next())
+            else {
+                continue;
+            };
+            let usage = self.catalog.vault_usage(&[vault.id]).await?.pop();
+            takers.push(BindingVault {
+                id: vault.id,
+                free: u64::from(vault.size.0)
+                    .saturating_sub(u64::from(usage.unwrap_or_default().allocated.0)),
+                rules: vault.bind_rules.clone(),
+                next_run,
+            });
+        }
+        if takers.is_empty() {
+            return Ok(());
+        }
+        let loose = self.unprotected(project).await?;
+        for (volume, vault) in auto_bind(takers, &loose) {
+            let Some(vault) = vaults.iter().find(|v| v.id == vault) else {
+                continue;
+            };
+            let caller = on_behalf(&vault.user_id, vault);
+            let resource = NewResource {
+                id: volume.to_string(),
+                kind: VOLUME_RESOURCE.into(),
+                name: None,
+            };
+            match self.add_resources(&caller, vault.id, vec![resource]).await {
+                Ok(_) => {
+                    tracing::info!(vault_id = %vault.id, volume_id = %volume, "a vault took a volume in");
+                }
+                // Somebody changed the vault or the volume meanwhile: the next look sees it.
+                Err(refusal) if refusal.fault() != Fault::Internal => {
+                    tracing::info!(vault_id = %vault.id, volume_id = %volume, error = chain(&refusal), "a vault could not take a volume in");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn unprotected(
+        &self,
+        project: &emberkeep_model::ProjectId,
+    ) -> Result<Vec<Unprotected>, ServiceError> {
+        use emberkeep_model::VolumeStatus as S;
+        let query = VolumeQuery {
+            project: Some(project.clone()),
+            ..VolumeQuery::default()
+        };
+        let mut loose = Vec::new();
+        for volume in self.catalog.volumes(&query).await?.items {
+            let usable = matches!(volume.status, S::Available | S::InUse | S::BackingUp);
+            if usable && self.catalog.vault_resource(volume.id).await?.is_none() {
+                let Volume {
+                    id, size, metadata, ..
+                } = volume;
+                loose.push(Unprotected {
+                    id,
+                    size,
+                    tags: metadata,
+                });
+            }
+        }
+        Ok(loose)
+    }
+}
+
+/// Another node has done the same meanwhile.
+fn ignore_race(outcome: Result<(), ServiceError>) -> Result<(), ServiceError> {
+    match outcome {
+        Err(ServiceError::Busy) => Ok(()),
+        settled => settled,
+    }
+}
+
+/// Acts for whoever set up what runs by itself, in the project of the vault.
+pub(crate) fn on_behalf(user: &UserId, vault: &Vault) -> Caller {
+    Caller {
+        user_id: user.clone(),
+        project_id: vault.project_id.clone(),
+        roles: Role::Member.implied().to_vec(),
+        request_id: format!("req-{}", Uuid::new_v4()),
+    }
+}
+
+/// Tells whether the next backup of a volume has to be a full one, given its backups newest
+/// first: `interval` incremental ones may follow each full one, any number if it is negative.
+pub(crate) fn full_is_due(interval: Option<i32>, newest_first: &[Backup]) -> bool {
+    let Some(most) = interval.and_then(|n| usize::try_from(n).ok()) else {
+        return false;
+    };
+    let since_full = newest_first
+        .iter()
+        .filter(|b| b.automatic)
+        .take_while(|b| b.is_incremental())
+        .count();
+    since_full >= most
+}
+
+/// When a backup made at `now` goes by itself, as the policy it is made for says.
+pub(crate) fn expiry(policy: Option<&Policy>, now: Timestamp) -> Option<Timestamp> {
+    let policy = policy?;
+    let (rules, _) =
+        emberkeep_plan::retention::read_rules(&policy.definition, policy.zone.as_deref()).ok()?;
+    rules.expires_at(now)
+}
+
+impl Service {
+    /// Begins a run over a vault, reading again while it loses races; a scheduled one has one try,
+    /// so that it is never begun twice.
+    pub(crate) async fn begin_run(
+        &self,
+        caller: &Caller,
+        new: &NewCheckpoint,
+        scheduled: Option<&Scheduled<'_>>,
+    ) -> Result<crate::CheckpointView, ServiceError> {
+        match scheduled {
+            Some(_) => self.try_create_checkpoint(caller, new, scheduled).await,
+            None => racing(|| self.try_create_checkpoint(caller, new, None)).await,
+        }
+    }
+}

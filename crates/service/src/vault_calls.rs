@@ -1,0 +1,295 @@
+//! The rarer things done with vaults (`cbr-v3.md §2.2`, `§2.10`): moves, sums, pauses, expiry.
+
+use std::collections::BTreeMap;
+
+use emberkeep_catalog::{BackupQuery, Change, Row, VolumeQuery};
+use emberkeep_model::{
+    BackupState, ByteCount, Caller, ProjectId, Role, Timestamp, Vault, VaultId, VaultStatus,
+    Volume, VolumeId,
+};
+
+use crate::query::{Page, VaultQuery};
+use crate::service::{racing, require};
+use crate::vaults::{resource_named, vault_status};
+use crate::{CbrError, Service, ServiceError, VaultUse, VaultView};
+
+/// What is stored of one resource over all vaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageUsage {
+    /// The resource.
+    pub volume_id: VolumeId,
+    /// Its name when it was last backed up.
+    pub name: Option<String>,
+    /// Backups of it.
+    pub backups: u64,
+    /// Bytes stored for them.
+    pub used: ByteCount,
+}
+
+/// A volume as something that can be protected.
+#[derive(Debug, Clone)]
+pub struct ProtectableView {
+    /// The volume.
+    pub volume: Volume,
+    /// The vault it is in.
+    pub vault: Option<VaultView>,
+}
+
+impl Service {
+    /// Moves resources with all their backups to another vault.
+    pub async fn migrate_resources(
+        &self,
+        caller: &Caller,
+        from: VaultId,
+        to: VaultId,
+        ids: Vec<String>,
+    ) -> Result<Vec<VolumeId>, ServiceError> {
+        racing(|| async {
+            let mut source = self.own_vault(caller, from).await?;
+            require(caller, Role::Member, "cbr:vaults:migrateResources")?;
+            let mut target = match self.own_vault(caller, to).await {
+                Err(ServiceError::NoSuchVault(id)) => {
+                    return Err(CbrError::NoSuchDestination(id).into());
+                }
+                found => found?,
+            };
+            for vault in [&source, &target] {
+                if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                    return Err(vault_status(vault, VaultUse::Change));
+                }
+            }
+            if from == to
+                || source.object_type != target.object_type
+                || source.protect_type != target.protect_type
+            {
+                return Err(CbrError::DestinationKind(to).into());
+            }
+            let backups = self.backups_in(from).await?;
+            let there = self.backups_in(to).await?;
+            for (vault, backups) in [(from, &backups), (to, &there)] {
+                if backups.iter().any(|b| b.state.is_busy()) {
+                    return Err(ServiceError::VaultBusy(vault));
+                }
+            }
+            for vault in [&source, &target] {
+                if vault.locked {
+                    return Err(ServiceError::VaultLocked(vault.id));
+                }
+            }
+            let present = self.catalog.vault_resources(from).await?;
+            let mut moved: Vec<VolumeId> = Vec::new();
+            let mut changes = Vec::new();
+            let mut need = 0;
+            for text in &ids {
+                let mut resource = resource_named(&present, text)?.clone();
+                if moved.contains(&resource.volume_id) {
+                    continue;
+                }
+                moved.push(resource.volume_id);
+                need += u64::from(resource.size.0);
+                resource.vault_id = to;
+                changes.push(Change::Save(Row::VaultResource(resource)));
+            }
+            let usage = self
+                .catalog
+                .vault_usage(&[to])
+                .await?
+                .pop()
+                .unwrap_or_default();
+            let free = u64::from(target.size.0).saturating_sub(u64::from(usage.allocated.0));
+            if need > free {
+                return Err(CbrError::DestinationFull { vault: to, need }.into());
+            }
+            let count = self.catalog.vault_resources(to).await?.len();
+            if count + moved.len() > crate::vaults::MAX_RESOURCES {
+                return Err(ServiceError::VaultTooManyResources);
+            }
+            for mut backup in backups {
+                if moved.contains(&backup.volume_id) {
+                    backup.vault_id = Some(to);
+                    changes.push(Change::Save(Row::Backup(backup)));
+                }
+            }
+            for vault in [&mut source, &mut target] {
+                vault.updated_at = Some(self.now());
+                changes.push(Change::Save(Row::Vault(vault.clone())));
+            }
+            self.commit(changes).await?;
+            Ok(moved)
+        })
+        .await
+    }
+
+    /// Says whether scheduled runs leave resources out.
+    pub async fn suspend_resources(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        ids: Vec<String>,
+        suspend: bool,
+    ) -> Result<Vec<VolumeId>, ServiceError> {
+        racing(|| async {
+            let vault = self.own_vault(caller, id).await?;
+            require(caller, Role::Member, "cbr:vaults:update")?;
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
+            let present = self.catalog.vault_resources(id).await?;
+            let mut set: Vec<VolumeId> = Vec::new();
+            let mut changes = Vec::new();
+            for text in &ids {
+                let mut resource = resource_named(&present, text)?.clone();
+                if !set.contains(&resource.volume_id) {
+                    set.push(resource.volume_id);
+                    resource.auto_protect = !suspend;
+                    changes.push(Change::Save(Row::VaultResource(resource)));
+                }
+            }
+            self.commit(changes).await?;
+            Ok(set)
+        })
+        .await
+    }
+
+    /// Changes when notices go out, for every vault of the project.
+    pub async fn update_vaults(
+        &self,
+        caller: &Caller,
+        smn_notify: Option<bool>,
+        threshold: Option<u8>,
+    ) -> Result<Vec<VaultId>, ServiceError> {
+        require(caller, Role::Member, "cbr:vaults:update")?;
+        racing(|| async {
+            let vaults = self.vaults_of(&caller.project_id).await?;
+            let ids = vaults.iter().map(|vault| vault.id).collect();
+            let now = self.now();
+            let changes = vaults.into_iter().map(|mut vault| {
+                vault.smn_notify = smn_notify.unwrap_or(vault.smn_notify);
+                vault.threshold = threshold.unwrap_or(vault.threshold);
+                vault.updated_at = Some(now);
+                Change::Save(Row::Vault(vault))
+            });
+            self.commit(changes.collect()).await?;
+            Ok(ids)
+        })
+        .await
+    }
+
+    /// Moves the expiry of the vault's backups that have one; returns how many those are. In a
+    /// locked vault it only moves on, never back.
+    pub async fn move_expiry(
+        &self,
+        caller: &Caller,
+        id: VaultId,
+        expires_at: Timestamp,
+    ) -> Result<usize, ServiceError> {
+        racing(|| async {
+            let vault = self.own_vault(caller, id).await?;
+            require(caller, Role::Member, "cbr:vaults:update")?;
+            let mut changes = Vec::new();
+            for mut backup in self.backups_in(id).await? {
+                let Some(before) = backup.cbr.expires_at else {
+                    continue;
+                };
+                if vault.locked && expires_at < before {
+                    return Err(ServiceError::VaultLocked(id));
+                }
+                backup.cbr.expires_at = Some(expires_at);
+                changes.push(Change::Save(Row::Backup(backup)));
+            }
+            let count = changes.len();
+            self.commit(changes).await?;
+            Ok(count)
+        })
+        .await
+    }
+
+    /// Sums the capacity and the use of all the project's vaults.
+    pub async fn vaults_summary(&self, caller: &Caller) -> Result<(u64, ByteCount), ServiceError> {
+        require(caller, Role::Reader, "cbr:vaults:list")?;
+        let vaults = self.vaults_of(&caller.project_id).await?;
+        let ids: Vec<_> = vaults.iter().map(|vault| vault.id).collect();
+        let used = self.catalog.vault_usage(&ids).await?;
+        Ok((
+            vaults.iter().map(|vault| u64::from(vault.size.0)).sum(),
+            ByteCount(used.iter().map(|usage| usage.used.0).sum()),
+        ))
+    }
+
+    async fn vaults_of(&self, project: &ProjectId) -> Result<Vec<Vault>, ServiceError> {
+        let query = VaultQuery {
+            project: Some(project.clone()),
+            ..VaultQuery::default()
+        };
+        Ok(self.catalog.vaults(&query).await?.items)
+    }
+
+    /// Sums what is stored of each resource of the project, by id.
+    pub async fn storage_usage(&self, caller: &Caller) -> Result<Vec<StorageUsage>, ServiceError> {
+        require(caller, Role::Reader, "cbr:vaults:list")?;
+        let query = BackupQuery {
+            project: Some(caller.project_id.clone()),
+            in_vaults_only: true,
+            ..BackupQuery::default()
+        };
+        let mut sums: BTreeMap<VolumeId, StorageUsage> = BTreeMap::new();
+        // Newest first, so the first name met is the latest.
+        for backup in self.catalog.backups(&query).await?.items {
+            let sum = sums.entry(backup.volume_id).or_insert(StorageUsage {
+                volume_id: backup.volume_id,
+                name: backup.volume_name,
+                backups: 0,
+                used: ByteCount(0),
+            });
+            if backup.state != BackupState::Deleting {
+                sum.backups += 1;
+            }
+            sum.used.0 += backup.state.sealed().map_or(0, |sealed| sealed.stored.0);
+        }
+        Ok(sums.into_values().collect())
+    }
+
+    /// Lists volumes with the vaults they are in.
+    pub async fn protectables(
+        &self,
+        caller: &Caller,
+        mut query: VolumeQuery,
+    ) -> Result<Page<ProtectableView>, ServiceError> {
+        require(caller, Role::Reader, "cbr:vaults:listProtectables")?;
+        query.project = Some(caller.project_id.clone());
+        let page = self.catalog.volumes(&query).await?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for volume in page.items {
+            items.push(self.protectable_view(volume).await?);
+        }
+        Ok(Page {
+            items,
+            total: page.total,
+        })
+    }
+
+    /// Shows one volume with the vault it is in.
+    pub async fn protectable(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<ProtectableView, ServiceError> {
+        require(caller, Role::Reader, "cbr:vaults:getProtectables")?;
+        let volume = self.catalog.volume(id).await?;
+        let volume = volume
+            .filter(|volume| volume.project_id == caller.project_id)
+            .ok_or(ServiceError::NoSuchVolume(id))?;
+        self.protectable_view(volume).await
+    }
+
+    async fn protectable_view(&self, volume: Volume) -> Result<ProtectableView, ServiceError> {
+        let vault = match self.catalog.vault_resource(volume.id).await? {
+            Some(resource) => match self.catalog.vault(resource.vault_id).await? {
+                Some(vault) => Some(self.vault_view(vault).await?),
+                None => None,
+            },
+            None => None,
+        };
+        Ok(ProtectableView { volume, vault })
+    }
+}

@@ -1,0 +1,215 @@
+//! What else is done with volumes and snapshots: statuses set by hand, flags, image properties, types.
+
+use std::collections::BTreeMap;
+
+use emberkeep_catalog::{Change, Row};
+use emberkeep_model::{Caller, SnapshotId, SnapshotStatus, Volume, VolumeId, VolumeStatus, Work};
+
+use crate::refusal::Refusal;
+use crate::service::racing;
+use crate::{DeleteVolume, Service, ServiceError};
+
+impl Service {
+    /// Says how a volume stands. Nothing that goes on with it is stopped.
+    pub async fn reset_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        status: Option<VolumeStatus>,
+    ) -> Result<(), ServiceError> {
+        let rule = "volume_extension:volume_admin_actions:reset_status";
+        self.change_volume(caller, id, rule, |volume| {
+            volume.status = status.unwrap_or(volume.status);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Deletes a volume whatever its status.
+    pub async fn force_delete_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<(), ServiceError> {
+        self.visible_volume(caller, id).await?;
+        self.allow(caller, "volume_extension:volume_admin_actions:force_delete")?;
+        let how = DeleteVolume {
+            cascade: false,
+            force: true,
+        };
+        self.delete_volume(caller, id, how).await
+    }
+
+    /// Says whether a volume may be written.
+    pub async fn set_readonly(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        readonly: bool,
+    ) -> Result<(), ServiceError> {
+        self.change_volume(caller, id, "volume:update_readonly_flag", |volume| {
+            if volume.status != VolumeStatus::Available {
+                return Err(Refusal::Volume {
+                    id,
+                    reason: format!(
+                        "Volume {id} status must be available to update readonly flag, but current status is: {}.",
+                        volume.status
+                    ),
+                }
+                .into());
+            }
+            volume.readonly = Some(readonly);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Adds to the pairs of the image a volume came from.
+    pub async fn set_image_properties(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        pairs: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, ServiceError> {
+        let rule = "volume_extension:volume_image_metadata";
+        self.change_volume(caller, id, rule, |volume| {
+            volume.image_metadata.extend(pairs.clone());
+            Ok(())
+        })
+        .await?;
+        self.image_properties(caller, id).await
+    }
+
+    /// Takes one of the pairs of the image away.
+    pub async fn unset_image_property(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        key: &str,
+    ) -> Result<(), ServiceError> {
+        let rule = "volume_extension:volume_image_metadata";
+        self.change_volume(caller, id, rule, |volume| {
+            match volume.image_metadata.remove(key) {
+                Some(_) => Ok(()),
+                None => Err(Refusal::NoSuchImageProperty(key.to_owned()).into()),
+            }
+        })
+        .await
+    }
+
+    /// Shows the pairs of the image a volume came from.
+    pub async fn image_properties(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<BTreeMap<String, String>, ServiceError> {
+        Ok(self.volume(caller, id).await?.image_metadata)
+    }
+
+    /// Gives a volume another type. All types keep their bytes in the same place here, so nothing moves.
+    pub async fn retype_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        name: &str,
+    ) -> Result<(), ServiceError> {
+        self.visible_volume(caller, id).await?;
+        let wanted = self.type_named(caller, Some(name)).await?;
+        self.change_volume(caller, id, "volume:retype", |volume| {
+            if !matches!(volume.status, VolumeStatus::Available | VolumeStatus::InUse) {
+                return Err(ServiceError::VolumeStatus {
+                    id,
+                    wanted: "available or in-use",
+                    status: volume.status.as_str(),
+                });
+            }
+            volume.volume_type_id = Some(wanted.id);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Checks that a volume may be connected to; there is nothing to connect to yet.
+    pub async fn connection_of(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<Volume, ServiceError> {
+        let volume = self.visible_volume(caller, id).await?;
+        self.allow(
+            caller,
+            "volume_extension:volume_actions:initialize_connection",
+        )?;
+        Ok(volume)
+    }
+
+    async fn change_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        rule: &'static str,
+        change: impl Fn(&mut Volume) -> Result<(), ServiceError>,
+    ) -> Result<(), ServiceError> {
+        let change = &change;
+        racing(|| async move {
+            let mut volume = self.visible_volume(caller, id).await?;
+            self.allow(caller, rule)?;
+            change(&mut volume)?;
+            volume.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Volume(volume))]).await
+        })
+        .await
+    }
+
+    /// Says how a snapshot stands.
+    pub async fn reset_snapshot(
+        &self,
+        caller: &Caller,
+        id: SnapshotId,
+        status: SnapshotStatus,
+        by_driver: bool,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let mut snapshot = self.visible_snapshot(caller, id).await?;
+            self.allow(
+                caller,
+                if by_driver {
+                    "snapshot_extension:snapshot_actions:update_snapshot_status"
+                } else {
+                    "volume_extension:snapshot_admin_actions:reset_status"
+                },
+            )?;
+            snapshot.status = status;
+            snapshot.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Snapshot(snapshot))])
+                .await
+        })
+        .await
+    }
+
+    /// Deletes a snapshot whatever its status.
+    pub async fn force_delete_snapshot(
+        &self,
+        caller: &Caller,
+        id: SnapshotId,
+    ) -> Result<(), ServiceError> {
+        racing(|| async {
+            let mut snapshot = self.visible_snapshot(caller, id).await?;
+            self.allow(
+                caller,
+                "volume_extension:snapshot_admin_actions:force_delete",
+            )?;
+            let mut task = self.new_task(caller, Work::DeleteSnapshot { snapshot_id: id });
+            task.project_id = snapshot.project_id.clone();
+            task.volume_id = Some(snapshot.volume_id);
+            snapshot.status = SnapshotStatus::Deleting;
+            snapshot.updated_at = Some(self.now());
+            self.commit(vec![
+                Change::Save(Row::Snapshot(snapshot)),
+                Change::Insert(Row::Task(task)),
+            ])
+            .await
+        })
+        .await
+    }
+}

@@ -1,0 +1,197 @@
+//! Attachments of volumes: what is asked of them and how they are shown.
+
+use std::collections::BTreeMap;
+
+use emberkeep_model::{Attachment, AttachmentStatus, Volume, VolumeId};
+use serde::{Deserialize, Serialize};
+
+use super::actions::connector_pairs;
+use super::schema::{missing, refuse, uuid_like, wrong_type};
+use super::{Fault, Json, Microversion};
+use crate::time::naive;
+
+/// Asks for an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateAttachment {
+    /// Of which volume.
+    pub volume_id: VolumeId,
+    /// For which server.
+    pub instance_id: Option<String>,
+    /// What the other side says of itself; without it the volume is only set aside.
+    pub connector: Option<BTreeMap<String, String>>,
+    /// `rw` or `ro`.
+    pub mode: Option<String>,
+}
+
+fn attachment(body: &Json) -> Result<&Json, Fault> {
+    const KEY: &str = "attachment";
+    if body.members().is_none() {
+        return Err(Fault::bad_request(wrong_type(body, "'object'")));
+    }
+    let inner = body
+        .get(KEY)
+        .ok_or_else(|| Fault::bad_request(missing(KEY)))?;
+    match inner.members() {
+        Some(_) => Ok(inner),
+        None => Err(refuse(KEY, inner, &wrong_type(inner, "'object'"))),
+    }
+}
+
+impl CreateAttachment {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let inner = attachment(body)?;
+        let Some(volume) = inner.get("volume_uuid") else {
+            return Err(refuse("attachment", inner, &missing("volume_uuid")));
+        };
+        let volume_id = volume.text().and_then(uuid_like).map(VolumeId);
+        let volume_id = volume_id.ok_or_else(|| {
+            refuse(
+                "volume_uuid",
+                volume,
+                &format!("{} is not a 'uuid'", volume.repr()),
+            )
+        })?;
+        let instance_id = match inner.get("instance_uuid") {
+            None | Some(Json::Null) => None,
+            Some(value) => {
+                let id = value.text().filter(|text| uuid_like(text).is_some());
+                Some(id.map(str::to_owned).ok_or_else(|| {
+                    refuse(
+                        "instance_uuid",
+                        value,
+                        &format!("{} is not a 'uuid'", value.repr()),
+                    )
+                })?)
+            }
+        };
+        let connector = match inner.get("connector") {
+            None | Some(Json::Null) => None,
+            Some(value) => Some(connector_pairs(value)?).filter(|pairs| !pairs.is_empty()),
+        };
+        let mode = match inner.get("mode") {
+            Some(value) if version >= Microversion::v3(54) => match value.text() {
+                Some(mode @ ("rw" | "ro")) => Some(mode.to_owned()),
+                _ => {
+                    return Err(refuse(
+                        "mode",
+                        value,
+                        &format!("{} is not one of ['rw', 'ro']", value.repr()),
+                    ));
+                }
+            },
+            _ => None,
+        };
+        Ok(Self {
+            volume_id,
+            instance_id,
+            connector,
+            mode,
+        })
+    }
+}
+
+/// Reads who takes an attachment: `{"attachment": {"connector": {…}}}`.
+pub fn parse_connector(body: &Json) -> Result<BTreeMap<String, String>, Fault> {
+    let inner = attachment(body)?;
+    match inner.get("connector") {
+        Some(value) => connector_pairs(value),
+        None => Err(refuse("attachment", inner, &missing("connector"))),
+    }
+}
+
+/// An attachment in a short list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are Cinder's own, described in its API reference"
+)]
+pub struct AttachmentSummary {
+    pub id: String,
+    pub status: String,
+    pub instance: Option<String>,
+    pub volume_id: String,
+}
+
+impl AttachmentSummary {
+    /// Shows `attachment`.
+    pub fn new(attachment: &Attachment) -> Self {
+        Self {
+            id: attachment.id.to_string(),
+            status: attachment.status.to_string(),
+            instance: attachment.instance_id.clone(),
+            volume_id: attachment.volume_id.to_string(),
+        }
+    }
+}
+
+/// All of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are Cinder's own, described in its API reference"
+)]
+pub struct AttachmentDetail {
+    #[serde(flatten)]
+    pub summary: AttachmentSummary,
+    /// Empty until it is in use.
+    pub attached_at: String,
+    pub detached_at: String,
+    pub attach_mode: String,
+    pub connection_info: BTreeMap<String, String>,
+}
+
+impl AttachmentDetail {
+    /// Shows `attachment`.
+    pub fn new(attachment: &Attachment) -> Self {
+        let mut connection_info = BTreeMap::new();
+        if attachment.status != AttachmentStatus::Reserved {
+            connection_info.insert("volume_id".to_owned(), attachment.volume_id.to_string());
+            connection_info.insert("attachment_id".to_owned(), attachment.id.to_string());
+            connection_info.insert("access_mode".to_owned(), attachment.mode.clone());
+            connection_info.insert("driver_volume_type".to_owned(), "local".to_owned());
+        }
+        Self {
+            summary: AttachmentSummary::new(attachment),
+            attached_at: attachment.attached_at.map(naive).unwrap_or_default(),
+            detached_at: String::new(),
+            attach_mode: attachment.mode.clone(),
+            connection_info,
+        }
+    }
+}
+
+/// An attachment as the volume shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "the fields are Cinder's own, described in its API reference"
+)]
+pub struct VolumeAttachment {
+    pub id: String,
+    pub attachment_id: String,
+    pub volume_id: String,
+    pub server_id: Option<String>,
+    pub host_name: Option<String>,
+    pub device: Option<String>,
+    pub attached_at: Option<String>,
+}
+
+impl VolumeAttachment {
+    /// Shows those of the attachments of `volume` that are in use.
+    pub fn of(volume: &Volume, attachments: &[Attachment]) -> Vec<Self> {
+        attachments
+            .iter()
+            .filter(|one| one.volume_id == volume.id && one.status == AttachmentStatus::Attached)
+            .map(|one| Self {
+                id: one.volume_id.to_string(),
+                attachment_id: one.id.to_string(),
+                volume_id: one.volume_id.to_string(),
+                server_id: one.instance_id.clone(),
+                host_name: one.host.clone(),
+                device: one.mountpoint.clone(),
+                attached_at: one.attached_at.map(naive),
+            })
+            .collect()
+    }
+}

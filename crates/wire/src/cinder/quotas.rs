@@ -1,0 +1,150 @@
+//! Quota sets and classes: how much projects may have (`cinder-backup.md §2.7`).
+
+use std::collections::BTreeMap;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::schema::{missing, refuse, wrong_type};
+use super::{Fault, Json};
+
+/// The largest limit that Cinder's database takes.
+const MAX_LIMIT: i128 = 0x7fff_ffff;
+
+/// How the limits are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaForm {
+    /// A number each.
+    Limits,
+    /// A number each with what is in use and reserved beside it.
+    Usage,
+}
+
+/// A set of limits in the order given. Serialised, it is what stands under `quota_set`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaSetView {
+    /// Whose it is, where that is shown.
+    pub id: Option<String>,
+    /// How the limits are shown.
+    pub form: QuotaForm,
+    /// Name, limit, how much is in use.
+    pub lines: Vec<(String, i64, u64)>,
+}
+
+impl Serialize for QuotaSetView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(None)?;
+        for (name, limit, in_use) in &self.lines {
+            match self.form {
+                QuotaForm::Limits => body.serialize_entry(name, limit)?,
+                QuotaForm::Usage => body.serialize_entry(
+                    name,
+                    &serde_json::json!({"limit": limit, "in_use": in_use, "reserved": 0}),
+                )?,
+            }
+        }
+        if let Some(id) = &self.id {
+            body.serialize_entry("id", id)?;
+        }
+        body.end()
+    }
+}
+
+/// Reads `{"quota_set": {…}}` (or another key): at least one limit, none below −1.
+pub fn parse_quotas(body: &Json, key: &str) -> Result<BTreeMap<String, i64>, Fault> {
+    if body.members().is_none() {
+        return Err(Fault::bad_request(wrong_type(body, "'object'")));
+    }
+    let inner = body
+        .get(key)
+        .ok_or_else(|| Fault::bad_request(missing(key)))?;
+    let members = inner
+        .members()
+        .ok_or_else(|| refuse(key, inner, &wrong_type(inner, "'object'")))?;
+    let mut limits = BTreeMap::new();
+    for (name, value) in members {
+        // openstackclient sends these besides.
+        if matches!(name.as_str(), "tenant_id" | "force" | "id") {
+            continue;
+        }
+        limits.insert(name.clone(), limit(name, value)?);
+    }
+    if limits.is_empty() {
+        let text = format!("{} does not have enough properties", inner.repr());
+        return Err(refuse(key, inner, &text));
+    }
+    Ok(limits)
+}
+
+fn limit(name: &str, value: &Json) -> Result<i64, Fault> {
+    let number = match value {
+        Json::Int(number) => Some(*number),
+        Json::Text(text) => text.trim().parse::<i128>().ok(),
+        _ => None,
+    };
+    let Some(number) = number else {
+        return Err(refuse(
+            name,
+            value,
+            &wrong_type(value, "'integer', 'string'"),
+        ));
+    };
+    match i64::try_from(number) {
+        Ok(limit) if (-1..=MAX_LIMIT).contains(&number) => Ok(limit),
+        _ if number < -1 => Err(refuse(
+            name,
+            value,
+            &format!("{number} is less than the minimum of -1"),
+        )),
+        _ => Err(refuse(
+            name,
+            value,
+            &format!("{number} is greater than the maximum of {MAX_LIMIT}"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_and_refused() {
+        let parse =
+            |text: &str| parse_quotas(&Json::read(text.as_bytes()).expect(text), "quota_set");
+        let want = BTreeMap::from([("backups".to_owned(), 5), ("volumes".to_owned(), -1)]);
+        assert_eq!(
+            parse(r#"{"quota_set": {"backups": "5", "volumes": -1, "tenant_id": "x"}}"#),
+            Ok(want)
+        );
+        for body in [
+            r#"[]"#,
+            r#"{}"#,
+            r#"{"quota_set": {}}"#,
+            r#"{"quota_set": null}"#,
+            r#"{"quota_set": {"backups": -2}}"#,
+            r#"{"quota_set": {"backups": 1.5}}"#,
+            r#"{"quota_set": {"backups": null}}"#,
+            r#"{"quota_set": {"backups": 99999999999}}"#,
+            r#"{"quota_set": {"backups": "many"}}"#,
+        ] {
+            assert!(parse(body).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_set_is_shown_in_both_forms() {
+        let mut view = QuotaSetView {
+            id: Some("p".into()),
+            form: QuotaForm::Limits,
+            lines: vec![("backups".into(), 10, 2)],
+        };
+        let text = |view: &QuotaSetView| serde_json::to_string(view).expect("serialises");
+        assert_eq!(text(&view), r#"{"backups":10,"id":"p"}"#);
+        view.form = QuotaForm::Usage;
+        view.id = None;
+        assert_eq!(
+            text(&view),
+            r#"{"backups":{"in_use":2,"limit":10,"reserved":0}}"#
+        );
+    }
+}
