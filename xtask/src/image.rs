@@ -1,5 +1,6 @@
 //! Disk images made from real files, the same on each run over the same tree.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use anyhow::{Context, Result, bail};
 use crate::process::{find, output};
 
 const BLOCK: u64 = 4096;
+
+/// The moment that every time in an image says, in seconds since 1970.
+const MADE_AT: &str = "1750000000";
 
 /// Copies files of `tree` in the order of their names until `limit` bytes are reached.
 fn gather(tree: &Path, staging: &Path, limit: u64) -> Result<u64> {
@@ -41,6 +45,42 @@ fn gather(tree: &Path, staging: &Path, limit: u64) -> Result<u64> {
     Ok(total)
 }
 
+/// Gives every inode of the image the same times.
+///
+/// `mkfs.ext4 -d` takes them from the files it reads, and nobody can choose when a file's inode last changed.
+fn settle_times(image: &Path, staging: &Path) -> Result<()> {
+    let mut script = String::new();
+    let mut open = vec![staging.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let inside = path.strip_prefix(staging)?.display();
+            for field in ["atime", "ctime", "mtime", "crtime"] {
+                writeln!(script, "set_inode_field \"/{inside}\" {field} @{MADE_AT}")?;
+                writeln!(script, "set_inode_field \"/{inside}\" {field}_extra 0")?;
+            }
+            if path.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    for field in ["atime", "ctime", "mtime", "crtime"] {
+        writeln!(script, "set_inode_field / {field} @{MADE_AT}")?;
+        writeln!(script, "set_inode_field / {field}_extra 0")?;
+    }
+    let file = image.with_extension("debugfs");
+    fs::write(&file, script)?;
+    output(
+        Command::new(find("debugfs").context("debugfs is missing (Debian package e2fsprogs)")?)
+            .args(["-w", "-f"])
+            .arg(&file)
+            .arg(image)
+            .env("E2FSPROGS_FAKE_TIME", MADE_AT),
+    )?;
+    fs::remove_file(&file)?;
+    Ok(())
+}
+
 /// Makes an ext4 image of `size` bytes, some 70 % of it files of `tree`; returns their bytes.
 pub(crate) fn make(image: &Path, size: u64, tree: &Path) -> Result<u64> {
     let staging = image.with_extension("tree");
@@ -62,8 +102,9 @@ pub(crate) fn make(image: &Path, size: u64, tree: &Path) -> Result<u64> {
             ])
             .arg(&staging)
             .arg(image)
-            .env("E2FSPROGS_FAKE_TIME", "1750000000"),
+            .env("E2FSPROGS_FAKE_TIME", MADE_AT),
     )?;
+    settle_times(image, &staging)?;
     fs::remove_dir_all(&staging)?;
     File::open(image)?.sync_all()?;
     Ok(total)
@@ -150,7 +191,6 @@ mod tests {
             )
             .unwrap();
         }
-        settle_access_times(&tree);
         let size = 32 << 20;
         let images = [folder.join("one"), folder.join("other")];
         for image in &images {
@@ -164,19 +204,6 @@ mod tests {
             "too few files"
         );
         fs::remove_dir_all(&folder).unwrap();
-    }
-
-    /// Puts the access times ahead of the other times, so that making the first image,
-    /// which reads every file, leaves no new ones for the second.
-    fn settle_access_times(place: &std::path::Path) {
-        let ahead = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
-        let times = fs::FileTimes::new().set_accessed(ahead);
-        if place.is_dir() {
-            for entry in fs::read_dir(place).unwrap() {
-                settle_access_times(&entry.unwrap().path());
-            }
-        }
-        fs::File::open(place).unwrap().set_times(times).unwrap();
     }
 
     #[test]
