@@ -79,13 +79,15 @@ class NotReady(Exception):
 class Service:
     """One `emberkeep serve` on a data directory."""
 
-    def __init__(self, data_dir, **settings):
+    def __init__(self, data_dir, listen=("127.0.0.1:0",), **settings):
         self.data_dir = pathlib.Path(data_dir)
+        self.listen = list(listen)
         self.settings = {f"EMBERKEEP_{key.upper()}": str(value) for key, value in settings.items()}
         # Beside the data directory, which may be unwritable or full on purpose.
         self.log_path = pathlib.Path(f"{data_dir}.log")
         self.process = None
         self.url = None
+        self.urls = []
 
     def spawn(self, **popen):
         """Starts the process and returns at once."""
@@ -95,7 +97,7 @@ class Service:
         env.update(self.settings)
         try:
             self.process = subprocess.Popen(
-                [binary(), "serve", "--data-dir", str(self.data_dir), "--listen", "127.0.0.1:0"],
+                [binary(), "serve", "--data-dir", str(self.data_dir), *(f"--listen={one}" for one in self.listen)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -108,7 +110,7 @@ class Service:
         return self
 
     def start(self, timeout=60.0, **popen):
-        """Starts the process and waits for its `ready` line."""
+        """Starts the process and waits for its `ready` lines, one for each address."""
         self.spawn(**popen)
         lines = queue.Queue()
         pipe = self.process.stdout
@@ -120,19 +122,22 @@ class Service:
             lines.put(None)
 
         threading.Thread(target=pump, daemon=True).start()
-        try:
-            line = lines.get(timeout=timeout)
-        except queue.Empty:
-            self.kill()
-            raise NotReady("not ready in time", None, self.log()) from None
-        if line is None:
-            code = self.process.wait(timeout=30)
-            raise NotReady(f"ended with status {code} before it was ready", code, self.log())
-        match = re.fullmatch(r"ready (http://\S+)\n", line)
-        if not match:
-            self.kill()
-            raise NotReady(f"said {line!r} instead of `ready http://…`", None, self.log())
-        self.url = match.group(1)
+        self.urls = []
+        for _ in self.listen:
+            try:
+                line = lines.get(timeout=timeout)
+            except queue.Empty:
+                self.kill()
+                raise NotReady("not ready in time", None, self.log()) from None
+            if line is None:
+                code = self.process.wait(timeout=30)
+                raise NotReady(f"ended with status {code} before it was ready", code, self.log())
+            match = re.fullmatch(r"ready (https?://\S+)\n", line)
+            if not match:
+                self.kill()
+                raise NotReady(f"said {line!r} instead of `ready http://…`", None, self.log())
+            self.urls.append(match.group(1))
+        self.url = self.urls[0]
         return self
 
     def kill(self):
@@ -216,10 +221,13 @@ class Answer:
         return f"<{self.status} {self.body[:300]!r}>"
 
 
-def http_request(url, method, path, body=None, headers=None, timeout=60.0):
-    """One request on a connection of its own."""
+def http_request(url, method, path, body=None, headers=None, timeout=60.0, tls=None):
+    """One request on a connection of its own; `tls` says whom to trust."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=tls)
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
         headers = dict(headers or {})
         if body is not None and not isinstance(body, bytes):

@@ -1,5 +1,8 @@
 //! Runs the built binary as a person would, with none of this process's own settings.
 
+#[allow(dead_code, reason = "not every test file talks to a canned cloud")]
+pub(crate) mod cloud;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

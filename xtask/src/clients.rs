@@ -11,7 +11,7 @@ use crate::process::{output, root, run, say, target};
 /// One environment: its name, also of its constraints file, and what it holds.
 ///
 /// Each client gets its own: they disagree about versions.
-const ENVIRONMENTS: [(&str, &[&str]); 2] = [
+const ENVIRONMENTS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
@@ -21,7 +21,32 @@ const ENVIRONMENTS: [(&str, &[&str]); 2] = [
         ],
     ),
     ("otc", &["otcextensions", "python-openstackclient"]),
+    ("huawei", &["huaweicloudsdkcbr", "huaweicloudsdkcore"]),
+    ("keystone", &["keystone"]),
+    ("openapi", &["schemathesis"]),
+    ("stores", &["moto[server]", "swift"]),
 ];
+
+/// Those that only `cargo xtask conformance` needs.
+const SUITES: &[(&str, &[&str])] = &[
+    ("tempest", &["tempest", "cinder-tempest-plugin"]),
+    (
+        "func",
+        &[
+            "openstacksdk",
+            "python-cinderclient",
+            "tempest",
+            "oslotest",
+            "stestr",
+            "ddt",
+            "testscenarios",
+            "requests-mock",
+        ],
+    ),
+];
+
+/// The released Cinder, as a library; only `cargo xtask cinder` needs it.
+const CINDER: &[(&str, &[&str])] = &[("cinder", &["cinder"])];
 
 /// Returns where the environments lie.
 pub(crate) fn folder() -> PathBuf {
@@ -30,7 +55,21 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Makes the environments that are not there in the wanted form.
 pub(crate) fn ensure() -> Result<()> {
-    for (name, packages) in ENVIRONMENTS {
+    ensure_all(ENVIRONMENTS)
+}
+
+/// Makes those with other people's suites.
+pub(crate) fn ensure_suites() -> Result<()> {
+    ensure_all(SUITES)
+}
+
+/// Makes the one with the released Cinder.
+pub(crate) fn ensure_cinder() -> Result<()> {
+    ensure_all(CINDER)
+}
+
+fn ensure_all(environments: &[(&str, &[&str])]) -> Result<()> {
+    for (name, packages) in environments {
         ensure_one(name, packages)
             .with_context(|| format!("the client environment `{name}` could not be made"))?;
     }

@@ -29,6 +29,12 @@ pub(crate) fn lint() -> Result<()> {
                 "warnings",
             ])),
         ),
+        (
+            "doc",
+            run(cargo()
+                .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
+                .env("RUSTDOCFLAGS", "-D warnings")),
+        ),
     ] {
         if let Err(error) = done {
             say(&format!("{name}: {error:#}"));

@@ -1,15 +1,21 @@
-//! The workspace's own tool: `cargo xtask test|lint|bench|vectors`.
+//! The workspace's own tool: `cargo xtask test|lint|bench|vectors|fuzz|cinder`.
 //!
 //! Never part of the product. Start at `suites.rs` for what the test command runs,
 //! at `layers.rs` for the rules that the crates' dependencies obey.
 
 mod bench;
+mod bench_api;
+mod cinder;
 mod clients;
+mod conformance;
+mod fuzz;
 mod image;
 mod layers;
 mod lint;
+mod load;
 mod measure;
 mod options;
+mod outside;
 mod packages;
 mod process;
 mod suites;
@@ -23,12 +29,24 @@ const USAGE: &str = "\
 cargo xtask test  [--only unit|e2e|crash|quickstart] [--suite NAME] [--rounds N] [--seed S]
     everything: unit tests, end-to-end tests with real clients, crash test, quickstart;
     installs what it needs when it may, else says what is missing
+cargo xtask conformance [--suite tempest|tempest-identity|openstacksdk|cinderclient]
+    tempest's and the clients' own functional tests, unmodified, against a running service
 cargo xtask lint
-    formatting, clippy with warnings denied, direction of dependencies
+    formatting, clippy and documentation with warnings denied, direction of dependencies
 cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
     full, unchanged and changed backups and restores of a real image, beside restic if it is installed
+cargo xtask bench-api [--seconds N] [--json FILE] [--binary FILE] [--beside DIR]
+    requests per second of processor time: show, list of fifty, create and delete, at 1, 8 and 64 connections;
+    DIR holds the pid files of a real Cinder (tools/real_cinder/README.md) to put beside
+cargo xtask outside
+    a program of ten lines outside the workspace that uses the SDK by path: its crates and its clean build's time
 cargo xtask vectors [DIR]
-    what the real Cinder recorded, entry by entry; the folder is that of the repository unless one is given";
+    what the real Cinder recorded, entry by entry; the folder is that of the repository unless one is given
+cargo xtask fuzz [--only TARGET] [--seconds N]
+    the decoders of what strangers write, ten minutes each unless told otherwise; not part of the tests
+cargo xtask cinder [--size-gib N [--tree DIR]]
+    the released Cinder from PyPI takes what we write, and we what it writes; with a size, restores of its
+    backups are timed beside its own driver; not part of the tests";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -44,10 +62,23 @@ fn main() -> ExitCode {
         "test" => options
             .only(&["only", "suite", "rounds", "seed"])
             .and_then(|()| suites::test(&options)),
+        "conformance" => options
+            .only(&["suite"])
+            .and_then(|()| conformance::conformance(&options)),
+        "outside" => options.only(&[]).and_then(|()| outside::outside()),
         "lint" => options.only(&[]).and_then(|()| lint::lint()),
         "bench" => options
             .only(&["size-gib", "tree", "json", "keep"])
             .and_then(|()| bench::bench(&options)),
+        "cinder" => options
+            .only(&["size-gib", "tree"])
+            .and_then(|()| cinder::cinder(&options)),
+        "fuzz" => options
+            .only(&["only", "seconds"])
+            .and_then(|()| fuzz::fuzz(&options)),
+        "bench-api" => options
+            .only(&["seconds", "json", "binary", "beside"])
+            .and_then(|()| bench_api::bench(&options)),
         "help" | "--help" | "-h" => {
             process::say(USAGE);
             return ExitCode::SUCCESS;

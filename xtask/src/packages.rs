@@ -7,12 +7,18 @@ use anyhow::{Result, bail};
 use crate::process::{find, run, say};
 
 /// What must be there: how we notice, and the Debian package that brings it.
-const NEEDS: [(&str, Need); 5] = [
+const NEEDS: [(&str, Need); 11] = [
     ("python3", Need::Program("python3")),
     ("python3-venv", Need::PythonModule("ensurepip")),
     ("e2fsprogs", Need::Program("mkfs.ext4")),
     ("qemu-utils", Need::Program("qemu-img")),
     ("diffutils", Need::Program("cmp")),
+    ("memcached", Need::Program("memcached")),
+    ("libnbd-bin", Need::Program("nbdinfo")),
+    ("nbdkit", Need::Program("nbdkit")),
+    ("fuse3", Need::Program("fusermount3")),
+    ("openssl", Need::Program("openssl")),
+    ("util-linux", Need::Program("losetup")),
 ];
 
 #[derive(Clone, Copy)]

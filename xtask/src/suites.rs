@@ -11,25 +11,40 @@ use crate::process::{cargo, find, follow, root, run, say, target};
 use crate::{clients, packages};
 
 /// End-to-end suites, each with the environment whose interpreter runs it.
-const END_TO_END: [(&str, &str); 7] = [
+const END_TO_END: &[(&str, &str)] = &[
     ("helpers", "cli"),
     ("repo", "cli"),
+    ("nbd", "cli"),
     ("bad_input", "cli"),
     ("console", "cli"),
     ("openstack", "cli"),
+    ("people", "cli"),
+    ("tls", "cli"),
+    ("keystone", "cli"),
     ("otc", "otc"),
+    ("otc_full", "otc"),
+    ("otc_servers", "otc"),
+    ("huawei", "huawei"),
+    ("fifty", "cli"),
+    ("replicas", "cli"),
+    ("foreign", "cli"),
     ("parity", "otc"),
+    ("sdk", "cli"),
+    ("openapi", "openapi"),
+    ("crash_steps", "cli"),
+    ("connections", "cli"),
+    ("cancel", "cli"),
 ];
 
 /// How many checks went well and how many did not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Tally {
-    passed: u64,
-    failed: u64,
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
     }
@@ -103,7 +118,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
 
 /// Builds once what all parts run. The same set of targets as the unit tests need,
 /// so that cargo settles on one set of features and compiles nothing twice.
-fn build(with_unit: bool) -> Result<()> {
+pub(crate) fn build(with_unit: bool) -> Result<()> {
     let mut command = cargo();
     command.args(["build", "--locked"]);
     if with_unit {
@@ -137,7 +152,7 @@ fn binary() -> PathBuf {
     target().join("debug/emberkeep")
 }
 
-fn python(interpreter: &Path, script: &str) -> Command {
+pub(crate) fn python(interpreter: &Path, script: &str) -> Command {
     let mut command = Command::new(interpreter);
     command
         .arg("-B")
@@ -149,7 +164,7 @@ fn python(interpreter: &Path, script: &str) -> Command {
 }
 
 /// Follows a suite, and believes its closing line only together with its exit status.
-fn tally(command: &mut Command) -> Result<Tally> {
+pub(crate) fn tally(command: &mut Command) -> Result<Tally> {
     let (lines, well) = follow(command)?;
     let mut tally = lines
         .iter()
@@ -167,7 +182,7 @@ fn end_to_end(only: Option<&str>) -> Result<Tally> {
     let mut all = Tally::default();
     let mut found = false;
     for (suite, environment) in END_TO_END {
-        if only.is_none_or(|name| name == suite) {
+        if only.is_none_or(|name| name == *suite) {
             found = true;
             all.add(tally(
                 python(&clients::python(environment), "run.py").arg(suite),

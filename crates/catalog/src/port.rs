@@ -7,15 +7,16 @@
 use async_trait::async_trait;
 use emberkeep_model::{
     AppCredential, Assignment, Attachment, AttachmentId, Backup, BackupId, Checkpoint,
-    CheckpointId, Member, MemberId, Message, MessageId, Policy, PolicyBinding, PolicyId, Progress,
-    Project, ProjectId, QuotaClass, QuotaSet, QuotaUsage, ResourceUsage, ServiceSwitch, Snapshot,
-    SnapshotId, Task, TaskId, Timestamp, TokenRecord, User, UserId, Vault, VaultId, VaultResource,
-    VaultUsage, Volume, VolumeId, VolumeType, VolumeTypeId,
+    CheckpointId, FileSystem, FileSystemId, Member, MemberId, Message, MessageId, Policy,
+    PolicyBinding, PolicyId, Progress, Project, ProjectId, QuotaClass, QuotaSet, QuotaUsage,
+    ResourceId, ResourceUsage, Server, ServerId, ServerVolume, ServiceSwitch, Snapshot, SnapshotId,
+    Task, TaskId, Timestamp, TokenRecord, User, UserId, Vault, VaultId, VaultResource, VaultUsage,
+    Volume, VolumeId, VolumeType, VolumeTypeId,
 };
 
 use crate::query::{
-    AttachmentQuery, BackupQuery, MessageQuery, Page, PolicyQuery, SnapshotQuery, TaskQuery,
-    VaultQuery, VolumeQuery,
+    AttachmentQuery, BackupQuery, InventoryQuery, MessageQuery, Page, PolicyQuery, SnapshotQuery,
+    TaskQuery, VaultQuery, VolumeQuery,
 };
 
 /// What can go wrong, worded for what the caller can do about it.
@@ -75,6 +76,9 @@ pub enum Row {
     Backup(Backup),
     Vault(Vault),
     VaultResource(VaultResource),
+    Server(Server),
+    ServerVolume(ServerVolume),
+    FileSystem(FileSystem),
     Checkpoint(Checkpoint),
     Task(Task),
     Project(Project),
@@ -101,7 +105,10 @@ pub enum Key {
     VolumeType(VolumeTypeId),
     Backup(BackupId),
     Vault(VaultId),
-    VaultResource(VolumeId),
+    VaultResource(ResourceId),
+    Server(ServerId),
+    ServerVolume(VolumeId),
+    FileSystem(FileSystemId),
     Checkpoint(CheckpointId),
     Task(TaskId),
     Project(ProjectId),
@@ -180,13 +187,29 @@ pub trait Catalog: Send + Sync {
     async fn vaults(&self, query: &VaultQuery) -> Result<Page<Vault>, CatalogError>;
     /// Lists the resources of a vault, in the order they were added.
     async fn vault_resources(&self, vault: VaultId) -> Result<Vec<VaultResource>, CatalogError>;
-    /// Finds the vault resource a volume is, if it is in a vault.
-    async fn vault_resource(&self, volume: VolumeId)
-    -> Result<Option<VaultResource>, CatalogError>;
+    /// Finds what a resource is in its vault, if it is in one.
+    async fn vault_resource(&self, id: ResourceId) -> Result<Option<VaultResource>, CatalogError>;
     /// Counts what each of the vaults holds, in the order given.
     async fn vault_usage(&self, vaults: &[VaultId]) -> Result<Vec<VaultUsage>, CatalogError>;
     /// Counts what a vault holds of each resource that has backups in it.
     async fn resource_usage(&self, vault: VaultId) -> Result<Vec<ResourceUsage>, CatalogError>;
+
+    /// Looks one server up.
+    async fn server(&self, id: ServerId) -> Result<Option<Server>, CatalogError>;
+    /// Lists servers, newest first.
+    async fn servers(&self, query: &InventoryQuery<ServerId>)
+    -> Result<Page<Server>, CatalogError>;
+    /// Lists the volumes of a server, in the order they were added.
+    async fn server_volumes(&self, server: ServerId) -> Result<Vec<ServerVolume>, CatalogError>;
+    /// Finds the server that a volume belongs to, if it does to one.
+    async fn server_of(&self, volume: VolumeId) -> Result<Option<ServerVolume>, CatalogError>;
+    /// Looks one file system up.
+    async fn file_system(&self, id: FileSystemId) -> Result<Option<FileSystem>, CatalogError>;
+    /// Lists file systems, newest first.
+    async fn file_systems(
+        &self,
+        query: &InventoryQuery<FileSystemId>,
+    ) -> Result<Page<FileSystem>, CatalogError>;
 
     /// Looks one policy up.
     async fn policy(&self, id: PolicyId) -> Result<Option<Policy>, CatalogError>;
@@ -255,6 +278,8 @@ pub trait Catalog: Send + Sync {
     async fn app_credentials(&self, user: &UserId) -> Result<Vec<AppCredential>, CatalogError>;
     /// Looks one token up by the hash of its text.
     async fn token(&self, hash: &str) -> Result<Option<TokenRecord>, CatalogError>;
+    /// Takes all tokens of a user back; returns how many.
+    async fn revoke_tokens(&self, user: &UserId) -> Result<u64, CatalogError>;
     /// Removes tokens that ended before `now`; returns how many.
     async fn purge_tokens(&self, now: Timestamp) -> Result<u64, CatalogError>;
 }

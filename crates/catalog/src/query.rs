@@ -2,8 +2,8 @@
 
 use emberkeep_model::{
     AttachmentId, AttachmentStatus, BackupId, CheckpointId, Gib, MemberStatus, MessageId,
-    ObjectType, OperationType, PolicyId, ProjectId, ProtectType, SnapshotId, TaskId, Timestamp,
-    VaultId, VaultStatus, VolumeId,
+    ObjectType, OperationType, PolicyId, ProjectId, ProtectType, ResourceId, SnapshotId, TaskId,
+    Timestamp, VaultId, VaultStatus, VolumeId,
 };
 
 /// Which way a list runs.
@@ -205,6 +205,16 @@ pub struct BackupQuery {
     pub in_vaults_only: bool,
     /// Of this run.
     pub checkpoint: Option<CheckpointId>,
+    /// Of this kind of thing; any if none.
+    pub kind: Option<ObjectType>,
+    /// Part of this backup of a server.
+    pub part_of: Option<BackupId>,
+    /// Without those that are part of another one.
+    pub whole_only: bool,
+    /// Copies of this one.
+    pub replica_of: Option<BackupId>,
+    /// Copies only, or none.
+    pub replicas: Option<bool>,
     /// Made from this one's map.
     pub parent: Option<BackupId>,
     /// In this availability zone.
@@ -242,6 +252,30 @@ pub struct Shared {
     pub own_too: bool,
 }
 
+/// Which servers or file systems, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InventoryQuery<Id> {
+    /// Of this project only.
+    pub project: Option<ProjectId>,
+    /// With exactly this name.
+    pub name: Option<String>,
+    /// Only these; empty means any.
+    pub ids: Vec<Id>,
+    /// Page.
+    pub paging: Paging<Id>,
+}
+
+impl<Id> Default for InventoryQuery<Id> {
+    fn default() -> Self {
+        Self {
+            project: None,
+            name: None,
+            ids: Vec::new(),
+            paging: Paging::default(),
+        }
+    }
+}
+
 /// Which policies, newest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PolicyQuery {
@@ -273,7 +307,7 @@ pub struct VaultQuery {
     /// With this status.
     pub status: Option<VaultStatus>,
     /// Holding any of these resources; empty means any.
-    pub resources: Vec<VolumeId>,
+    pub resources: Vec<ResourceId>,
     /// That this policy is at work on.
     pub policy: Option<PolicyId>,
     /// Page.
@@ -289,7 +323,9 @@ pub struct TaskQuery {
     pub work: Vec<&'static str>,
     /// In any of these states ([`emberkeep_model::TaskState::word`]); empty means any.
     pub states: Vec<&'static str>,
-    /// About this volume.
+    /// About a resource of this kind.
+    pub object_type: Option<ObjectType>,
+    /// About this volume, or server, or file system.
     pub volume: Option<VolumeId>,
     /// About a volume of this name.
     pub volume_name: Option<String>,

@@ -5,6 +5,7 @@
 
 mod backup;
 mod change;
+mod known;
 mod list;
 mod quota;
 mod row;
@@ -17,20 +18,22 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use emberkeep_model::{
     AppCredential, Assignment, Attachment, AttachmentId, Backup, BackupId, ByteCount, Checkpoint,
-    CheckpointId, Gib, Member, MemberId, Message, MessageId, Policy, PolicyBinding, PolicyId,
-    Progress, Project, ProjectId, QuotaClass, QuotaSet, QuotaUsage, ResourceUsage, ServiceSwitch,
-    Snapshot, SnapshotId, Task, TaskId, Timestamp, TokenRecord, User, UserId, Vault, VaultId,
-    VaultResource, VaultUsage, Volume, VolumeId, VolumeType, VolumeTypeId,
+    CheckpointId, FileSystem, FileSystemId, Gib, Member, MemberId, Message, MessageId, Policy,
+    PolicyBinding, PolicyId, Progress, Project, ProjectId, QuotaClass, QuotaSet, QuotaUsage,
+    ResourceId, ResourceUsage, Server, ServerId, ServerVolume, ServiceSwitch, Snapshot, SnapshotId,
+    Task, TaskId, Timestamp, TokenRecord, User, UserId, Vault, VaultId, VaultResource, VaultUsage,
+    Volume, VolumeId, VolumeType, VolumeTypeId,
 };
 
 pub(crate) use change::{Needs, Step};
+pub(crate) use known::Known;
 pub(crate) use row::Record;
 pub(crate) use statement::Statement;
 pub(crate) use value::{Bind, Cell};
 
 use crate::{
-    AttachmentQuery, BackupQuery, Catalog, CatalogError, Change, MessageQuery, Page, PolicyQuery,
-    Renewal, SnapshotQuery, TaskQuery, VaultQuery, VolumeQuery,
+    AttachmentQuery, BackupQuery, Catalog, CatalogError, Change, InventoryQuery, MessageQuery,
+    Page, PolicyQuery, Renewal, SnapshotQuery, TaskQuery, VaultQuery, VolumeQuery,
 };
 use list::List;
 use row::Stored;
@@ -46,6 +49,19 @@ pub(crate) trait Engine: Send + Sync + 'static {
         &self,
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Vec<Record>>, CatalogError>> + Send;
+
+    /// Runs a read that an index answers at once.
+    fn read_quick(
+        &self,
+        statement: Statement,
+    ) -> impl Future<Output = Result<Vec<Record>, CatalogError>> + Send {
+        async { Ok(self.read(vec![statement]).await?.pop().unwrap_or_default()) }
+    }
+
+    /// Returns what is remembered of rows, if anything is.
+    fn known(&self) -> Option<&Known> {
+        None
+    }
 
     /// Runs steps in order in one durable transaction; returns the rows of each. Nothing has happened
     /// if a step that needs a row changed none ([`CatalogError::Stale`]), a row or its unique name was
@@ -63,10 +79,16 @@ async fn rows<T: Stored>(engine: &impl Engine, read: Statement) -> Result<Vec<T>
 
 async fn one<T: Stored>(engine: &impl Engine, key: &impl Field) -> Result<Option<T>, CatalogError> {
     let read = statement::row::<T>(key);
-    Ok(rows(engine, read).await?.pop())
+    let record = engine.read_quick(read).await?.pop();
+    record.map(T::from_record).transpose()
 }
 
 async fn page<T: Stored>(engine: &impl Engine, list: List) -> Result<Page<T>, CatalogError> {
+    if list.is_quick && list.total.is_none() {
+        let records = engine.read_quick(list.page).await?.into_iter();
+        let items = records.map(T::from_record).collect::<Result<_, _>>()?;
+        return Ok(Page { items, total: None });
+    }
     let wants_total = list.total.is_some();
     let statements = std::iter::once(list.page).chain(list.total).collect();
     let mut results = engine.read(statements).await?.into_iter();
@@ -148,6 +170,10 @@ impl<E: Engine> Catalog for E {
     }
 
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>, CatalogError> {
+        let quick = list::backups(query).is_quick && !query.paging.with_total;
+        if let (Some(known), true) = (self.known(), quick) {
+            return known::backups(self, known, query).await;
+        }
         page(self, list::backups(query)).await
     }
 
@@ -198,7 +224,7 @@ impl<E: Engine> Catalog for E {
     }
 
     async fn vault_resources(&self, vault: VaultId) -> Result<Vec<VaultResource>, CatalogError> {
-        let order = "t.added, t.volume_id";
+        let order = "t.added, t.resource_id";
         rows(
             self,
             statement::rows_where::<VaultResource>("vault_id", &vault, order),
@@ -206,11 +232,43 @@ impl<E: Engine> Catalog for E {
         .await
     }
 
-    async fn vault_resource(
+    async fn vault_resource(&self, id: ResourceId) -> Result<Option<VaultResource>, CatalogError> {
+        one(self, &id).await
+    }
+
+    async fn server(&self, id: ServerId) -> Result<Option<Server>, CatalogError> {
+        one(self, &id).await
+    }
+
+    async fn servers(
         &self,
-        volume: VolumeId,
-    ) -> Result<Option<VaultResource>, CatalogError> {
+        query: &InventoryQuery<ServerId>,
+    ) -> Result<Page<Server>, CatalogError> {
+        page(self, list::inventory::<Server, _>(query)).await
+    }
+
+    async fn server_volumes(&self, server: ServerId) -> Result<Vec<ServerVolume>, CatalogError> {
+        let order = "t.added, t.volume_id";
+        rows(
+            self,
+            statement::rows_where::<ServerVolume>("server_id", &server, order),
+        )
+        .await
+    }
+
+    async fn server_of(&self, volume: VolumeId) -> Result<Option<ServerVolume>, CatalogError> {
         one(self, &volume).await
+    }
+
+    async fn file_system(&self, id: FileSystemId) -> Result<Option<FileSystem>, CatalogError> {
+        one(self, &id).await
+    }
+
+    async fn file_systems(
+        &self,
+        query: &InventoryQuery<FileSystemId>,
+    ) -> Result<Page<FileSystem>, CatalogError> {
+        page(self, list::inventory::<FileSystem, _>(query)).await
     }
 
     async fn vault_usage(&self, vaults: &[VaultId]) -> Result<Vec<VaultUsage>, CatalogError> {
@@ -243,7 +301,7 @@ impl<E: Engine> Catalog for E {
         let usage = answers.into_iter().flatten().map(|record| {
             let mut cells = record.into_iter();
             Ok(ResourceUsage {
-                volume_id: answer(&mut cells, what)?,
+                resource_id: answer(&mut cells, what)?,
                 used: answer::<ByteCount>(&mut cells, what)?,
                 backups: answer(&mut cells, what)?,
             })
@@ -383,6 +441,12 @@ impl<E: Engine> Catalog for E {
         one(self, &hash.to_owned()).await
     }
 
+    async fn revoke_tokens(&self, user: &UserId) -> Result<u64, CatalogError> {
+        Ok(alone(self, statement::revoke_tokens(user), "tokens")
+            .await?
+            .len() as u64)
+    }
+
     async fn purge_tokens(&self, now: Timestamp) -> Result<u64, CatalogError> {
         Ok(alone(self, statement::purge_tokens(now), "tokens")
             .await?
@@ -397,6 +461,18 @@ pub(crate) struct PlanProbe {
     pub(crate) statement: Statement,
     pub(crate) uses: &'static [&'static str],
     pub(crate) avoids: &'static [&'static str],
+}
+
+/// The statements of a page of backups: of whole rows, and of their ids alone.
+#[cfg(test)]
+pub(crate) fn list_statements(query: &BackupQuery) -> (Statement, Statement) {
+    (list::backups(query).page, list::backup_ids(query))
+}
+
+/// One word as a probe wants it.
+#[cfg(test)]
+fn leaked(word: &'static str) -> &'static [&'static str] {
+    Box::leak(Box::new([word]))
 }
 
 /// The statements that run all the time, or over tables that only grow.
@@ -501,6 +577,109 @@ pub(crate) fn plan_probes() -> Vec<PlanProbe> {
             &["tasks_by_project (project_id="],
             NO_SORT,
         );
+    }
+    // Every order that clients ask for, and every filter with the usual order.
+    {
+        use crate::{BackupField as B, VolumeField as V};
+        let only = Some(project.clone());
+        let orders = [
+            (B::Name, "backups_by_name (project_id="),
+            (B::Size, "backups_by_size (project_id="),
+            (B::UpdatedAt, "backups_by_update (project_id="),
+            (B::DataTimestamp, "backups_by_data (project_id="),
+            (B::SealedAt, "backups_by_seal (project_id="),
+            (B::State, "backups_by_state (project_id="),
+            (B::VolumeId, "backups_by_project_volume (project_id="),
+            (B::Id, "backups_by_id (project_id="),
+        ];
+        for (field, index) in orders {
+            for way in [Direction::Ascending, Direction::Descending] {
+                let query = BackupQuery {
+                    project: only.clone(),
+                    sort: vec![(field, way)],
+                    ..BackupQuery::default()
+                };
+                add(
+                    "ordered backups",
+                    list::backup_ids(&query),
+                    leaked(index),
+                    NO_SORT,
+                );
+            }
+        }
+        let backups = |query: BackupQuery| list::backup_ids(&query);
+        let default = || BackupQuery {
+            project: only.clone(),
+            ..BackupQuery::default()
+        };
+        let filtered = [
+            (
+                BackupQuery {
+                    name: Some("n".into()),
+                    ..default()
+                },
+                "backups_by_name (project_id=? AND name=?)",
+            ),
+            (
+                BackupQuery {
+                    states: vec!["available"],
+                    ..default()
+                },
+                "backups_by_state (project_id=? AND state=?)",
+            ),
+            (
+                BackupQuery {
+                    volumes: id.parse().into_iter().collect(),
+                    ..default()
+                },
+                "volume_id=?)",
+            ),
+            (BackupQuery::default(), "backups_by_age"),
+        ];
+        for (query, index) in filtered {
+            // The whole index in order is a walk, but never beyond the page.
+            add(
+                "filtered backups",
+                backups(query),
+                leaked(index),
+                &["TEMP B-TREE"],
+            );
+        }
+        let orders = [
+            (V::Name, "volumes_by_name (project_id="),
+            (V::Status, "volumes_by_status (project_id="),
+            (V::Size, "volumes_by_size (project_id="),
+        ];
+        for (field, index) in orders {
+            let query = VolumeQuery {
+                project: only.clone(),
+                sort: vec![(field, Direction::Descending)],
+                ..VolumeQuery::default()
+            };
+            add(
+                "ordered volumes",
+                list::volumes(&query).page,
+                leaked(index),
+                NO_SORT,
+            );
+        }
+        let orders = [
+            (V::Name, "snapshots_by_name (project_id="),
+            (V::Status, "snapshots_by_status (project_id="),
+        ];
+        for (field, index) in orders {
+            let query = SnapshotQuery {
+                project: only.clone(),
+                sort: vec![(field, Direction::Descending)],
+                ..SnapshotQuery::default()
+            };
+            add(
+                "ordered snapshots",
+                list::snapshots(&query).page,
+                leaked(index),
+                NO_SORT,
+            );
+        }
     }
     let now = Timestamp(0);
     add(

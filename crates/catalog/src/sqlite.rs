@@ -1,6 +1,9 @@
 //! SQLite: one file, one writer, a few readers. Holds no statement of its own but the migrations.
 
+mod quick;
+
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::error::ErrorKind;
@@ -12,7 +15,8 @@ use sqlx::sqlite::{
 use sqlx::{Arguments as _, AssertSqlSafe, Row as _, TypeInfo as _, ValueRef as _};
 
 use crate::CatalogError;
-use crate::sql::{Bind, Cell, Engine, Needs, Record, Statement, Step};
+use crate::sql::{Bind, Cell, Engine, Known, Needs, Record, Statement, Step};
+use quick::QuickReaders;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -28,6 +32,9 @@ pub struct SqliteCatalog {
     /// Has one connection, which makes writers queue here rather than fight over the file's lock.
     writer: SqlitePool,
     readers: SqlitePool,
+    /// None where there is no file that another connection could open.
+    quick: Option<Arc<QuickReaders>>,
+    known: Arc<Known>,
     what: String,
 }
 
@@ -53,6 +60,8 @@ impl SqliteCatalog {
         Ok(Self {
             readers: pool.clone(),
             writer: pool,
+            quick: None,
+            known: Arc::default(),
             what,
         })
     }
@@ -77,12 +86,17 @@ impl SqliteCatalog {
         Ok(Self {
             writer,
             readers,
+            quick: Some(Arc::new(QuickReaders::new(path, busy))),
+            known: Arc::default(),
             what,
         })
     }
 
     /// Waits until every statement under way has ended, then closes the file.
     pub async fn close(&self) {
+        if let Some(quick) = &self.quick {
+            quick.close();
+        }
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -160,6 +174,19 @@ impl Engine for SqliteCatalog {
         Ok(results)
     }
 
+    async fn read_quick(&self, statement: Statement) -> Result<Vec<Record>, CatalogError> {
+        match &self.quick {
+            Some(quick) => quick
+                .run(&statement)
+                .map_err(|error| self.quick_failure(error)),
+            None => Ok(self.read(vec![statement]).await?.pop().unwrap_or_default()),
+        }
+    }
+
+    fn known(&self) -> Option<&Known> {
+        Some(&self.known)
+    }
+
     async fn write(&self, steps: Vec<Step>) -> Result<Vec<Vec<Record>>, CatalogError> {
         let failed = |e| failure(e, &self.what);
         // Takes the lock at once: a read that becomes a write later could not be retried.
@@ -189,6 +216,17 @@ impl Engine for SqliteCatalog {
 }
 
 impl SqliteCatalog {
+    /// Says what the failure of a quick read means for whoever asked.
+    fn quick_failure(&self, error: rusqlite::Error) -> CatalogError {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        match error.sqlite_error_code() {
+            Some(DatabaseBusy | DatabaseLocked) => CatalogError::InUse {
+                what: self.what.clone(),
+            },
+            _ => CatalogError::Failed(Box::new(error)),
+        }
+    }
+
     /// Says what a failed step means for the row `what`.
     fn refusal(&self, error: sqlx::Error, what: String) -> CatalogError {
         match error.as_database_error().map(|e| e.kind()) {
@@ -252,5 +290,7 @@ fn failure(error: sqlx::Error, what: &str) -> CatalogError {
     }
 }
 
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Restores the newest backup in a directory of Cinder's to a new file.
+//! Restores the newest backup in a directory of Cinder's, or one that is named, to a new file.
 //!
 //! `cargo run --release -p emberkeep-chunked --example restore_backup -- repo disk.raw`
 
@@ -10,8 +10,8 @@ use emberkeep_chunked::{BackupMetadata, Chain, DirectoryRepository, find, restor
 use emberkeep_volumes::FileTarget;
 
 fn run(args: &[String]) -> Result<String, Box<dyn std::error::Error>> {
-    let [repository, image] = args else {
-        return Err("give a directory and a file to make".into());
+    let [repository, image, named @ ..] = args else {
+        return Err("give a directory, a file to make and, if you like, a backup".into());
     };
     let objects = DirectoryRepository::open(repository)?;
     let mut locations = HashMap::new();
@@ -21,8 +21,13 @@ fn run(args: &[String]) -> Result<String, Box<dyn std::error::Error>> {
         newest = newest.max(Some((made, found.backup_id)));
         locations.insert(found.backup_id, found.location);
     }
-    let (_, id) = newest.ok_or("there is no backup in the directory")?;
-    let chain = Chain::load(&objects, &locations[&id], |parent| {
+    let id = match (named.first(), newest) {
+        (Some(id), _) => id.parse()?,
+        (None, Some((_, id))) => id,
+        (None, None) => return Err("there is no backup in the directory".into()),
+    };
+    let newest = locations.get(&id).ok_or("there is no such backup")?;
+    let chain = Chain::load(&objects, newest, |parent| {
         Ok(locations.get(&parent).cloned())
     })?;
     let begun = Instant::now();

@@ -7,7 +7,7 @@ use emberkeep_model::BackupId;
 
 use crate::directory::DirectoryRepository;
 use crate::error::ForeignError;
-use crate::port::Location;
+use crate::port::{ForeignObjects, Location};
 
 /// How deep containers may lie: a backup of an object store lies three below its bucket.
 const DEPTH: usize = 12;
@@ -36,6 +36,32 @@ pub fn find(repository: &DirectoryRepository) -> Result<Vec<Found>, ForeignError
         key(a).cmp(&key(b))
     });
     Ok(found)
+}
+
+/// The same for one container of an object store, by listing it.
+pub fn find_in(objects: &dyn ForeignObjects, container: &str) -> Result<Vec<Found>, ForeignError> {
+    let mut found = Vec::new();
+    objects.list(container, "", &mut |name, _| {
+        let backup = name.strip_suffix("_metadata").and_then(locate);
+        found.extend(backup.and_then(|inside| {
+            Some(Found {
+                location: Location::new(container, inside.whole_name()).ok()?,
+                backup_id: inside.backup_id,
+            })
+        }));
+    })?;
+    found.sort_by(|a, b| a.location.prefix().cmp(b.location.prefix()));
+    Ok(found)
+}
+
+impl Found {
+    /// Returns what all names of its objects begin with, seen from the top.
+    fn whole_name(&self) -> String {
+        match self.location.container() {
+            "" => self.location.prefix().to_owned(),
+            container => format!("{container}/{}", self.location.prefix()),
+        }
+    }
 }
 
 fn walk(

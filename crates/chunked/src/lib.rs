@@ -24,9 +24,15 @@ mod pool;
 mod port;
 #[cfg(any(test, feature = "vectors"))]
 mod python_random;
+#[cfg(any(feature = "s3", feature = "swift"))]
+mod remote;
 mod restore;
+#[cfg(feature = "s3")]
+mod s3;
 mod sha_list;
 mod source;
+#[cfg(feature = "swift")]
+mod swift;
 #[cfg(any(test, feature = "vectors"))]
 pub mod vectors;
 mod verify;
@@ -37,12 +43,16 @@ pub use chain::{Chain, Layer};
 pub use compression::{Compression, UnknownCompression};
 pub use directory::DirectoryRepository;
 pub use error::{ChunkedError, DescriptionFault, ForeignError, ObjectFault};
-pub use find::{Found, find};
+pub use find::{Found, find, find_in};
 pub use metadata::{BackupMetadata, Entry, METADATA_LIMIT, OBJECTS_LIMIT};
 pub use pool::READ_MEMORY_PER_THREAD;
 pub use port::{ForeignObjects, ForeignSink, Location, SinkObject, Watch};
 pub use restore::{RestoreReport, restore};
+#[cfg(feature = "s3")]
+pub use s3::{S3Repository, S3Settings};
 pub use source::{CACHE_BYTES, ChainSource};
+#[cfg(feature = "swift")]
+pub use swift::{SwiftAuth, SwiftRepository};
 pub use verify::{VerifyReport, verify, verify_image};
 pub use volume_meta::{Fields, VolumeFacts, VolumeMeta, VolumeMetaError};
 pub use write::{

@@ -9,10 +9,10 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use emberkeep_model::ByteCount;
+use emberkeep_model::{BackupId, ByteCount};
 use emberkeep_volumes::{ChangeSet, Extent, ExtentKind, SourceSnapshot, VolumeError};
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Layer};
 use crate::decode::ObjectReader;
 use crate::error::ChunkedError;
 use crate::layers::{ObjectIndex, Segment};
@@ -79,6 +79,18 @@ impl<'a> ChainSource<'a> {
     /// Returns the chain.
     pub fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// Finds the backup of the chain that a lineage names. Objects of it, or of one that it
+    /// builds on, have not changed since.
+    fn layer_of(&self, lineage: &str) -> Option<usize> {
+        let layers = self.chain.layers();
+        let found = layers
+            .iter()
+            .position(|layer| lineage_of(&layer.backup_id) == lineage)?;
+        // An image that grew or shrank since is read as a whole.
+        let end = layers[found..].iter().map(Layer::end).max()?;
+        (end == self.chain.end().0).then_some(found)
     }
 
     fn check_range(&self, offset: u64, length: u64) -> Result<u64, VolumeError> {
@@ -233,15 +245,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Names the instant that a backup is of.
+fn lineage_of(backup: &BackupId) -> String {
+    format!("cinder backup {backup}")
+}
+
 impl SourceSnapshot for ChainSource<'_> {
     fn size(&self) -> ByteCount {
         ByteCount(self.size)
     }
 
+    fn lineage(&self) -> Option<String> {
+        Some(lineage_of(&self.chain.newest().backup_id))
+    }
+
     fn extents(
         &self,
         range: Range<u64>,
-        _since: Option<&str>,
+        since: Option<&str>,
     ) -> Result<(ChangeSet, Vec<Extent>), VolumeError> {
         self.check_range(range.start, range.end.saturating_sub(range.start))?;
         let mut extents: Vec<Extent> = Vec::new();
@@ -257,16 +278,31 @@ impl SourceSnapshot for ChainSource<'_> {
                 }),
             }
         };
+        let known = since.and_then(|lineage| self.layer_of(lineage));
         let mut at = range.start;
         for part in self.parts(&range) {
             let (start, end) = (part.start.max(at), part.end.min(range.end));
             push(at..start, ExtentKind::Zero);
-            push(start..end, ExtentKind::Data);
+            let kind = match known {
+                Some(known) if part.object.layer as usize >= known => ExtentKind::Unchanged,
+                _ => ExtentKind::Data,
+            };
+            push(start..end, kind);
             at = end;
         }
         push(at..range.end.max(at), ExtentKind::Zero);
-        let reason = "a chunked backup is read as a whole".to_owned();
-        Ok((ChangeSet::FullScan { reason }, extents))
+        let changes = match since {
+            Some(lineage) if known.is_some() => ChangeSet::Since {
+                lineage: lineage.to_owned(),
+            },
+            Some(_) => ChangeSet::FullScan {
+                reason: "the backup does not build on that one".to_owned(),
+            },
+            None => ChangeSet::FullScan {
+                reason: "nobody asked what has changed".to_owned(),
+            },
+        };
+        Ok((changes, extents))
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), VolumeError> {

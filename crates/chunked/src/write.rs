@@ -71,7 +71,8 @@ impl WriteOptions {
         block_size: 32_768,
     };
 
-    fn check(&self) -> Result<(), ChunkedError> {
+    /// Refuses sizes that do not go together.
+    pub fn check(&self) -> Result<(), ChunkedError> {
         let block = u64::from(self.block_size);
         if block == 0 || self.object_size == 0 || !self.object_size.is_multiple_of(block) {
             return Err(ChunkedError::BadOptions(

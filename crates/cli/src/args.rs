@@ -5,8 +5,9 @@ use clap_complete::Shell;
 
 use crate::connect::ConnectArgs;
 use crate::{
-    backup, checkpoint, cinder_repo, config, man, policy, project, protectable, quickstart, quota,
-    repo, restore, role, serve, share, snapshot, sweep, tag, task, user, vault, volume,
+    backup, checkpoint, cinder_repo, config, export, filesystem, man, policy, project, protectable,
+    quickstart, quota, replicate, repo, restore, role, serve, server, share, snapshot, sweep, tag,
+    task, user, vault, volume,
 };
 
 const AFTER_HELP: &str = "\
@@ -51,6 +52,10 @@ pub(crate) enum Command {
     Snapshot(snapshot::SnapshotArgs),
     /// Backups of volumes: create, restore, delete …
     Backup(backup::BackupArgs),
+    /// Servers: volumes that are backed up at one instant
+    Server(server::ServerArgs),
+    /// File systems: directories that are backed up as trees of files
+    Filesystem(filesystem::FileSystemArgs),
     /// Vaults: what is protected together
     Vault(vault::VaultArgs),
     /// Checkpoints: one run over a vault
@@ -69,6 +74,10 @@ pub(crate) enum Command {
     Quota(quota::QuotaArgs),
     /// Tasks: what is going on, and how far it has come
     Task(task::TaskArgs),
+    /// Copies of backups in another region
+    Replicate(replicate::ReplicateArgs),
+    /// Serve backups as volumes over NBD
+    Export(export::ExportArgs),
     /// Free what no backup needs any more
     Sweep(sweep::SweepArgs),
     /// Users: who may sign in

@@ -1,5 +1,10 @@
 //! `emberkeep backup`: one volume at one instant, made, restored and deleted.
 
+mod adopt;
+mod chunked;
+mod export;
+mod record;
+
 use clap::{Args, Subcommand};
 use emberkeep_sdk::block_storage::{Backup, BackupQuery, NewBackup, RestoreTo};
 use emberkeep_sdk::{BackupId, Connection, TaskFilter, cbr};
@@ -17,8 +22,10 @@ const EXAMPLES: &str = "\
 Examples:
   emberkeep backup create web --name monday --wait
   emberkeep backup create web --name tuesday --incremental --wait
+  emberkeep backup create web db mail --name nightly --wait
   emberkeep backup restore monday --name web-as-of-monday --wait
   emberkeep backup restore monday --volume web --wait
+  emberkeep backup export monday disk.qcow2 --format qcow2
   emberkeep backup delete monday";
 
 /// Options of `backup`.
@@ -50,10 +57,21 @@ enum Verb {
         /// Its name or id
         backup: String,
     },
-    /// Back up a volume
+    /// Back up a volume, or several at once
     Create(CreateArgs),
     /// Bring a backup back: to a new volume, or over an existing one
     Restore(RestoreArgs),
+    /// Copy backups that Cinder wrote, and those they build on, into the repository
+    Adopt(adopt::AdoptArgs),
+    /// Write a backup here: as an image, or as Cinder's own drivers would
+    Export(export::ExportArgs),
+    /// Describe a backup so that another service, or this one, can take it up
+    ExportRecord {
+        /// Its name or id
+        backup: String,
+    },
+    /// Take a backup up from its record: one of ours, or one that Cinder wrote
+    ImportRecord(record::ImportArgs),
     /// Delete backups; no other backup needs them
     Delete {
         /// Their names or ids
@@ -68,9 +86,10 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// The volume's name or id
-    volume: String,
-    /// The backup's name
+    /// The volumes' names or ids
+    #[arg(required = true, value_name = "VOLUME")]
+    volumes: Vec<String>,
+    /// The backup's name; of several volumes, each backup is called NAME-VOLUME
     #[arg(long)]
     name: Option<String>,
     /// Free text
@@ -104,6 +123,8 @@ struct RestoreArgs {
     name: Option<String>,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    dry_run: DryRun,
 }
 
 const LIST: &[Column<Backup>] = &[
@@ -111,7 +132,7 @@ const LIST: &[Column<Backup>] = &[
     column("name", "Name", |backup| or_dash(backup.name.as_deref())),
     column("size", "Size", |backup| backup.size.to_string()),
     column("status", "Status", |backup| backup.status.clone()),
-    column("is_incremental", "Incremental", |backup| {
+    column("is_incremental", "Incr.", |backup| {
         yes_no(backup.is_incremental)
     }),
 ];
@@ -171,6 +192,10 @@ pub(crate) async fn run(args: BackupArgs, connect: ConnectArgs) -> Result<(), Cl
         Verb::Show { backup } => output.record(SHOW, &lookup::backup(&connection, &backup).await?),
         Verb::Create(args) => create(args, &connection, &output).await,
         Verb::Restore(args) => restore(args, &connection, &output).await,
+        Verb::Adopt(args) => adopt::run(args, &connection, &output).await,
+        Verb::Export(args) => export::run(args, &connection, &output).await,
+        Verb::ExportRecord { backup } => record::export(&backup, &connection, &output).await,
+        Verb::ImportRecord(args) => record::import(args, &connection, &output).await,
         Verb::Delete {
             backups,
             wait,
@@ -221,8 +246,12 @@ async fn create(
     output: &Output,
 ) -> Result<(), CliError> {
     let api = connection.block_storage();
-    let volume = lookup::volume(connection, &args.volume).await?;
     let snapshot_id = match &args.snapshot {
+        Some(_) if args.volumes.len() > 1 => {
+            return Err(CliError::usage(
+                "a snapshot is of one volume: name only that",
+            ));
+        }
         Some(name) => Some(lookup::snapshot(connection, name).await?.id),
         None => None,
     };
@@ -230,25 +259,58 @@ async fn create(
         Some(name) => Some(lookup::vault(connection, name).await?.id.to_string()),
         None => None,
     };
-    let new = NewBackup {
-        volume_id: volume.id,
-        snapshot_id,
-        name: args.name,
-        description: args.description,
-        container,
-        incremental: args.incremental,
-        force: args.force,
-        ..NewBackup::default()
-    };
-    let id = api.create_backup(&new).await.map_err(|error| {
-        CliError::from(error).doing(format_args!("backing up volume '{}'", args.volume))
-    })?;
-    let backup = if args.wait.wait {
-        finished(connection, &id, args.wait.patience()).await?
-    } else {
-        api.backup(&id).await?
-    };
-    output.record(SHOW, &backup)
+    // All are looked up before anything is begun: a slip of the pen leaves nothing half done.
+    let volumes = lookup::volumes(connection, &args.volumes).await?;
+    let mut begun = Vec::with_capacity(volumes.len());
+    let mut errors = Vec::new();
+    for (wanted, volume_id) in args.volumes.iter().zip(volumes) {
+        let new = NewBackup {
+            volume_id,
+            snapshot_id: snapshot_id.clone(),
+            name: each_named(args.name.as_deref(), wanted, args.volumes.len()),
+            description: args.description.clone(),
+            container: container.clone(),
+            incremental: args.incremental,
+            force: args.force,
+            ..NewBackup::default()
+        };
+        match api.create_backup(&new).await {
+            Ok(id) => begun.push(id),
+            Err(error) => errors
+                .push(CliError::from(error).doing(format_args!("backing up volume '{wanted}'"))),
+        }
+    }
+    let patience = args.wait.patience();
+    let ends = wait::all(begun.iter().map(async |id| {
+        if args.wait.wait {
+            finished(connection, id, patience).await
+        } else {
+            Ok(api.backup(id).await?)
+        }
+    }))
+    .await;
+    let mut backups = Vec::with_capacity(ends.len());
+    for end in ends {
+        match end {
+            Ok(backup) => backups.push(backup),
+            Err(error) => errors.push(error),
+        }
+    }
+    match (args.volumes.len(), backups.as_slice()) {
+        (1, [only]) => output.record(SHOW, only)?,
+        (1, _) | (_, []) => {}
+        _ => output.list(LIST, &backups)?,
+    }
+    wait::together("backing up", args.volumes.len(), errors)
+}
+
+/// Returns the name of the backup of one volume: that which was given, if it is the only one.
+fn each_named(name: Option<&str>, volume: &str, of: usize) -> Option<String> {
+    match (name, of) {
+        (Some(name), 0 | 1) => Some(name.to_owned()),
+        (Some(name), _) => Some(format!("{name}-{volume}")),
+        (None, _) => None,
+    }
 }
 
 /// Waits until a backup is made; one in error is a failure.
@@ -296,6 +358,9 @@ async fn restore(
         Some(name) => RestoreTo::Volume(lookup::volume(connection, name).await?.id),
         None => RestoreTo::NewVolume(args.name),
     };
+    if args.dry_run.dry_run {
+        return would_restore(&backup, &to, output);
+    }
     let started = api.restore_backup(&backup.id, &to).await.map_err(|error| {
         CliError::from(error).doing(format_args!("restoring backup '{}'", args.backup))
     })?;
@@ -323,6 +388,24 @@ async fn restore(
         "done": args.wait.wait,
     });
     output.done(&words, started.volume_id.as_str(), &json)
+}
+
+/// Says what a restore would write over, or make.
+fn would_restore(backup: &Backup, to: &RestoreTo, output: &Output) -> Result<(), CliError> {
+    let (target, words) = match to {
+        RestoreTo::Volume(id) => (Some(id), format!("overwrite volume {id}")),
+        RestoreTo::NewVolume(name) => {
+            let name = name.as_deref().unwrap_or("a name of the service's choice");
+            (None, format!("make a volume called {name}"))
+        }
+    };
+    let words = format!(
+        "would {words} from backup {} of volume {}, {}",
+        backup.id, backup.volume_id, backup.size
+    );
+    let value = target.map_or("", |id| id.as_str());
+    let json = json!({"backup_id": backup.id, "volume_id": target, "done": false});
+    output.done(&words, value, &json)
 }
 
 fn doomed(backup: &Backup) -> Doomed {

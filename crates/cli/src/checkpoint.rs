@@ -22,10 +22,11 @@ pub(crate) struct CheckpointArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Back up what is in a vault, at once
+    /// Back up what is in a vault, or in several, at once
     Create {
-        /// The vault's name or id
-        vault: String,
+        /// The vaults' names or ids
+        #[arg(required = true, value_name = "VAULT")]
+        vaults: Vec<String>,
         /// The base name of the backups
         #[arg(long)]
         name: Option<String>,
@@ -55,6 +56,15 @@ struct View {
     checkpoint: Checkpoint,
     backups: Vec<Backup>,
 }
+
+const LIST: &[Column<View>] = &[
+    column("id", "ID", |view| view.checkpoint.id.to_string()),
+    column("vault", "Vault", |view| view.checkpoint.vault.name.clone()),
+    column("status", "Status", |view| {
+        view.checkpoint.status.to_string()
+    }),
+    column("backups", "Backups", |view| view.backups.len().to_string()),
+];
 
 const SHOW: &[Column<View>] = &[
     column("id", "ID", |view| view.checkpoint.id.to_string()),
@@ -103,45 +113,25 @@ pub(crate) async fn run(args: CheckpointArgs, connect: ConnectArgs) -> Result<()
     let connection = connect.open().await?;
     match args.verb {
         Verb::Create {
-            vault,
+            vaults,
             name,
             description,
             full,
             volumes,
             wait,
         } => {
-            let new = NewCheckpoint {
-                vault_id: lookup::vault(&connection, &vault).await?.id,
-                parameters: Parameters {
-                    name,
-                    description,
-                    incremental: Some(!full),
-                    resources: lookup::volumes(&connection, &volumes)
-                        .await?
-                        .into_iter()
-                        .map(Into::into)
-                        .collect(),
-                    ..Parameters::default()
-                },
+            let parameters = Parameters {
+                name,
+                description,
+                incremental: Some(!full),
+                resources: lookup::volumes(&connection, &volumes)
+                    .await?
+                    .into_iter()
+                    .map(Into::into)
+                    .collect(),
+                ..Parameters::default()
             };
-            let begun = connection
-                .cbr()
-                .create_checkpoint(&new)
-                .await
-                .map_err(|error| {
-                    CliError::from(error).doing(format_args!("backing up vault '{vault}'"))
-                })?;
-            let id = begun.id.clone();
-            let skipped = begun.vault.skipped_resources.clone();
-            let mut checkpoint = begun;
-            if wait.wait {
-                checkpoint = finished(&connection, &id, wait.patience()).await?;
-                // Only the first answer is sure to say what was left out.
-                if checkpoint.vault.skipped_resources.is_empty() {
-                    checkpoint.vault.skipped_resources = skipped;
-                }
-            }
-            show(&connection, checkpoint, &output).await
+            create(&connection, &vaults, &parameters, wait, &output).await
         }
         Verb::Show { checkpoint } => {
             if !lookup::is_id(&checkpoint) {
@@ -153,25 +143,74 @@ pub(crate) async fn run(args: CheckpointArgs, connect: ConnectArgs) -> Result<()
                 .cbr()
                 .checkpoint(&CheckpointId::from(checkpoint.as_str()))
                 .await?;
-            show(&connection, checkpoint, &output).await
+            output.record(SHOW, &view(&connection, checkpoint).await?)
         }
     }
 }
 
-async fn show(
+/// Begins a run over each vault, and waits for all of them together if that is asked for.
+async fn create(
     connection: &Connection,
-    checkpoint: Checkpoint,
+    vaults: &[String],
+    parameters: &Parameters,
+    wait: WaitArgs,
     output: &Output,
 ) -> Result<(), CliError> {
+    // All are looked up before anything is begun: a slip of the pen leaves nothing half done.
+    let mut ids = Vec::with_capacity(vaults.len());
+    for vault in vaults {
+        ids.push(lookup::vault(connection, vault).await?.id);
+    }
+    let mut begun = Vec::with_capacity(ids.len());
+    let mut errors = Vec::new();
+    for (vault, vault_id) in vaults.iter().zip(ids) {
+        let new = NewCheckpoint {
+            vault_id,
+            parameters: parameters.clone(),
+        };
+        match connection.cbr().create_checkpoint(&new).await {
+            Ok(checkpoint) => begun.push(checkpoint),
+            Err(error) => {
+                errors.push(CliError::from(error).doing(format_args!("backing up vault '{vault}'")))
+            }
+        }
+    }
+    let patience = wait.patience();
+    let ends = wait::all(begun.into_iter().map(async |begun| {
+        if !wait.wait {
+            return view(connection, begun).await;
+        }
+        let skipped = begun.vault.skipped_resources.clone();
+        let mut checkpoint = finished(connection, &begun.id, patience).await?;
+        // Only the first answer is sure to say what was left out.
+        if checkpoint.vault.skipped_resources.is_empty() {
+            checkpoint.vault.skipped_resources = skipped;
+        }
+        view(connection, checkpoint).await
+    }))
+    .await;
+    let mut views = Vec::with_capacity(ends.len());
+    for end in ends {
+        match end {
+            Ok(view) => views.push(view),
+            Err(error) => errors.push(error),
+        }
+    }
+    match (vaults.len(), views.as_slice()) {
+        (1, [only]) => output.record(SHOW, only)?,
+        (1, _) | (_, []) => {}
+        _ => output.list(LIST, &views)?,
+    }
+    wait::together("backing up", vaults.len(), errors)
+}
+
+async fn view(connection: &Connection, checkpoint: Checkpoint) -> Result<View, CliError> {
     let query = BackupQuery::of_checkpoint(&checkpoint.id);
     let backups = connection.cbr().backups(&query).all().await?;
-    output.record(
-        SHOW,
-        &View {
-            checkpoint,
-            backups,
-        },
-    )
+    Ok(View {
+        checkpoint,
+        backups,
+    })
 }
 
 /// Waits until every backup of a run is made; a run with one in error is a failure.

@@ -1,5 +1,7 @@
-//! `emberkeep cinder-repo`: looks into a directory of backups that Cinder wrote, without any
-//! service and without its database.
+//! `emberkeep cinder-repo`: looks into a directory, bucket or container of backups that Cinder
+//! wrote, without any service and without its database.
+
+mod place;
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
@@ -10,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use emberkeep_chunked::{
-    BackupMetadata, Chain, ChunkedError, DirectoryRepository, ForeignError, Found, Location,
-    VolumeMeta, Watch, find, restore, verify, verify_image,
+    BackupMetadata, Chain, ChunkedError, ForeignError, ForeignObjects, Found, Location, VolumeMeta,
+    Watch, restore, verify, verify_image,
 };
 use emberkeep_model::{BackupId, ByteCount};
 use emberkeep_volumes::{FileTarget, RestoreTarget};
@@ -39,15 +41,15 @@ pub(crate) struct CinderRepoArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the backups in a directory of Cinder's posix, nfs or glusterfs driver, or in one
-    /// to which the objects of a bucket were copied
+    /// List the backups in a directory of Cinder's posix, nfs or glusterfs driver, or in a bucket
+    /// or container of its object stores
     List {
-        /// The directory: `backup_posix_path`, or a mounted share
+        /// The directory (`backup_posix_path`, or a mounted share), s3://BUCKET or swift://CONTAINER
         path: PathBuf,
     },
     /// Read every object and compare it with what is recorded
     Verify {
-        /// The directory
+        /// The directory, s3://BUCKET or swift://CONTAINER
         path: PathBuf,
         /// Names, ids or beginnings of ids [default: every backup]
         backups: Vec<String>,
@@ -61,7 +63,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct RestoreArgs {
-    /// The directory
+    /// The directory, s3://BUCKET or swift://CONTAINER
     path: PathBuf,
     /// The backup: its name, its id, or the beginning of it
     backup: String,
@@ -95,9 +97,9 @@ pub(crate) fn run(args: CinderRepoArgs) -> Result<(), CliError> {
     }
 }
 
-/// A directory and what was found in it.
+/// A place and what was found in it.
 struct Repository {
-    objects: DirectoryRepository,
+    objects: Box<dyn ForeignObjects>,
     backups: Vec<Backup>,
     locations: HashMap<BackupId, Location>,
 }
@@ -111,7 +113,7 @@ struct Backup {
 }
 
 impl Backup {
-    fn read(objects: &DirectoryRepository, found: Found) -> Self {
+    fn read(objects: &dyn ForeignObjects, found: Found) -> Self {
         let mut described = BackupMetadata::read(objects, &found.location);
         let listed = described
             .as_mut()
@@ -135,8 +137,7 @@ impl Backup {
 
 impl Repository {
     fn open(path: &Path) -> Result<Self, CliError> {
-        let objects = DirectoryRepository::open(path).map_err(|error| foreign_error(&error))?;
-        let found = find(&objects).map_err(|error| foreign_error(&error))?;
+        let place::Place { objects, found } = place::open(path)?;
         if found.is_empty() {
             let told = format!("{} holds no backups of Cinder's", path.display());
             return Err(CliError::not_found(told)
@@ -155,7 +156,7 @@ impl Repository {
         }
         let mut backups: Vec<_> = found
             .into_iter()
-            .map(|found| Backup::read(&objects, found))
+            .map(|found| Backup::read(objects.as_ref(), found))
             .collect();
         // The newest first, as in every list; what cannot be read last.
         backups.sort_by_cached_key(|backup| {
@@ -210,7 +211,7 @@ impl Repository {
     }
 
     fn chain(&self, location: &Location) -> Result<Chain, ChunkedError> {
-        Chain::load(&self.objects, location, |parent| {
+        Chain::load(self.objects.as_ref(), location, |parent| {
             Ok(self.locations.get(&parent).cloned())
         })
     }
@@ -357,7 +358,7 @@ fn verify_one(
     }
     let location = &backup.found.location;
     let report = metered("verifying", backup.data_bytes, |meter| {
-        verify(&repository.objects, location, meter)
+        verify(repository.objects.as_ref(), location, meter)
     })
     .map_err(|error| chunked_error(&error))?;
     let mut problems: Vec<_> = report
@@ -385,7 +386,7 @@ fn verify_one(
         Ok(image_of) if image && problems.is_empty() && report.sha256_file => {
             let end = image_of.end().0;
             let checked = metered("comparing", end, |meter| {
-                verify_image(&image_of, &repository.objects, meter)
+                verify_image(&image_of, repository.objects.as_ref(), meter)
             });
             problems.extend(checked.err().map(|error| chain(&error)));
         }
@@ -405,7 +406,7 @@ fn restore_one(args: &RestoreArgs, output: &Output) -> Result<(), CliError> {
     let target = open_target(file, size, args.force)?;
     let begun = Instant::now();
     let report = metered("restoring", size.0, |meter| {
-        restore(&chain, &repository.objects, target.as_ref(), meter)
+        restore(&chain, repository.objects.as_ref(), target.as_ref(), meter)
     })
     .map_err(|error| {
         let doing = format!("restoring '{}' to {}", backup.name(), file.display());
@@ -471,7 +472,7 @@ fn open_target(
 }
 
 /// Counts what is done, for the bar.
-struct Meter(AtomicU64);
+pub(crate) struct Meter(AtomicU64);
 
 impl Watch for Meter {
     fn advance(&self, bytes: u64) {
@@ -481,7 +482,7 @@ impl Watch for Meter {
 
 /// Works on this thread while another draws the progress. Ctrl-C ends the process: what was
 /// only read is none the worse, and a new file has not got its name yet.
-fn metered<T>(label: &str, total: u64, work: impl FnOnce(&Meter) -> T) -> T {
+pub(crate) fn metered<T>(label: &str, total: u64, work: impl FnOnce(&Meter) -> T) -> T {
     let meter = Meter(AtomicU64::new(0));
     let (over, ended) = channel::<()>();
     std::thread::scope(|scope| {
@@ -498,7 +499,7 @@ fn metered<T>(label: &str, total: u64, work: impl FnOnce(&Meter) -> T) -> T {
     })
 }
 
-fn foreign_error(error: &ForeignError) -> CliError {
+pub(crate) fn foreign_error(error: &ForeignError) -> CliError {
     let words = chain(error);
     match error {
         ForeignError::Missing { .. } => CliError::not_found(words),
@@ -507,12 +508,12 @@ fn foreign_error(error: &ForeignError) -> CliError {
     }
 }
 
-fn chunked_error(error: &ChunkedError) -> CliError {
+pub(crate) fn chunked_error(error: &ChunkedError) -> CliError {
     let words = chain(error);
     match error {
         ChunkedError::Foreign(error) => foreign_error(error),
         ChunkedError::NoParent { .. } => CliError::refused(words)
-            .hint("copy it into the directory: an incremental backup is nothing without it"),
+            .hint("copy it to the others: an incremental backup is nothing without it"),
         ChunkedError::Object { .. } => CliError::failed(words)
             .hint("`emberkeep cinder-repo verify` names everything that is damaged"),
         _ => CliError::failed(words),

@@ -30,12 +30,13 @@ pub(crate) fn run(args: ConfigArgs, connect: ConnectArgs) -> Result<(), CliError
     let config = settings.load(connect)?;
     let data_dir =
         std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
     let words = format!(
         "the configuration is valid\n  data directory  {}\n  listens on      {}\n  region          {}",
         data_dir.display(),
-        config.listen,
+        listen.join(" "),
         config.region,
     );
-    let json = json!({"data_dir": data_dir, "listen": config.listen, "region": config.region});
+    let json = json!({"data_dir": data_dir, "listen": listen, "region": config.region});
     output.done(&words, "valid", &json)
 }

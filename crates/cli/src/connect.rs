@@ -6,6 +6,7 @@ use clap::Args;
 use emberkeep_sdk::{CloudConfig, Connection, OsArgs};
 
 use crate::error::CliError;
+use crate::output::say;
 
 /// The name of the service's own cloud in the `clouds.yaml` of its data directory.
 const OWN_CLOUD: &str = "emberkeep";
@@ -46,9 +47,21 @@ pub(crate) struct OsOptions {
     /// The user, instead of OS_USERNAME
     #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
     os_username: Option<String>,
+    /// The user's domain, instead of OS_USER_DOMAIN_NAME
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
+    os_user_domain_name: Option<String>,
     /// The project, instead of OS_PROJECT_NAME
     #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
     os_project_name: Option<String>,
+    /// The project's id, instead of OS_PROJECT_ID
+    #[arg(long, value_name = "ID", global = true, help_heading = "Connection")]
+    os_project_id: Option<String>,
+    /// The project's domain, instead of OS_PROJECT_DOMAIN_NAME
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
+    os_project_domain_name: Option<String>,
+    /// How to sign in (password, token, v3applicationcredential), instead of OS_AUTH_TYPE
+    #[arg(long, value_name = "TYPE", global = true, help_heading = "Connection")]
+    os_auth_type: Option<String>,
     /// The region to choose services from
     #[arg(long, value_name = "NAME", global = true, help_heading = "Connection")]
     os_region_name: Option<String>,
@@ -69,7 +82,11 @@ impl OsOptions {
         for (option, variable) in [
             (&self.os_auth_url, &mut env.auth_url),
             (&self.os_username, &mut env.username),
+            (&self.os_user_domain_name, &mut env.user_domain_name),
             (&self.os_project_name, &mut env.project_name),
+            (&self.os_project_id, &mut env.project_id),
+            (&self.os_project_domain_name, &mut env.project_domain_name),
+            (&self.os_auth_type, &mut env.auth_type),
         ] {
             if option.is_some() {
                 variable.clone_from(option);
@@ -99,7 +116,11 @@ impl ConnectArgs {
         let mut env = OsArgs::from_env();
         self.os.over(&mut env);
         let cloud = self.os.refine(self.cloud(env)?);
-        Ok(Connection::open(cloud).await?)
+        let connection = Connection::open(cloud).await?;
+        if let Some(words) = connection.clock_ahead_secs().await.and_then(clock_off) {
+            say(&format!("emberkeep: note: {words}"));
+        }
+        Ok(connection)
     }
 
     /// Finds the cloud; see the help text for the order.
@@ -135,6 +156,18 @@ impl ConnectArgs {
     }
 }
 
+/// Says that this machine's clock and the cloud's tell different times, if they do so by more
+/// than a few minutes: tokens and certificates are good for a time only.
+fn clock_off(ahead_secs: i64) -> Option<String> {
+    const LITTLE_SECS: u64 = 300;
+    let off = ahead_secs.unsigned_abs();
+    let which = if ahead_secs > 0 { "ahead of" } else { "behind" };
+    let (hours, minutes) = (off / 3600, off % 3600 / 60);
+    (off > LITTLE_SECS).then(|| {
+        format!("this machine's clock is {hours} h {minutes} min {which} the cloud's; one of both is off")
+    })
+}
+
 /// Reads the cloud that a service has written into its data directory.
 pub(crate) fn own_cloud(dir: &Path) -> Result<CloudConfig, CliError> {
     let file = dir.join("clouds.yaml");
@@ -155,6 +188,20 @@ mod tests {
     use super::*;
 
     const FILE: &str = "clouds:\n  emberkeep:\n    auth: {auth_url: 'http://127.0.0.1:1/identity/v3', username: admin, password: x, project_name: emberkeep}\n";
+
+    #[test]
+    fn a_clock_that_is_off_is_named() {
+        for (ahead, want) in [
+            (0, None),
+            (-299, None),
+            (7260, Some("2 h 1 min ahead of the cloud's")),
+            (-3600, Some("1 h 0 min behind the cloud's")),
+        ] {
+            let words = clock_off(ahead).unwrap_or_default();
+            assert_eq!(words.is_empty(), want.is_none(), "{ahead}: {words}");
+            assert!(words.contains(want.unwrap_or_default()), "{ahead}: {words}");
+        }
+    }
 
     #[test]
     fn a_data_directory_is_enough() {

@@ -31,11 +31,16 @@ impl Doomed {
     }
 }
 
-/// Says what would be destroyed.
+/// Says what would be deleted.
 pub(crate) fn tell(output: &Output, noun: &str, doomed: &[Doomed]) -> Result<(), CliError> {
+    tell_that(output, &format!("would delete {noun}"), doomed)
+}
+
+/// Says what would be destroyed, in words of its own.
+pub(crate) fn tell_that(output: &Output, what: &str, doomed: &[Doomed]) -> Result<(), CliError> {
     let words: Vec<_> = doomed
         .iter()
-        .map(|one| format!("would delete {noun} {}: {}", one.id, one.words))
+        .map(|one| format!("{what} {}: {}", one.id, one.words))
         .collect();
     let ids: Vec<_> = doomed.iter().map(|one| one.id.clone()).collect();
     let json: Vec<Value> = doomed

@@ -112,6 +112,16 @@ impl CliError {
         self
     }
 
+    /// Puts other words in place of its own; the exit code stays.
+    #[must_use]
+    pub fn instead(mut self, message: impl Into<String>) -> Self {
+        self.report = Some(Box::new(Report {
+            message: message.into(),
+            ..Report::default()
+        }));
+        self
+    }
+
     /// Returns the exit code.
     pub fn status(&self) -> ExitStatus {
         self.status
@@ -162,7 +172,9 @@ impl From<SdkError> for CliError {
                 .hint("or name the data directory of a running service: --data-dir DIR"),
             SdkError::SignIn { .. } => Self::refused(words)
                 .hint("check user, password and project in clouds.yaml or the OS_* variables"),
-            SdkError::NoService { .. } => Self::failed(words)
+            SdkError::TokenRefused { .. } => Self::refused(words)
+                .hint("get a new one (`openstack token issue`), or sign in with a password"),
+            SdkError::NoService { .. } => Self::not_found(words)
                 .hint("check region and interface; `openstack catalog list` shows what there is"),
             SdkError::BadAddress { .. } | SdkError::CaFile { .. } | SdkError::Runtime(_) => {
                 Self::failed(words)
@@ -175,12 +187,14 @@ impl From<SdkError> for CliError {
             }
             SdkError::StillGoing { .. } => Self::timed_out(words)
                 .hint("it goes on; `emberkeep task list` shows how far it has come"),
+            SdkError::NoAnswer { cause, .. } if cause.is_connect() => Self::timed_out(words)
+                .hint("nothing was sent: is the address right, and is there a way to it?"),
             SdkError::NoAnswer { .. } => Self::timed_out(words)
                 .hint("what was asked for may go on; look before asking again"),
-            SdkError::Untrusted { .. } => Self::failed(words).hint(
-                "name the authority that signed it (`cacert` in clouds.yaml, OS_CACERT); \
-                 if it is said to be expired or not yet valid, look at the clock of this machine too",
-            ),
+            SdkError::Untrusted { .. } => Self::failed(words)
+                .hint("name the authority that signed it (`cacert` in clouds.yaml, OS_CACERT)"),
+            SdkError::WrongTime { .. } => Self::failed(words)
+                .hint("set the clock if it is off (`timedatectl`), else the certificate is to be renewed"),
             SdkError::Refused { refusal } => match refusal.status {
                 404 => Self::not_found(words),
                 401 | 403 => {
@@ -193,7 +207,12 @@ impl From<SdkError> for CliError {
             SdkError::Unreachable { .. } => {
                 Self::failed(words).hint("is the service running? `emberkeep serve` starts it")
             }
-            SdkError::Transport { .. } | SdkError::BadAnswer { .. } => Self::failed(words),
+            SdkError::Transport { .. } => {
+                Self::failed(words).hint("look whether it was done before asking again")
+            }
+            SdkError::BadAnswer { .. } => Self::failed(words).hint(
+                "what answers there may be another service, or something in between (a proxy, a login page)",
+            ),
         };
         if let (Some(report), Some(refusal)) = (&mut told.report, error.refusal()) {
             report.request_id.clone_from(&refusal.request_id);

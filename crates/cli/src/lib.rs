@@ -11,6 +11,8 @@ mod config;
 mod connect;
 mod dry_run;
 mod error;
+mod export;
+mod filesystem;
 mod logging;
 mod lookup;
 mod man;
@@ -22,10 +24,12 @@ mod project;
 mod protectable;
 mod quickstart;
 mod quota;
+mod replicate;
 mod repo;
 mod restore;
 mod role;
 mod serve;
+mod server;
 mod share;
 mod snapshot;
 mod sweep;
@@ -79,6 +83,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Volume(args) => block_on(volume::run(args, connect)),
         Command::Snapshot(args) => block_on(snapshot::run(args, connect)),
         Command::Backup(args) => block_on(backup::run(args, connect)),
+        Command::Server(args) => block_on(server::run(args, connect)),
+        Command::Filesystem(args) => block_on(filesystem::run(args, connect)),
         Command::Vault(args) => block_on(vault::run(args, connect)),
         Command::Checkpoint(args) => block_on(checkpoint::run(args, connect)),
         Command::Restore(args) => block_on(restore::run(args, connect)),
@@ -88,6 +94,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Protectable(args) => block_on(protectable::run(args, connect)),
         Command::Quota(args) => block_on(quota::run(args, connect)),
         Command::Task(args) => block_on(task::run(args, connect)),
+        Command::Export(args) => block_on(export::run(args, connect)),
+        Command::Replicate(args) => block_on(replicate::run(args, connect)),
         Command::Sweep(args) => block_on(sweep::run(args, connect)),
         Command::User(args) => block_on(user::run(args, connect)),
         Command::Project(args) => block_on(project::run(args, connect)),

@@ -4,7 +4,9 @@ use emberkeep_sdk::block_storage::{
     Backup, BackupQuery, Snapshot, SnapshotQuery, Volume, VolumeQuery,
 };
 use emberkeep_sdk::cbr::{self, Instance, Policy, PolicyQuery, Vault, VaultQuery};
-use emberkeep_sdk::{BackupId, Connection, PolicyId, SdkError, SnapshotId, VaultId, VolumeId};
+use emberkeep_sdk::{
+    BackupId, Connection, PolicyId, Project, ProjectId, SdkError, SnapshotId, VaultId, VolumeId,
+};
 
 use crate::error::CliError;
 use crate::output::{or_dash, time};
@@ -47,6 +49,7 @@ nameable! {
     Vault = "vault", |item| Some(&item.name), |item| Some(item.created_at.as_str());
     cbr::Backup = "backup", |item| Some(&item.name), |item| Some(item.created_at.as_str());
     Instance = "protectable", |item| Some(&item.name), |_| None;
+    Project = "project", |item| Some(&item.name), |_| None;
     Policy = "policy", |item| Some(&item.name), |item| Some(item.trigger.properties.start_time.as_ref()?.as_str());
 }
 
@@ -124,6 +127,41 @@ pub(crate) async fn policy(connection: &Connection, wanted: &str) -> Result<Poli
         return Ok(found);
     }
     choose(wanted, api.policies(&PolicyQuery::default()).all().await?)
+}
+
+/// Finds the id of a project: a name is looked up where one may.
+pub(crate) async fn project(connection: &Connection, wanted: &str) -> Result<ProjectId, CliError> {
+    if is_id(wanted) {
+        return Ok(ProjectId::from(wanted));
+    }
+    let named = match connection.identity().projects(Some(wanted)).await {
+        Ok(found) => found,
+        // Other clouds' ids may look otherwise, and who is no administrator sees no list.
+        Err(error)
+            if error
+                .refusal()
+                .is_some_and(|it| matches!(it.status, 401 | 403)) =>
+        {
+            return Err(CliError::refused(format!(
+                "'{wanted}' is no project's id, and only administrators may look for names"
+            ))
+            .hint("give the project's id: its members see it with `openstack token issue`"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    choose(wanted, named).map(|found| ProjectId::from(found.id))
+}
+
+/// Finds the ids of projects.
+pub(crate) async fn projects(
+    connection: &Connection,
+    wanted: &[String],
+) -> Result<Vec<ProjectId>, CliError> {
+    let mut ids = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        ids.push(project(connection, name).await?);
+    }
+    Ok(ids)
 }
 
 fn there<T>(answer: Result<T, SdkError>) -> Result<Option<T>, CliError> {

@@ -40,7 +40,7 @@ pub struct OutputArgs {
         help_heading = "Output"
     )]
     output: Format,
-    /// Print this column only; may be given several times
+    /// Print this column or field only (`billing.used` for one within another); may be given several times
     #[arg(
         short = 'c',
         long = "column",
@@ -49,7 +49,7 @@ pub struct OutputArgs {
         help_heading = "Output"
     )]
     columns: Vec<String>,
-    /// Order a list by columns, e.g. `status,created_at:desc`
+    /// Order a list by columns or fields, e.g. `status,created_at:desc` or `billing.used:desc`
     #[arg(
         long,
         value_name = "KEY[:desc],…",
@@ -100,13 +100,23 @@ impl<T: Serialize> Chosen<'_, T> {
     fn show(&self, item: &T, json: &Value) -> String {
         match self {
             Self::Column(column) => (column.show)(item),
-            Self::Field(name) => bare(json.get(name).unwrap_or(&Value::Null)),
+            Self::Field(name) => bare(field(json, name).unwrap_or(&Value::Null)),
+        }
+    }
+
+    /// Returns a value to be ordered by: a column that is no plain field counts as it is shown.
+    fn rank(&self, item: &T, json: &Value) -> Value {
+        match (self, field(json, self.key())) {
+            (Self::Column(column), None | Some(Value::Array(_) | Value::Object(_))) => {
+                Value::String((column.show)(item))
+            }
+            (_, value) => value.cloned().unwrap_or_default(),
         }
     }
 
     /// Returns a value as programs have it: bytes as a number, not as `1.5 GiB`.
     fn value(&self, item: &T, json: &Value) -> String {
-        match json.get(self.key()) {
+        match field(json, self.key()) {
             Some(plain) if !plain.is_array() && !plain.is_object() => bare(plain),
             _ => self.show(item, json),
         }
@@ -257,30 +267,24 @@ impl Output {
         let Some((_, sample)) = rows.first() else {
             return Ok(());
         };
-        let mut by = Vec::with_capacity(self.sort.len());
+        let mut keys = Vec::with_capacity(self.sort.len());
         for wanted in &self.sort {
-            let key = self.key_of(columns, sample, &wanted.key)?;
-            by.push((key, wanted.descending));
+            let key = find(columns, Some(sample), &wanted.key)?;
+            keys.push((key, wanted.descending));
         }
-        rows.sort_by(|(_, a), (_, b)| sort::compare(&by, a, b));
+        let mut told: Vec<_> = rows
+            .iter()
+            .map(|(item, json)| {
+                let values: Vec<_> = keys.iter().map(|(key, _)| key.rank(item, json)).collect();
+                (values, (*item, json.clone()))
+            })
+            .collect();
+        let descending: Vec<_> = keys.iter().map(|(_, descending)| *descending).collect();
+        told.sort_by(|(a, _), (b, _)| sort::compare(&descending, a, b));
+        for (row, (_, sorted)) in rows.iter_mut().zip(told) {
+            *row = sorted;
+        }
         Ok(())
-    }
-
-    /// Finds the field that a name means: a column's by its key or heading, or any other.
-    fn key_of<T>(
-        &self,
-        columns: &[Column<T>],
-        sample: &Value,
-        name: &str,
-    ) -> Result<String, CliError> {
-        let known = columns.iter().find(|column| {
-            name.eq_ignore_ascii_case(column.key) || name.eq_ignore_ascii_case(column.title)
-        });
-        match known {
-            Some(column) => Ok(column.key.to_owned()),
-            None if sample.get(name).is_some() => Ok(name.to_owned()),
-            None => Err(no_column(columns, name)),
-        }
     }
 
     fn choose<'a, T>(
@@ -293,18 +297,7 @@ impl Output {
         }
         self.columns
             .iter()
-            .map(|name| {
-                let known = columns.iter().find(|column| {
-                    name.eq_ignore_ascii_case(column.key) || name.eq_ignore_ascii_case(column.title)
-                });
-                match (known, sample) {
-                    (Some(column), _) => Ok(Chosen::Column(column)),
-                    (None, Some(sample)) if sample.get(name).is_some() => Ok(Chosen::Field(name)),
-                    // With no item to look at, any name may be a field.
-                    (None, None) => Ok(Chosen::Field(name)),
-                    (None, Some(_)) => Err(no_column(columns, name)),
-                }
-            })
+            .map(|name| find(columns, sample, name))
             .collect()
     }
 
@@ -318,7 +311,7 @@ impl Output {
             .map(|column| {
                 (
                     column.key().to_owned(),
-                    json.get(column.key()).cloned().unwrap_or_default(),
+                    field(json, column.key()).cloned().unwrap_or_default(),
                 )
             })
             .collect()
@@ -354,6 +347,36 @@ impl Output {
         }
         text
     }
+}
+
+/// Finds what a name means: a column by its key, the last part of it or its heading, or any
+/// other field, `outer.inner` for one within another.
+fn find<'a, T>(
+    columns: &'a [Column<T>],
+    sample: Option<&Value>,
+    name: &'a str,
+) -> Result<Chosen<'a, T>, CliError> {
+    let known = columns.iter().find(|column| {
+        let last = column.key.rsplit('.').next().unwrap_or(column.key);
+        [column.key, last, column.title]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    });
+    match (known, sample) {
+        (Some(column), _) => Ok(Chosen::Column(column)),
+        (None, Some(sample)) if field(sample, name).is_some() => Ok(Chosen::Field(name)),
+        // With no item to look at, any name may be a field.
+        (None, None) => Ok(Chosen::Field(name)),
+        (None, Some(_)) => Err(no_column(columns, name)),
+    }
+}
+
+/// Returns a field of an item, `outer.inner` for one within another.
+fn field<'a>(item: &'a Value, name: &str) -> Option<&'a Value> {
+    item.get(name).or_else(|| {
+        name.split('.')
+            .try_fold(item, |inner, part| inner.get(part))
+    })
 }
 
 fn no_column<T>(columns: &[Column<T>], name: &str) -> CliError {
@@ -537,6 +560,41 @@ mod tests {
         assert_eq!(names("name:desc").unwrap(), "4\n5\n6\n");
         assert_eq!(names("created_at,size:desc").unwrap(), "5\n4\n6\n");
         assert!(names("colour").is_err());
+    }
+
+    #[test]
+    fn fields_within_fields_can_be_chosen_and_ordered_by() {
+        const NESTED: &[Column<Value>] = &[
+            column("id", "ID", |item| bare(&item["id"])),
+            column("billing.size", "Size", |item| {
+                format!("{} GiB", item["billing"]["size"])
+            }),
+            column("tags", "Tags", |item| bare(&item["tags"])),
+        ];
+        let items: Vec<Value> = [("a", 9, "y"), ("b", 10, "x"), ("c", 8, "z")]
+            .into_iter()
+            .map(|(id, size, tag)| {
+                json!({"id": id, "billing": {"size": size, "used": 20 - size}, "tags": [tag]})
+            })
+            .collect();
+        for (sort, columns, want) in [
+            ("size", &["id"][..], "c\na\nb\n"),
+            ("billing.size:desc", &["id"], "b\na\nc\n"),
+            (
+                "billing.used",
+                &["id", "billing.used"],
+                "b\t10\na\t11\nc\t12\n",
+            ),
+            ("Tags", &["size"], "10\n9\n8\n"),
+        ] {
+            let mut output = output(Format::Value, columns);
+            output.sort = sort::keys(sort);
+            assert_eq!(output.render_list(NESTED, &items).unwrap(), want, "{sort}");
+        }
+        let output = output(Format::Json, &["billing.used"]);
+        let text = output.render_record(NESTED, &items[0]).unwrap();
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, json!({"billing.used": 11}));
     }
 
     #[test]

@@ -213,7 +213,8 @@ fn parsed<T: std::str::FromStr<Err = emberkeep_model::BadId>>(id: &str) -> Resul
 }
 
 fn no_role(role: &str) -> CliError {
-    CliError::not_found(format!("there is no role '{role}'")).hint("admin, member or reader")
+    CliError::not_found(format!("there is no role '{role}'"))
+        .hint("admin, manager, member or reader")
 }
 
 fn local(error: ServiceError) -> CliError {

@@ -1,5 +1,7 @@
 //! `emberkeep policy`: when backups are made by themselves, and how long they stay.
 
+mod preview;
+
 use clap::{ArgAction, Args, Subcommand};
 use emberkeep_sdk::cbr::{NewPolicy, OperationDefinition, Policy, PolicyChange, PolicyQuery, word};
 use serde_json::json;
@@ -17,6 +19,8 @@ Examples:
   emberkeep policy create long --at 'FREQ=DAILY;BYHOUR=2' --daily 7 --weekly 4 --monthly 12 --timezone UTC+01:00
   emberkeep policy bind nightly disks
   emberkeep policy update nightly --enabled false
+  emberkeep policy preview nightly
+  emberkeep policy preview nightly --keep 7 --at 'FREQ=DAILY;BYHOUR=22' --zone Europe/Berlin
 
 Times are in UTC.";
 
@@ -81,6 +85,8 @@ enum Verb {
         #[command(flatten)]
         keep: KeepArgs,
     },
+    /// Show the next ten runs, and what becomes of every present backup and why; nothing is changed
+    Preview(preview::PreviewArgs),
     /// Delete policies; the backups that they made stay
     Delete {
         /// Their names or ids
@@ -268,6 +274,7 @@ pub(crate) async fn run(args: PolicyArgs, connect: ConnectArgs) -> Result<(), Cl
             };
             output.record(SHOW, &api.update_policy(&id, &change).await?)
         }
+        Verb::Preview(args) => preview::run(args, &connection, &output).await,
         Verb::Delete { policies, dry_run } => {
             let mut found = Vec::with_capacity(policies.len());
             for name in &policies {

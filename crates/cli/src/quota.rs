@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use crate::connect::ConnectArgs;
 use crate::error::CliError;
+use crate::lookup;
 use crate::output::{Column, Output, OutputArgs, column};
 
 const EXAMPLES: &str = "\
 Examples:
   emberkeep quota show
-  emberkeep quota set backups=50 backup_gigabytes=5000 --project PROJECT_ID
+  emberkeep quota set backups=50 backup_gigabytes=5000 --project alpha
 
 -1 is as much as the project wants.";
 
@@ -32,8 +33,8 @@ pub(crate) struct QuotaArgs {
 enum Verb {
     /// Show what a project may have and has
     Show {
-        /// The project's id; the one signed in for if none
-        #[arg(long, value_name = "PROJECT_ID")]
+        /// The project's id or name; the one signed in for if none
+        #[arg(long)]
         project: Option<String>,
     },
     /// Say what a project may have (for administrators)
@@ -41,14 +42,14 @@ enum Verb {
         /// The limits
         #[arg(required = true, value_name = "KEY=N", value_parser = limit)]
         limits: Vec<(String, i64)>,
-        /// The project's id; the one signed in for if none
-        #[arg(long, value_name = "PROJECT_ID")]
+        /// The project's id or name; the one signed in for if none
+        #[arg(long)]
         project: Option<String>,
     },
     /// Give a project back the limits that all have (for administrators)
     Reset {
-        /// The project's id; the one signed in for if none
-        #[arg(long, value_name = "PROJECT_ID")]
+        /// The project's id or name; the one signed in for if none
+        #[arg(long)]
         project: Option<String>,
     },
 }
@@ -103,7 +104,7 @@ pub(crate) async fn run(args: QuotaArgs, connect: ConnectArgs) -> Result<(), Cli
 
 async fn whose(connection: &Connection, project: Option<String>) -> Result<ProjectId, CliError> {
     match project {
-        Some(id) => Ok(ProjectId(id)),
+        Some(wanted) => lookup::project(connection, &wanted).await,
         None => connection
             .project_id()
             .await

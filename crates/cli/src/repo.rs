@@ -7,6 +7,8 @@ mod key;
 mod place;
 mod reports;
 mod restore;
+mod serve;
+mod source;
 mod watch;
 
 use std::fs;
@@ -31,6 +33,8 @@ Examples:
   emberkeep repo backup /backups disk.img --name tuesday     only what changed is stored
   emberkeep repo list /backups
   emberkeep repo restore /backups monday out.img
+  emberkeep repo backup /backups nbd://host/disk --name wednesday    what another program serves
+  emberkeep repo serve /backups monday --socket monday.sock           use it without restoring it
   emberkeep repo delete /backups monday && emberkeep repo sweep /backups
   emberkeep repo check /backups --read-data
   emberkeep repo list s3://bucket/backups --key-file master.key     AWS_* variables say who and where
@@ -62,15 +66,17 @@ enum Verb {
         #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = chunk_size)]
         chunk_size: ChunkerSpec,
     },
-    /// Back up a disk image (raw or qcow2) or a block device
+    /// Back up a disk image (raw or qcow2), a block device, an NBD export or a running QEMU's disk
     Backup(backup::BackupArgs),
     /// List backups, newest first
     List {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Write a backup to a file or a block device
+    /// Write a backup to a file, a block device or an NBD export
     Restore(restore::RestoreArgs),
+    /// Serve a backup as a volume over NBD, read-only or with an overlay for writes
+    Serve(serve::ServeArgs),
     /// Delete backups; others lose nothing. `sweep` frees the room
     Delete {
         #[command(flatten)]
@@ -145,6 +151,7 @@ pub(crate) fn run(args: RepoArgs) -> Result<(), CliError> {
         Verb::Backup(args) => backup::run(args, &output),
         Verb::List { place } => reports::list(&place.projects()?, &output),
         Verb::Restore(args) => restore::run(args, &output),
+        Verb::Serve(args) => serve::run(args, &output),
         Verb::Delete { place, backups } => delete(&place, &backups, &output),
         Verb::Sweep(args) => reports::sweep(args, &output),
         Verb::Check { place, read_data } => reports::check(&place, read_data, &output),
@@ -281,6 +288,7 @@ fn repository_error(error: &RepositoryError) -> CliError {
             CliError::not_found(words)
         }
         RepositoryError::Exists { .. } => CliError::refused(words),
+        RepositoryError::OtherKey { .. } => CliError::refused(words),
         RepositoryError::WrongMasterKey { .. } | RepositoryError::NoMasterKey { .. } => {
             CliError::refused(words).hint("--key-file names another key file")
         }

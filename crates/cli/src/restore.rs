@@ -1,9 +1,9 @@
 //! `emberkeep restore`: a backup that lies in a vault, back onto its disk or another one.
 
 use clap::Args;
-use emberkeep_sdk::cbr::RestoreTarget;
-use emberkeep_sdk::cbr::word::TaskStatus;
-use emberkeep_sdk::{TaskFilter, VolumeId};
+use emberkeep_sdk::cbr::word::{ResourceType, TaskStatus};
+use emberkeep_sdk::cbr::{Mapping, RestoreTarget};
+use emberkeep_sdk::{ResourceId, TaskFilter, VolumeId};
 use serde_json::json;
 
 use crate::connect::ConnectArgs;
@@ -11,6 +11,7 @@ use crate::dry_run::DryRun;
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Output, OutputArgs};
+use crate::server;
 use crate::share::in_vault;
 use crate::wait::{self, WaitArgs};
 
@@ -33,6 +34,12 @@ pub(crate) struct RestoreArgs {
     /// Onto this volume (name or id) instead of the one that it is of; what it holds is lost
     #[arg(long)]
     volume: Option<String>,
+    /// A server's backup: onto the disks of this server (name or id) instead of its own
+    #[arg(long, conflicts_with = "volume")]
+    server: Option<String>,
+    /// A server's backup: which disk's backup goes onto which disk, both by id; may be given several times
+    #[arg(long = "map", value_name = "BACKUP=VOLUME", conflicts_with = "volume")]
+    mappings: Vec<String>,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -47,27 +54,44 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
     let backup = api
         .backup(&in_vault(&connection, &args.backup).await?)
         .await?;
-    let volume = match &args.volume {
-        Some(name) => lookup::volume(&connection, name).await?.id,
-        None => VolumeId::from(&backup.resource_id),
+    let is_server = backup.resource_type == ResourceType::Server;
+    let volume = match (&args.volume, &args.server) {
+        (Some(name), _) => lookup::volume(&connection, name).await?.id,
+        (None, Some(name)) => {
+            VolumeId::from(server::found(&connection, name).await?.id.to_string())
+        }
+        (None, None) => VolumeId::from(&backup.resource_id),
+    };
+    let noun = if is_server { "server" } else { "volume" };
+    let target = if is_server {
+        RestoreTarget {
+            mappings: args
+                .mappings
+                .iter()
+                .map(|text| mapping(text))
+                .collect::<Result<_, _>>()?,
+            ..RestoreTarget::server(&ResourceId::from(&volume))
+        }
+    } else {
+        RestoreTarget::volume(&volume)
     };
     let told = |done: bool, task: Option<&str>| json!({"backup_id": backup.id, "volume_id": volume, "task_id": task, "done": done});
     if args.dry_run.dry_run {
         let words = format!(
-            "would overwrite volume {volume} with backup {} of '{}', {}",
+            "would overwrite {noun} {volume} with backup {} of '{}', {}",
             backup.id, backup.resource_name, backup.resource_size
         );
         return output.done(&words, volume.as_str(), &told(false, None));
     }
     let task = api
-        .restore_backup(&backup.id, &RestoreTarget::volume(&volume))
+        .restore_backup(&backup.id, &target)
         .await
         .map_err(|error| {
             CliError::from(error).doing(format_args!("restoring backup '{}'", args.backup))
         })?;
     let id = task.as_ref().map(emberkeep_sdk::TaskId::as_str);
     if !args.wait.wait {
-        let words = format!("restore of backup {} to volume {volume} begun", backup.id);
+        let words = format!("restore of backup {} to {noun} {volume} begun", backup.id);
         return output.done(&words, volume.as_str(), &told(false, id));
     }
     let filter = TaskFilter {
@@ -100,6 +124,17 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
         },
     )
     .await?;
-    let words = format!("backup {} restored to volume {volume}", backup.id);
+    let words = format!("backup {} restored to {noun} {volume}", backup.id);
     output.done(&words, volume.as_str(), &told(true, id))
+}
+
+/// Reads `BACKUP=VOLUME`.
+fn mapping(text: &str) -> Result<Mapping, CliError> {
+    let (backup, volume) = text
+        .split_once('=')
+        .ok_or_else(|| CliError::usage(format!("'{text}' is not BACKUP=VOLUME")))?;
+    Ok(Mapping {
+        backup_id: backup.into(),
+        volume_id: volume.into(),
+    })
 }

@@ -36,7 +36,7 @@ struct Given {
     /// The project's name or id
     #[arg(long)]
     project: String,
-    /// The role: admin, member or reader
+    /// The role: admin, manager, member or reader
     role: String,
 }
 

@@ -11,13 +11,16 @@ use crate::logging::LogArgs;
 use crate::output::print;
 
 const EXAMPLES: &str = "\
-When it serves, it prints one line on standard output:
+When it serves, it prints one line for each address on standard output:
   ready http://127.0.0.1:8776
-Logs go to standard error. SIGTERM or Ctrl-C stops it; running work is handed over.
+Logs go to standard error. SIGTERM or Ctrl-C stops it; running work is handed over. SIGHUP reads the
+certificates again.
 
 Examples:
   emberkeep serve
   emberkeep serve --data-dir /srv/emberkeep --listen 127.0.0.1:8776
+  emberkeep serve --listen 127.0.0.1:8776 --listen https://0.0.0.0:8777 \\
+      --tls-certificate chain.pem --tls-key key.pem
   OS_CLIENT_CONFIG_FILE=/srv/emberkeep/clouds.yaml openstack --os-cloud emberkeep volume list";
 
 /// Options of `serve`.
@@ -33,9 +36,21 @@ pub(crate) struct ServeArgs {
 /// What the service can be told on the command line.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServiceArgs {
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8776]
-    #[arg(long, value_name = "ADDRESS:PORT", env = "EMBERKEEP_LISTEN")]
-    listen: Option<String>,
+    /// Where to listen, may be repeated; https:// before it asks for TLS, port 0 takes a free one
+    /// [default: 127.0.0.1:8776]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "EMBERKEEP_LISTEN",
+        value_delimiter = ','
+    )]
+    listen: Vec<String>,
+    /// The certificate for https://, with those that vouch for it (PEM)
+    #[arg(long, value_name = "FILE", env = "EMBERKEEP_TLS_CERTIFICATE")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", env = "EMBERKEEP_TLS_KEY")]
+    tls_key: Option<PathBuf>,
     /// A configuration file (TOML); every key of it is also a variable EMBERKEEP_…
     #[arg(long, value_name = "FILE", env = "EMBERKEEP_CONFIG")]
     config: Option<PathBuf>,
@@ -55,7 +70,9 @@ impl ServiceArgs {
         let args = ConfigArgs {
             file: self.config,
             data_dir: connect.data_dir,
-            listen: self.listen,
+            listen: (!self.listen.is_empty()).then(|| self.listen.join(",")),
+            tls_certificate: self.tls_certificate,
+            tls_key: self.tls_key,
             identity: self.identity,
         };
         Config::load(args).map_err(|error| CliError::failed_by("the configuration", &error))
@@ -69,7 +86,12 @@ pub(crate) async fn run(args: ServeArgs, connect: ConnectArgs) -> Result<(), Cli
     let running = emberkeep_server::start(config)
         .await
         .map_err(|error| not_started(&error))?;
-    if let Err(error) = print(&format!("ready {}\n", running.url())) {
+    let ready: String = running
+        .urls()
+        .iter()
+        .map(|url| format!("ready {url}\n"))
+        .collect();
+    if let Err(error) = print(&ready) {
         running.shutdown().await;
         return Err(error);
     }
@@ -86,7 +108,9 @@ pub(crate) fn not_started(error: &StartError) -> CliError {
         }
         StartError::DataDir(_)
         | StartError::Signals(_)
+        | StartError::Certificate(_)
         | StartError::Key { .. }
+        | StartError::RegionKey { .. }
         | StartError::NewKey(_)
         | StartError::RepositoryGone { .. }
         | StartError::Repository(_)
@@ -94,7 +118,11 @@ pub(crate) fn not_started(error: &StartError) -> CliError {
         | StartError::Catalog(_)
         | StartError::Volumes(_)
         | StartError::KeystonePassword { .. }
+        | StartError::KeystoneAuthority { .. }
         | StartError::Keystone(_)
+        | StartError::Nbd { .. }
+        | StartError::NbdTls(_)
+        | StartError::Cinder(_)
         | StartError::Recovery(_) => told,
     }
 }

@@ -2,10 +2,11 @@
 
 use clap::{Args, Subcommand};
 use emberkeep_sdk::cbr::{BackupQuery, Member, MemberAnswer, MemberQuery, Sharing};
-use emberkeep_sdk::{BackupId, Connection, ProjectId, VaultId};
+use emberkeep_sdk::{BackupId, Connection, VaultId};
 use serde_json::json;
 
 use crate::connect::ConnectArgs;
+use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
@@ -39,14 +40,14 @@ enum Verb {
     Show {
         /// The backup's name or id
         backup: String,
-        /// The project's id
+        /// The project's id or name
         project: String,
     },
     /// Share a backup with projects
     Create {
         /// The backup's name or id
         backup: String,
-        /// The projects' ids
+        /// The projects' ids or names (only administrators can look for names)
         #[arg(required = true)]
         projects: Vec<String>,
     },
@@ -66,9 +67,11 @@ enum Verb {
     Delete {
         /// The backup's name or id
         backup: String,
-        /// The projects' ids
+        /// The projects' ids or names
         #[arg(required = true)]
         projects: Vec<String>,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
 }
 
@@ -98,12 +101,12 @@ pub(crate) async fn run(args: ShareArgs, connect: ConnectArgs) -> Result<(), Cli
         }
         Verb::Show { backup, project } => {
             let id = in_vault(&connection, &backup).await?;
-            let which = Sharing::With(project.into());
+            let which = Sharing::With(lookup::project(&connection, &project).await?);
             output.record(FIELDS, &api.member(&id, &which).await?)
         }
         Verb::Create { backup, projects } => {
             let id = in_vault(&connection, &backup).await?;
-            let projects: Vec<_> = projects.into_iter().map(ProjectId::from).collect();
+            let projects = lookup::projects(&connection, &projects).await?;
             output.list(FIELDS, &api.add_members(&id, &projects).await?)
         }
         Verb::Accept { backup, vault } => {
@@ -114,12 +117,25 @@ pub(crate) async fn run(args: ShareArgs, connect: ConnectArgs) -> Result<(), Cli
         Verb::Reject { backup } => {
             answered(&connection, &output, &backup, &MemberAnswer::Reject).await
         }
-        Verb::Delete { backup, projects } => {
+        Verb::Delete {
+            backup,
+            projects,
+            dry_run,
+        } => {
             let id = in_vault(&connection, &backup).await?;
-            for project in &projects {
-                let which = Sharing::With(project.as_str().into());
-                api.delete_member(&id, &which).await?;
+            let projects = lookup::projects(&connection, &projects).await?;
+            if dry_run.dry_run {
+                let words = format!("would lose backup {id}, unless it has taken it in");
+                let doomed: Vec<_> = projects
+                    .iter()
+                    .map(|project| Doomed::new(project, words.clone()))
+                    .collect();
+                return dry_run::tell_that(&output, "project", &doomed);
             }
+            for project in &projects {
+                api.delete_member(&id, &Sharing::from(project)).await?;
+            }
+            let projects: Vec<_> = projects.iter().map(ToString::to_string).collect();
             let words: Vec<_> = projects
                 .iter()
                 .map(|project| format!("backup {id} is not shared with {project} any more"))

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use emberkeep_sdk::block_storage::{NewSnapshot, Snapshot, SnapshotQuery};
 
 use crate::connect::ConnectArgs;
+use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
@@ -50,6 +51,8 @@ enum Verb {
         snapshots: Vec<String>,
         #[command(flatten)]
         wait: WaitArgs,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
 }
 
@@ -128,11 +131,27 @@ pub(crate) async fn run(args: SnapshotArgs, connect: ConnectArgs) -> Result<(), 
             }
             output.record(SHOW, &snapshot)
         }
-        Verb::Delete { snapshots, wait } => {
+        Verb::Delete {
+            snapshots,
+            wait,
+            dry_run,
+        } => {
             let patience = wait.patience();
             let mut ids = Vec::with_capacity(snapshots.len());
+            let mut doomed = Vec::with_capacity(snapshots.len());
             for name in &snapshots {
-                ids.push(lookup::snapshot(&connection, name).await?.id);
+                let found = lookup::snapshot(&connection, name).await?;
+                let words = format!(
+                    "'{}' of volume {}, {}",
+                    or_dash(found.name.as_deref()),
+                    found.volume_id,
+                    found.size
+                );
+                doomed.push(Doomed::new(&found.id, words));
+                ids.push(found.id);
+            }
+            if dry_run.dry_run {
+                return dry_run::tell(&output, "snapshot", &doomed);
             }
             for (name, id) in snapshots.iter().zip(&ids) {
                 api.delete_snapshot(id).await.map_err(|error| {

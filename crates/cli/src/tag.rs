@@ -5,6 +5,7 @@ use emberkeep_sdk::cbr::{ProjectTag, Tag, TagCondition, TagQuery, TaggedVault};
 use serde_json::json;
 
 use crate::connect::ConnectArgs;
+use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Column, Output, OutputArgs, column};
@@ -49,6 +50,8 @@ enum Verb {
         /// Their keys
         #[arg(required = true)]
         keys: Vec<String>,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// Find the vaults that have all of some tags; none given finds all
     Find {
@@ -97,8 +100,21 @@ pub(crate) async fn run(args: TagArgs, connect: ConnectArgs) -> Result<(), CliEr
             api.set_tags(&id, &tags).await?;
             output.list(TAGS, &api.tags(&id).await?)
         }
-        Verb::Delete { vault, keys } => {
+        Verb::Delete {
+            vault,
+            keys,
+            dry_run,
+        } => {
             let id = lookup::vault(&connection, &vault).await?.id;
+            if dry_run.dry_run {
+                let mut has = api.tags(&id).await?;
+                has.retain(|tag| keys.contains(&tag.key));
+                let doomed: Vec<_> = has
+                    .iter()
+                    .map(|tag| Doomed::new(&tag.key, format!("'{}' of vault {id}", tag.value)))
+                    .collect();
+                return dry_run::tell(&output, "tag", &doomed);
+            }
             let plain: Vec<_> = keys.iter().map(String::as_str).collect();
             api.delete_tags(&id, &plain).await?;
             let words = format!("vault {id} has no tags {} any more", keys.join(", "));

@@ -1,16 +1,21 @@
 //! `emberkeep task`: what is going on, how far it has come, and why it failed.
+//!
+//! Of other clouds than Emberkeep it shows the operation log of their CBR service.
+
+pub(crate) mod shown;
 
 use clap::{Args, Subcommand};
 use emberkeep_model::ByteCount;
 use emberkeep_sdk::native_types::Task;
-use emberkeep_sdk::{TaskFilter, TaskId};
+use emberkeep_sdk::{SdkError, TaskFilter, TaskId, cbr};
 use serde_json::json;
 
 use crate::connect::ConnectArgs;
 use crate::error::CliError;
 use crate::lookup;
-use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::output::{Column, Output, OutputArgs, column, moment, or_dash, time};
 use crate::wait::{self, Patience};
+use shown::Shown;
 
 /// Options of `task`.
 #[derive(Debug, Args)]
@@ -25,7 +30,7 @@ pub(crate) struct TaskArgs {
 enum Verb {
     /// List tasks, newest first
     List {
-        /// Only those in this status: waiting, running, succeeded, failed, cancelled or skipped
+        /// Only those in this status, in the cloud's word: waiting, running, succeeded, failed …
         #[arg(long)]
         status: Option<String>,
         /// Show this many at most, the newest
@@ -52,41 +57,79 @@ enum Verb {
     },
 }
 
-const LIST: &[Column<Task>] = &[
-    column("id", "ID", |task| task.id.to_string()),
-    column("kind", "Kind", |task| task.kind.to_string()),
-    column("status", "Status", |task| task.status.to_string()),
-    column("progress", "Done", |task| {
-        format!("{} %", task.progress.percent)
-    }),
-    column("about", "About", about),
+const LIST: &[Column<Shown>] = &[
+    column("id", "ID", |task| task.id().to_string()),
+    column("kind", "Kind", Shown::kind),
+    column("status", "Status", Shown::status),
+    column("progress", "Done", |task| format!("{} %", task.percent())),
+    column("about", "About", subject),
 ];
 
-const SHOW: &[Column<Task>] = &[
-    column("id", "ID", |task| task.id.to_string()),
-    column("kind", "Kind", |task| task.kind.to_string()),
-    column("status", "Status", |task| task.status.to_string()),
-    column("reason", "Because", |task| or_dash(task.reason.as_deref())),
-    column("progress", "Done", |task| {
-        let progress = &task.progress;
-        format!(
-            "{} %: {} of {}, {}/s",
-            progress.percent,
-            ByteCount(progress.bytes_done),
-            ByteCount(progress.bytes_total),
-            ByteCount(progress.bytes_per_sec),
-        )
+const SHOW: &[Column<Shown>] = &[
+    column("id", "ID", |task| task.id().to_string()),
+    column("kind", "Kind", Shown::kind),
+    column("status", "Status", Shown::status),
+    column("reason", "Because", |task| {
+        or_dash(task.reason().as_deref())
     }),
-    column("about", "About", about),
-    column("request_id", "Request", |task| task.request_id.clone()),
-    column("created_at", "Asked for", |task| {
-        time(Some(&task.created_at))
+    column("progress", "Done", |task| match task {
+        Shown::Own(task) => {
+            let progress = &task.progress;
+            format!(
+                "{} %: {} of {}, {}/s",
+                progress.percent,
+                ByteCount(progress.bytes_done),
+                ByteCount(progress.bytes_total),
+                ByteCount(progress.bytes_per_sec),
+            )
+        }
+        Shown::Cloud(_) => format!("{} %", task.percent()),
     }),
-    column("started_at", "Begun", |task| {
-        time(task.started_at.as_deref())
+    column("about", "About", subject),
+    column("request_id", "Request", |task| match task {
+        Shown::Own(task) => task.request_id.clone(),
+        Shown::Cloud(task) => or_dash(Some(&task.extra_info.common.request_id)),
     }),
-    column("ended_at", "Ended", |task| time(task.ended_at.as_deref())),
+    column("created_at", "Asked for", |task| match task {
+        Shown::Own(task) => time(Some(&task.created_at)),
+        Shown::Cloud(task) => moment(Some(&task.created_at)),
+    }),
+    column("started_at", "Begun", |task| match task {
+        Shown::Own(task) => time(task.started_at.as_deref()),
+        Shown::Cloud(task) => moment(task.started_at.as_ref()),
+    }),
+    column("ended_at", "Ended", |task| match task {
+        Shown::Own(task) => time(task.ended_at.as_deref()),
+        Shown::Cloud(task) => moment(task.ended_at.as_ref()),
+    }),
 ];
+
+fn subject(task: &Shown) -> String {
+    match task {
+        Shown::Own(task) => about(task),
+        Shown::Cloud(task) => logged(task),
+    }
+}
+
+/// An operation log names what it is about in a part of its own for each kind of work.
+fn logged(task: &cbr::Task) -> String {
+    let extra = &task.extra_info;
+    let backup = extra.backup.as_ref().map(|it| it.backup_name.clone());
+    let restored = extra.restore.as_ref().map(|it| it.backup_name.clone());
+    let deleted = extra.delete.as_ref().map(|it| it.backup_name.clone());
+    let named = |noun: &str, name: Option<String>| {
+        name.filter(|name| !name.is_empty())
+            .map(|name| format!("{noun} {name}"))
+    };
+    let parts: Vec<_> = [
+        named("backup", backup.or(restored).or(deleted)),
+        named("vault", task.vault_name.clone()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    or_dash(Some(&parts.join(", ")))
+}
 
 fn about(task: &Task) -> String {
     let thing = |noun: &str, id: String, name: Option<&String>| {
@@ -116,7 +159,6 @@ fn about(task: &Task) -> String {
 pub(crate) async fn run(args: TaskArgs, connect: ConnectArgs) -> Result<(), CliError> {
     let output = Output::new(&args.output);
     let connection = connect.open().await?;
-    let api = connection.native();
     match args.verb {
         Verb::List { status, limit } => {
             let limit = Some(usize::from(limit));
@@ -125,12 +167,19 @@ pub(crate) async fn run(args: TaskArgs, connect: ConnectArgs) -> Result<(), CliE
                 limit,
                 ..TaskFilter::default()
             };
-            output.list(LIST, &api.tasks(&filter).await?)
+            output.list(LIST, &shown::list(&connection, &filter).await?)
         }
-        Verb::Show { task } => output.record(SHOW, &api.task(&id(task)?).await?),
+        Verb::Show { task } => output.record(SHOW, &shown::shown(&connection, &id(task)?).await?),
         Verb::Cancel { task } => {
             let id = id(task)?;
-            api.cancel_task(&id).await?;
+            match connection.native().cancel_task(&id).await {
+                Err(SdkError::BadAnswer { .. }) => {
+                    return Err(CliError::refused(
+                        "this cloud has no way of stopping a task",
+                    ));
+                }
+                asked => asked?,
+            }
             output.done(
                 &format!("task {id} is asked to stop"),
                 id.as_str(),
@@ -155,15 +204,16 @@ fn id(text: String) -> Result<TaskId, CliError> {
 }
 
 /// Turns the end of a task into the end of a command.
-pub(crate) fn succeeded(task: &Task) -> Result<(), CliError> {
-    if task.status == "succeeded" {
+pub(crate) fn succeeded(task: &Shown) -> Result<(), CliError> {
+    if task.succeeded() {
         return Ok(());
     }
     Err(CliError::failed(format!(
         "task {} ({}) is {}: {}",
-        task.id,
-        task.kind,
-        task.status,
-        task.reason.as_deref().unwrap_or("it gives no reason")
+        task.id(),
+        task.kind(),
+        task.status(),
+        task.reason()
+            .unwrap_or_else(|| "it gives no reason".to_owned())
     )))
 }

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Subcommand};
 use emberkeep_model::Gib;
 use emberkeep_sdk::cbr::{
-    AddResource, BackupQuery, NewVault, Vault, VaultChange, VaultQuery, VaultResource,
+    AddResource, BackupQuery, NewVault, Vault, VaultChange, VaultQuery, VaultResource, word,
 };
 use emberkeep_sdk::{Connection, ResourceId, VaultId};
 
@@ -12,6 +12,7 @@ use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
+use crate::server;
 use crate::volume::deleted;
 use crate::wait::{self, Patience, WaitArgs};
 
@@ -41,7 +42,7 @@ enum Verb {
         /// Its name or id
         vault: String,
     },
-    /// Make a vault for volumes
+    /// Make a vault for volumes, or for servers
     Create {
         /// Its name
         name: String,
@@ -51,6 +52,9 @@ enum Verb {
         /// A volume to begin with (name or id); may be given several times
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
+        /// Make it for servers, with this one to begin with (name or id); may be given several times
+        #[arg(long = "server", value_name = "SERVER", conflicts_with = "volumes")]
+        servers: Vec<String>,
         /// Free text
         #[arg(long)]
         description: Option<String>,
@@ -69,11 +73,11 @@ enum Verb {
         #[arg(long, value_name = "true|false", action = ArgAction::Set)]
         auto_expand: Option<bool>,
     },
-    /// Put volumes into a vault
+    /// Put volumes into a vault, or servers into one for servers
     Add {
         /// The vault's name or id
         vault: String,
-        /// The volumes' names or ids
+        /// The names or ids of the volumes, or servers
         #[arg(required = true)]
         volumes: Vec<String>,
     },
@@ -86,6 +90,8 @@ enum Verb {
         volumes: Vec<String>,
         #[command(flatten)]
         wait: WaitArgs,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// Delete a vault with all its backups
     Delete {
@@ -101,9 +107,13 @@ enum Verb {
 const LIST: &[Column<Vault>] = &[
     column("id", "ID", |vault| vault.id.to_string()),
     column("name", "Name", |vault| vault.name.clone()),
-    column("size", "Size", |vault| vault.billing.size.to_string()),
-    column("used", "Used", used),
-    column("status", "Status", |vault| vault.billing.status.to_string()),
+    column("billing.size", "Size", |vault| {
+        vault.billing.size.to_string()
+    }),
+    column("billing.used", "Used", used),
+    column("billing.status", "Status", |vault| {
+        vault.billing.status.to_string()
+    }),
 ];
 
 const SHOW: &[Column<Vault>] = &[
@@ -112,15 +122,19 @@ const SHOW: &[Column<Vault>] = &[
     column("description", "Description", |vault| {
         or_dash(vault.description.as_deref())
     }),
-    column("object_type", "Protects", |vault| {
+    column("billing.object_type", "Protects", |vault| {
         vault.billing.object_type.to_string()
     }),
-    column("status", "Status", |vault| vault.billing.status.to_string()),
-    column("size", "Size", |vault| vault.billing.size.to_string()),
-    column("allocated", "Allocated", |vault| {
+    column("billing.status", "Status", |vault| {
+        vault.billing.status.to_string()
+    }),
+    column("billing.size", "Size", |vault| {
+        vault.billing.size.to_string()
+    }),
+    column("billing.allocated", "Allocated", |vault| {
         vault.billing.allocated.to_string()
     }),
-    column("used", "Used", used),
+    column("billing.used", "Used", used),
     column("resources", "Resources", |vault| {
         let lines: Vec<_> = vault.resources.iter().map(resource).collect();
         or_dash(Some(&lines.join("\n")))
@@ -157,10 +171,16 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
             name,
             size,
             volumes,
+            servers,
             description,
         } => {
-            let volumes = lookup::volumes(&connection, &volumes).await?;
-            let mut new = NewVault::for_disks(name, Gib(size)).holding(volumes);
+            let mut new = if servers.is_empty() {
+                let volumes = lookup::volumes(&connection, &volumes).await?;
+                NewVault::for_disks(name, Gib(size)).holding(volumes)
+            } else {
+                let servers = server_resources(&connection, &servers).await?;
+                NewVault::for_servers(name, Gib(size)).holding(servers)
+            };
             new.description = description;
             output.record(SHOW, &api.create_vault(&new).await?)
         }
@@ -180,9 +200,14 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
             output.record(SHOW, &api.update_vault(&id, &change).await?)
         }
         Verb::Add { vault, volumes } => {
-            let id = lookup::vault(&connection, &vault).await?.id;
-            let volumes = lookup::volumes(&connection, &volumes).await?;
-            let resources: Vec<_> = volumes.into_iter().map(AddResource::from).collect();
+            let vault = lookup::vault(&connection, &vault).await?;
+            let id = vault.id;
+            let resources = if vault.billing.object_type == word::ObjectType::Server {
+                server_resources(&connection, &volumes).await?
+            } else {
+                let volumes = lookup::volumes(&connection, &volumes).await?;
+                volumes.into_iter().map(AddResource::from).collect()
+            };
             api.associate_resources(&id, &resources).await?;
             output.record(SHOW, &api.vault(&id).await?)
         }
@@ -190,9 +215,13 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
             vault,
             volumes,
             wait,
+            dry_run,
         } => {
             let vault = lookup::vault(&connection, &vault).await?;
             let volumes = resources(&connection, &vault, &volumes).await?;
+            if dry_run.dry_run {
+                return would_remove(&connection, &vault, &volumes, &output).await;
+            }
             api.dissociate_resources(&vault.id, &volumes).await?;
             if wait.wait {
                 removed(&connection, &vault.id, &volumes, wait.patience()).await?;
@@ -240,6 +269,19 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
     }
 }
 
+/// Finds servers by names or ids.
+async fn server_resources(
+    connection: &Connection,
+    wanted: &[String],
+) -> Result<Vec<AddResource>, CliError> {
+    let mut resources = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        let id = server::found(connection, name).await?.id.to_string();
+        resources.push(AddResource::new(id, word::ResourceType::Server));
+    }
+    Ok(resources)
+}
+
 /// Finds volumes among a vault's own resources first: a volume may be gone while its backups stay.
 async fn resources(
     connection: &Connection,
@@ -254,10 +296,39 @@ async fn resources(
             .filter(|resource| resource.id.as_str() == name || resource.name == *name);
         ids.push(match (inside.next(), inside.next()) {
             (Some(only), None) => only.id.clone(),
+            _ if vault.billing.object_type == word::ObjectType::Server => {
+                ResourceId::from(server::found(connection, name).await?.id.to_string())
+            }
             _ => lookup::volume(connection, name).await?.id.into(),
         });
     }
     Ok(ids)
+}
+
+/// Says which backups would go with volumes that are taken out of a vault.
+async fn would_remove(
+    connection: &Connection,
+    vault: &Vault,
+    volumes: &[ResourceId],
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut doomed = Vec::with_capacity(volumes.len());
+    for id in volumes {
+        let query = BackupQuery {
+            resource_id: Some(id.clone()),
+            ..BackupQuery::in_vault(&vault.id)
+        };
+        let backups = connection.cbr().backups(&query).all().await?;
+        let inside = vault.resources.iter().find(|resource| resource.id == *id);
+        let name = inside.map_or("-", |resource| &resource.name);
+        let words = format!(
+            "'{name}' with its {} backups in '{}'",
+            backups.len(),
+            vault.name
+        );
+        doomed.push(Doomed::new(id, words));
+    }
+    dry_run::tell_that(output, "would take out resource", &doomed)
 }
 
 async fn removed(

@@ -1,6 +1,6 @@
 //! `emberkeep volume`: what lies on the service's volumes, and how to get it in and out.
 
-mod export;
+pub(crate) mod export;
 mod import;
 
 use std::path::PathBuf;
@@ -275,6 +275,19 @@ pub(crate) fn deleted<I: std::fmt::Display>(
         &ids.join("\n"),
         &json!({"deleted": ids, "done": wait.wait}),
     )
+}
+
+/// Tells of what was deleted at once.
+pub(crate) fn gone<I: std::fmt::Display>(
+    output: &Output,
+    noun: &str,
+    ids: &[I],
+) -> Result<(), CliError> {
+    let wait = WaitArgs {
+        wait: true,
+        ..WaitArgs::default()
+    };
+    deleted(output, noun, wait, ids)
 }
 
 /// Waits until nothing goes on with a volume; a status of error is a failure.

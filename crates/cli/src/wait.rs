@@ -1,13 +1,13 @@
-//! Waiting for something slow to end: asks again and again, shows a bar meanwhile.
+//! Waiting for something slow to end: asks again and again, shows a line meanwhile.
 
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use emberkeep_sdk::native_types::Task;
 use emberkeep_sdk::{Connection, TaskFilter, TaskId};
 
 use crate::error::CliError;
 use crate::progress::Bar;
+use crate::task::shown::{Shown, shown, tasks};
 
 /// The first pause between two questions; each next one is longer, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -70,17 +70,47 @@ impl Patience {
 }
 
 /// Works until it is done or somebody presses Ctrl-C: then the service goes on without us.
-pub(crate) async fn unless_interrupted<T>(
+async fn unless_interrupted<T>(
+    connection: &Connection,
     what: &str,
+    filter: Option<&TaskFilter>,
     work: impl Future<Output = Result<T, CliError>>,
 ) -> Result<T, CliError> {
     tokio::select! {
         done = work => done,
-        Ok(()) = tokio::signal::ctrl_c() => Err(CliError::failed(format!(
-            "{what}: no longer waited for"
-        ))
-        .hint("the service goes on with it: `emberkeep task list` names it, `task watch ID` waits again, `task cancel ID` stops it")),
+        Ok(()) = tokio::signal::ctrl_c() => {
+            let running = match filter {
+                Some(filter) => running(connection, filter).await,
+                None => Vec::new(),
+            };
+            Err(left_alone(what, &running))
+        }
     }
+}
+
+/// Finds what goes on, for somebody who wants to be gone: no answer in time is no task.
+async fn running(connection: &Connection, filter: &TaskFilter) -> Vec<TaskId> {
+    let asked = tokio::time::timeout(LAST_PAUSE, tasks(connection, filter)).await;
+    let found = asked.ok().flatten().unwrap_or_default();
+    found
+        .iter()
+        .filter(|task| task.goes_on())
+        .map(Shown::id)
+        .collect()
+}
+
+/// Says that it goes on, and how to come back to it or to stop it.
+fn left_alone(what: &str, tasks: &[TaskId]) -> CliError {
+    let mut hint = "the service goes on with it".to_owned();
+    if tasks.is_empty() {
+        hint += "; `emberkeep task list` shows how far it has come";
+    }
+    for id in tasks {
+        hint += &format!(
+            "\n  to come back:  emberkeep task watch {id}\n  to stop it:    emberkeep task cancel {id}"
+        );
+    }
+    CliError::failed(format!("{what}: no longer waited for")).hint(hint)
 }
 
 /// Asks `ask` until it answers with something, showing the progress of the task that
@@ -92,34 +122,56 @@ pub(crate) async fn until<T>(
     patience: Patience,
     ask: impl AsyncFnMut() -> Result<Option<T>, CliError>,
 ) -> Result<T, CliError> {
-    unless_interrupted(what, asking(connection, what, filter, patience, ask)).await
+    let work = asking(connection, what, filter.clone(), patience, ask);
+    unless_interrupted(connection, what, filter.as_ref(), work).await
 }
 
 async fn asking<T>(
     connection: &Connection,
     what: &str,
-    filter: Option<TaskFilter>,
+    mut filter: Option<TaskFilter>,
     mut patience: Patience,
     mut ask: impl AsyncFnMut() -> Result<Option<T>, CliError>,
 ) -> Result<T, CliError> {
-    let mut bar = None;
-    let mut filter = filter;
+    let bar = Bar::waiting(what);
     loop {
         if let Some(answer) = ask().await? {
             return Ok(answer);
         }
         if let Some(wanted) = &filter {
-            match connection.native().tasks(wanted).await {
-                Ok(tasks) => show(
-                    &mut bar,
-                    what,
-                    tasks.iter().find(|task| task.status == "running"),
-                ),
-                // Only Emberkeep has progress; other clouds are asked once.
-                Err(_) => filter = None,
+            match tasks(connection, wanted).await {
+                Some(tasks) => {
+                    if let Some(task) = tasks.iter().find(|task| task.goes_on()) {
+                        task.show(&bar);
+                    }
+                }
+                // A cloud that tells nothing of its work is asked once.
+                None => filter = None,
             }
         }
         patience.pause(what).await?;
+    }
+}
+
+/// Waits for several things at once, each with a line of its own; returns what became of each.
+pub(crate) async fn all<T>(
+    works: impl IntoIterator<Item = impl Future<Output = Result<T, CliError>>>,
+) -> Vec<Result<T, CliError>> {
+    futures_util::future::join_all(works).await
+}
+
+/// Makes one end of several: the one failure, or how many there were with the words of each.
+pub(crate) fn together(what: &str, of: usize, mut errors: Vec<CliError>) -> Result<(), CliError> {
+    match errors.len() {
+        0 => Ok(()),
+        1 if of == 1 => Err(errors.remove(0)),
+        failed => {
+            let words: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Err(errors
+                .remove(0)
+                .instead(format!("{what}: {failed} of {of} failed"))
+                .hint(words.join("\n  ")))
+        }
     }
 }
 
@@ -128,29 +180,22 @@ pub(crate) async fn task(
     connection: &Connection,
     id: &TaskId,
     mut patience: Patience,
-) -> Result<Task, CliError> {
+) -> Result<Shown, CliError> {
     let what = format!("task {id}");
-    unless_interrupted(&what, async {
-        let mut bar = None;
+    let work = async {
+        let bar = Bar::waiting(&what);
         loop {
-            let task = connection.native().task(id).await?;
-            if !matches!(&*task.status, "waiting" | "running") {
+            let task = shown(connection, id).await?;
+            if !task.goes_on() {
                 return Ok(task);
             }
-            show(&mut bar, &task.kind, Some(&task));
-            patience.pause(&task.kind).await?;
+            task.show(&bar);
+            patience.pause(&what).await?;
         }
-    })
-    .await
-}
-
-fn show(bar: &mut Option<Bar>, what: &str, task: Option<&Task>) {
-    let Some(progress) = task.map(|task| task.progress) else {
-        return;
     };
-    if progress.bytes_total > 0 {
-        bar.get_or_insert_with(|| Bar::new(what, progress.bytes_total))
-            .set(progress.bytes_done, progress.bytes_total);
+    tokio::select! {
+        done = work => done,
+        Ok(()) = tokio::signal::ctrl_c() => Err(left_alone(&what, std::slice::from_ref(id))),
     }
 }
 
@@ -173,5 +218,30 @@ mod tests {
         let mut endless = Patience::new(None);
         assert!(endless.pause("backing up").await.is_ok());
         assert!(endless.pause > FIRST_PAUSE);
+    }
+
+    #[test]
+    fn who_goes_away_is_told_how_to_come_back() {
+        let told = left_alone("backing up", &[TaskId::from("t-1")]).to_string();
+        insta::assert_snapshot!(told, @r"
+        backing up: no longer waited for
+          the service goes on with it
+          to come back:  emberkeep task watch t-1
+          to stop it:    emberkeep task cancel t-1
+        ");
+    }
+
+    #[test]
+    fn several_ends_become_one() {
+        let failed = |name: &str| CliError::timed_out(format!("{name} is late"));
+        assert!(together("backing up", 2, vec![]).is_ok());
+        let one = together("backing up", 1, vec![failed("a")]).unwrap_err();
+        assert_eq!(one.to_string(), "a is late");
+        let two = together("backing up", 3, vec![failed("a"), failed("b")]).unwrap_err();
+        assert_eq!(two.status(), ExitStatus::TimedOut);
+        assert_eq!(
+            two.to_string(),
+            "backing up: 2 of 3 failed\n  a is late\n  b is late"
+        );
     }
 }

@@ -15,7 +15,7 @@ use emberkeep_wire::identity::{
     AuthMethod, AuthRequest, DomainRef, NamedRef, ScopeRequest, Secret,
 };
 use emberkeep_wire::time;
-use reqwest::{Client, StatusCode};
+use reqwest::{Certificate, Client, StatusCode};
 use serde::Deserialize;
 
 /// Longer ones are no tokens; Keystone's own are a few hundred characters.
@@ -44,6 +44,10 @@ pub struct KeystoneSettings {
     pub project_domain_name: String,
     /// How long an answer is kept at most.
     pub keep: Duration,
+    /// Where clients are sent for a token, if that is another address.
+    pub public_url: Option<String>,
+    /// Certificates (PEM) of those who may vouch for it, besides the system's.
+    pub ca_pem: Option<Vec<u8>>,
 }
 
 /// Why Keystone did not answer as it should. Those who asked are only told that it could not be reached.
@@ -55,6 +59,13 @@ pub enum KeystoneError {
         /// Where.
         url: String,
         /// What happened instead.
+        #[source]
+        cause: reqwest::Error,
+    },
+    /// It cannot be asked at all: its certificates are none, or TLS cannot be set up.
+    #[error("requests to Keystone cannot be made")]
+    Client {
+        /// Why.
         #[source]
         cause: reqwest::Error,
     },
@@ -84,6 +95,7 @@ pub struct Keystone {
     http: Client,
     settings: KeystoneSettings,
     url: String,
+    public_url: String,
     clock: Arc<dyn Clock>,
     /// Our own token; whoever finds it stale gets a new one while the others wait.
     own: tokio::sync::Mutex<Option<String>>,
@@ -100,17 +112,22 @@ impl Keystone {
     /// Makes the adapter; nobody is asked yet.
     pub fn new(settings: KeystoneSettings, clock: Arc<dyn Clock>) -> Result<Self, KeystoneError> {
         let url = versioned(&settings.auth_url);
-        let http = Client::builder()
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|cause| KeystoneError::Unreachable {
-                url: url.clone(),
-                cause,
-            })?;
+        let unusable = |cause| KeystoneError::Client { cause };
+        let mut http = Client::builder().timeout(TIMEOUT);
+        if let Some(pem) = &settings.ca_pem {
+            let trusted = Certificate::from_pem_bundle(pem).map_err(unusable)?;
+            http = http.tls_certs_merge(trusted);
+        }
+        let http = http.build().map_err(unusable)?;
+        let public_url = settings
+            .public_url
+            .as_deref()
+            .map_or(url.clone(), versioned);
         Ok(Self {
             http,
             settings,
             url,
+            public_url,
             clock,
             own: tokio::sync::Mutex::default(),
             kept: Mutex::default(),
@@ -118,8 +135,8 @@ impl Keystone {
     }
 
     /// Returns the address that clients are sent to for a token.
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn public_url(&self) -> &str {
+        &self.public_url
     }
 
     /// Asks what a token is good for; none if it is no good.
@@ -308,8 +325,8 @@ fn info_of(token: Token) -> Result<TokenInfo, KeystoneError> {
         .iter()
         .filter_map(|role| match role.name.to_ascii_lowercase().as_str() {
             "admin" => Some(Role::Admin),
-            // Managers are members who may also deal with people, which is Keystone's business.
-            "manager" | "member" => Some(Role::Member),
+            "manager" => Some(Role::Manager),
+            "member" => Some(Role::Member),
             "reader" => Some(Role::Reader),
             _ => None,
         })

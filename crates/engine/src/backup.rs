@@ -5,7 +5,7 @@
 //! which seals it into packs that an uploader stores. Order of durability: packs, index,
 //! manifest.
 
-mod known;
+pub(crate) mod known;
 mod packer;
 mod parent;
 mod queue;
@@ -225,7 +225,7 @@ pub(crate) fn backup(
 
 /// Stores the manifest, and takes it back unless it is certain that no sweep took us for
 /// dead until it stood.
-fn publish(
+pub(crate) fn publish(
     space: &Space,
     session: &Session,
     name: &str,
@@ -283,7 +283,7 @@ fn journal(space: &Space, source: &dyn SourceSnapshot, request: &BackupRequest) 
 }
 
 /// Loads what the repository has, and what an earlier attempt left behind.
-fn look_around(
+pub(crate) fn look_around(
     space: &Space,
     journal: Option<Journal>,
 ) -> Result<(Known, LeftBehind), BackupError> {

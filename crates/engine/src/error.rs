@@ -48,6 +48,14 @@ pub enum RepositoryError {
         /// Where it lies.
         place: String,
     },
+    /// The project is kept here under another key than where its backups come from.
+    #[error("{place} keeps project {project} under another key")]
+    OtherKey {
+        /// Where it lies.
+        place: String,
+        /// The project.
+        project: String,
+    },
     /// Something in the repository is damaged.
     #[error("the repository is damaged: {0}")]
     Damaged(#[source] Box<Damage>),
@@ -196,4 +204,59 @@ pub enum CheckError {
     /// The decompressor could not be prepared.
     #[error("the decompressor could not be prepared")]
     Decompressor(#[source] std::io::Error),
+}
+
+/// Why a backup was not copied. What was sent so far is found there by the next attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// There is a backup of that id in the other repository already.
+    #[error("backup {0} exists already in the other repository")]
+    Exists(BackupId),
+    /// There is no such backup to copy.
+    #[error("backup {0} does not exist")]
+    NoSuchBackup(BackupId),
+    /// The project has another key there, or volumes are cut in another way.
+    #[error("the other repository keeps this project under another key, or cuts volumes otherwise")]
+    Unlike,
+    /// One of the two repositories could not be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// One of the two stores failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run was cancelled.
+    #[error("the copy was cancelled")]
+    Cancelled,
+    /// A sweep took this run for dead, so what it relies on may be gone.
+    #[error("the run was silent for too long and was taken for dead; try again")]
+    SessionLost,
+    /// A pack that chunks of the copy lie in is gone.
+    #[error("pack {0}, which holds data of this copy, has vanished; try again")]
+    PackVanished(String),
+    /// The decompressor could not be prepared.
+    #[error("the decompressor could not be prepared")]
+    Compressor(#[source] std::io::Error),
+}
+
+impl From<ReadError> for CopyError {
+    fn from(cause: ReadError) -> Self {
+        Self::Repository(cause.into())
+    }
+}
+
+impl From<BackupError> for CopyError {
+    /// What a copy shares with a backup: looking around, and writing the manifest.
+    fn from(cause: BackupError) -> Self {
+        match cause {
+            BackupError::Exists(backup) => Self::Exists(backup),
+            BackupError::NoSuchParent(backup) => Self::NoSuchBackup(backup),
+            BackupError::Source(cause) => unreachable!("a copy reads no volume: {cause}"),
+            BackupError::Repository(cause) => Self::Repository(cause),
+            BackupError::Store(cause) => Self::Store(cause),
+            BackupError::Cancelled => Self::Cancelled,
+            BackupError::SessionLost => Self::SessionLost,
+            BackupError::PackVanished(pack) => Self::PackVanished(pack),
+            BackupError::Compressor(cause) => Self::Compressor(cause),
+        }
+    }
 }

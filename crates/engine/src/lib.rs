@@ -6,11 +6,13 @@
 
 mod backup;
 mod check;
+mod copy;
 mod damage;
 mod error;
 mod index;
 mod load;
 mod packs;
+mod random;
 mod reader;
 mod repository;
 mod restore;
@@ -22,8 +24,10 @@ mod tree;
 
 pub use backup::{BackupReport, BackupRequest, Hints};
 pub use check::{CheckOptions, CheckReport, LostRange, Problem};
+pub use copy::{CopyReport, CopyRequest};
 pub use damage::{Damage, DamageCause, ReadError};
-pub use error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
+pub use error::{BackupError, CheckError, CopyError, RepositoryError, RestoreError, SweepError};
+pub use random::BackupReader;
 pub use repository::{InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats};
 pub use restore::RestoreReport;
 pub use run::{Progress, Run};

@@ -15,6 +15,7 @@ use crate::check::{self, CheckOptions, CheckReport};
 use crate::damage::{Damage, ReadError};
 use crate::error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
 use crate::load::{list_manifests, load_index};
+use crate::random::BackupReader;
 use crate::restore::{self, RestoreReport};
 use crate::run::Run;
 use crate::space::{Space, now};
@@ -40,9 +41,9 @@ impl Default for InitOptions {
 /// An open repository; clones share it.
 #[derive(Clone)]
 pub struct Repository {
-    store: Arc<dyn ObjectStore>,
+    pub(crate) store: Arc<dyn ObjectStore>,
     descriptor: Descriptor,
-    secret: RepositorySecret,
+    pub(crate) secret: RepositorySecret,
 }
 
 impl Repository {
@@ -264,7 +265,7 @@ pub struct RepositoryStats {
 /// One project's part of a repository; clones share it.
 #[derive(Clone)]
 pub struct ProjectRepository {
-    space: Arc<Space>,
+    pub(crate) space: Arc<Space>,
 }
 
 impl ProjectRepository {
@@ -291,6 +292,11 @@ impl ProjectRepository {
         run: &Run,
     ) -> Result<RestoreReport, RestoreError> {
         restore::restore(&self.space, backup, target, run)
+    }
+
+    /// Opens a backup for reading anywhere in it.
+    pub fn reader(&self, backup: BackupId) -> Result<BackupReader, RestoreError> {
+        BackupReader::open(&self.space, backup)
     }
 
     /// Reads every manifest.

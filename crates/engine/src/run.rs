@@ -14,6 +14,7 @@ struct Counters {
     done: AtomicU64,
     read: AtomicU64,
     stored: AtomicU64,
+    planned: AtomicBool,
 }
 
 /// How far an operation is, in bytes. Figures may be a moment old.
@@ -56,12 +57,24 @@ impl Run {
         }
     }
 
-    pub(crate) fn begin(&self, total: u64) {
+    /// Says how many bytes several operations will deal with in all.
+    pub fn plan(&self, total: u64) {
+        self.begin(total);
+        self.0.planned.store(true, Relaxed);
+    }
+
+    /// Begins to count, for an operation that reads or writes elsewhere than a repository.
+    /// Operations that are parts of a plan add to it instead.
+    pub fn begin(&self, total: u64) {
+        if self.0.planned.load(Relaxed) {
+            return;
+        }
         self.0.total.store(total, Relaxed);
         self.0.done.store(0, Relaxed);
     }
 
-    pub(crate) fn add_done(&self, bytes: u64) {
+    /// Counts bytes that are dealt with.
+    pub fn add_done(&self, bytes: u64) {
         self.0.done.fetch_add(bytes, Relaxed);
     }
 

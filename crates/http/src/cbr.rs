@@ -6,20 +6,23 @@ mod checkpoints;
 mod edge;
 mod members;
 mod policies;
+mod protectables;
 mod refusal;
+mod replicate;
 mod tags;
 mod tasks;
 mod vault_calls;
 mod vaults;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, post, put};
-use axum::{Json, Router};
+use axum::routing::any;
 use emberkeep_wire::cbr as wire;
 
+use crate::routes::{Routes, delete, get, post, put};
 use crate::{App, base_url};
 use refusal::Refusal;
 
@@ -27,8 +30,8 @@ use refusal::Refusal;
 const OTHER_VAULT_CALLS: [&str; 3] = ["change-charge-mode", "external", "order"];
 
 /// Returns the routes, to be nested at `/cbr`.
-pub fn router() -> Router<App> {
-    let mut router = Router::new()
+pub fn router() -> Routes {
+    let routes = Routes::new()
         .route("/", get(versions))
         .route("/v3", get(versions))
         .route("/v3/", get(versions))
@@ -106,11 +109,11 @@ pub fn router() -> Router<App> {
         )
         .route(
             "/v3/{project}/protectables/{name}/instances",
-            get(vault_calls::protectables),
+            get(protectables::list),
         )
         .route(
             "/v3/{project}/protectables/{name}/instances/{id}",
-            get(vault_calls::protectable),
+            get(protectables::show),
         )
         .route(
             "/v3/{project}/storage_usage",
@@ -126,6 +129,19 @@ pub fn router() -> Router<App> {
             get(vault_calls::feature),
         )
         .route("/v3/{project}/checkpoints", post(checkpoints::create))
+        .route(
+            "/v3/{project}/checkpoints/replicate",
+            post(replicate::vault),
+        )
+        .route(
+            "/v3/{project}/checkpoints/sync",
+            post(replicate::sync_vault),
+        )
+        .route("/v3/{project}/backups/sync", post(replicate::sync_backups))
+        .route(
+            "/v3/{project}/backups/{id}/replicate",
+            post(replicate::backup),
+        )
         .route("/v3/{project}/checkpoints/{id}", get(checkpoints::show))
         .route("/v3/{project}/backups", get(backups::list))
         .route(
@@ -137,13 +153,15 @@ pub fn router() -> Router<App> {
         .route("/v3/{project}/backups/{id}/restore", post(backups::restore))
         .route("/v3/{project}/operation-logs", get(tasks::list))
         .route("/v3/{project}/operation-logs/{id}", get(tasks::show));
-    for call in OTHER_VAULT_CALLS {
-        router = router.route(&format!("/v3/{{project}}/vaults/{call}"), any(no_route));
-    }
-    router
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
-        .layer(from_fn(edge::name_request))
+    routes.shaped(|mut router| {
+        for call in OTHER_VAULT_CALLS {
+            router = router.route(&format!("/v3/{{project}}/vaults/{call}"), any(no_route));
+        }
+        router
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_route)
+            .layer(from_fn(edge::name_request))
+    })
 }
 
 async fn no_route() -> Refusal {

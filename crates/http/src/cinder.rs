@@ -19,7 +19,6 @@ mod snapshots;
 mod types;
 mod volumes;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, VARY};
@@ -29,6 +28,7 @@ use axum::response::{IntoResponse, Response};
 use emberkeep_wire::cinder::{Fault, FaultKind, Json, Microversion, Site, Versions};
 
 use crate::json::{BodyError, read_body};
+use crate::routes::Routes;
 use crate::{App, RequestId, authenticate, base_url};
 use call::{Answer, Call, Refusal, json};
 use path::{Owner, Place, Route};
@@ -37,8 +37,10 @@ const VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-compute-request-id");
 
 /// Returns the routes, without the prefix they are mounted at.
-pub fn router() -> Router<App> {
-    Router::new().fallback(handle)
+pub fn router() -> Routes {
+    Routes::new()
+        .noting(path::served())
+        .shaped(|router| router.fallback(handle))
 }
 
 async fn handle(State(app): State<App>, request: Request) -> Response {

@@ -1,15 +1,13 @@
 //! The page for people under `/console`: three files without a build step, which talk to the same
 //! APIs as every other client and are allowed to load nothing from elsewhere.
 
-use axum::Router;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
-use crate::App;
+use crate::routes::{Routes, get};
 
 const PAGE: &str = include_str!("console/index.html");
 const SCRIPT: &str = include_str!("console/app.js");
@@ -20,8 +18,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Returns the routes, to be nested at `/console`.
-pub fn router() -> Router<App> {
-    Router::new()
+pub fn router() -> Routes {
+    Routes::new()
         .route(
             "/",
             get(|| async { file("text/html; charset=utf-8", PAGE) }),
@@ -34,7 +32,9 @@ pub fn router() -> Router<App> {
             "/style.css",
             get(|| async { file("text/css; charset=utf-8", STYLE) }),
         )
-        .fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
+        .shaped(|router| {
+            router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
+        })
 }
 
 fn file(kind: &'static str, content: &'static str) -> Response {

@@ -2,44 +2,126 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::Json;
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use emberkeep_wire::cbr::{Code, ErrorBody as CbrError};
+use emberkeep_wire::identity::{Fault as IdentityFault, FaultBody};
+use emberkeep_wire::native::{ErrorBody, ErrorDetail};
+use serde_json::json;
 use tracing::Instrument;
+
+use crate::RequestId;
 
 /// How long a client waits at most. Slow work is a task; no request needs more than this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers 504 when a request takes more than 30 s.
+/// Whose words a refusal takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Keystone's.
+    Identity,
+    /// Cinder's.
+    Cinder,
+    /// CBR's.
+    Cbr,
+    /// Our own.
+    Native,
+}
+
+/// Why there is no answer of the request's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    TooLong,
+    Failed,
+}
+
+impl Cut {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::TooLong => StatusCode::GATEWAY_TIMEOUT,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::TooLong => "The request took too long.",
+            Self::Failed => "An inner part failed; the request's id names the entry in the log.",
+        }
+    }
+}
+
+impl Form {
+    fn refuse(self, cut: Cut, request_id: &str) -> Response {
+        let (status, message) = (cut.status(), cut.message());
+        let body = match self {
+            Self::Identity => json!(FaultBody {
+                error: IdentityFault {
+                    code: status.as_u16(),
+                    message: message.to_owned(),
+                    title: status.canonical_reason().unwrap_or_default().to_owned(),
+                },
+            }),
+            Self::Cinder => {
+                json!({"computeFault": {"code": status.as_u16(), "message": message}})
+            }
+            Self::Cbr => json!(CbrError {
+                error_code: Code::Internal.answer().1.into(),
+                error_msg: message.into(),
+            }),
+            Self::Native => json!(ErrorBody {
+                error: ErrorDetail {
+                    code: match cut {
+                        Cut::TooLong => "timeout",
+                        Cut::Failed => "internal",
+                    }
+                    .into(),
+                    message: message.into(),
+                    request_id: request_id.into(),
+                },
+            }),
+        };
+        (status, Json(body)).into_response()
+    }
+}
+
+/// Answers 504 when a request takes more than 30 s, and 500 when its handler panics.
 ///
 /// A request that changes something runs on when its client hangs up or the time is over: dropped in
 /// the middle, it could leave half of its changes behind.
-pub async fn guard(request: Request, next: Next) -> Response {
+pub async fn guard(State(form): State<Form>, request: Request, next: Next) -> Response {
+    let request_id = request.extensions().get::<RequestId>().cloned();
     let safe = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    let answer = next.run(request).in_current_span();
-    let answer = async move {
-        if safe {
-            return Some(answer.await);
+    // A task of its own: it outlives the client, and its panic is its own. What only reads ends with the client.
+    let answer = tokio::spawn(next.run(request).in_current_span());
+    let ends_with_us = safe.then(|| AbortOnDrop(answer.abort_handle()));
+    let cut = match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+        Ok(Ok(response)) => return response,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a request handler panicked");
+            Cut::Failed
         }
-        match tokio::spawn(answer).await {
-            Ok(response) => Some(response),
-            Err(error) => {
-                tracing::error!(%error, "a request handler panicked");
-                None
-            }
-        }
-    };
-    match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
-        Ok(Some(response)) => response,
-        Ok(None) => (StatusCode::INTERNAL_SERVER_ERROR, "an inner part failed").into_response(),
         Err(_) => {
             tracing::warn!("a request took more than {REQUEST_TIMEOUT:?}");
-            (StatusCode::GATEWAY_TIMEOUT, "the request took too long").into_response()
+            Cut::TooLong
         }
+    };
+    drop(ends_with_us);
+    form.refuse(cut, request_id.as_ref().map_or("", |id| id.0.as_str()))
+}
+
+/// Ends a task when whoever waits for it is gone.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -50,7 +132,7 @@ mod tests {
 
     use axum::Router;
     use axum::body::Body;
-    use axum::middleware::from_fn;
+    use axum::middleware::from_fn_with_state;
     use axum::routing::{get, post};
     use tokio::sync::Notify;
     use tower::ServiceExt;
@@ -77,7 +159,7 @@ mod tests {
     async fn a_request_that_takes_too_long_is_answered() {
         let router = Router::new()
             .route("/", get(never).post(never))
-            .layer(from_fn(guard));
+            .layer(from_fn_with_state(Form::Cinder, guard));
         for method in [Method::GET, Method::POST] {
             let begun = tokio::time::Instant::now();
             let answer = router
@@ -114,7 +196,7 @@ mod tests {
         };
         let router = Router::new()
             .route("/", post(handler))
-            .layer(from_fn(guard));
+            .layer(from_fn_with_state(Form::Cinder, guard));
         let client = tokio::spawn(router.oneshot(request(Method::POST, "/")));
         begun.notified().await;
         client.abort();
@@ -125,12 +207,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_a_fault_of_that_request_alone() {
-        let router = Router::new().route("/", post(panics)).layer(from_fn(guard));
-        let answer = router
-            .oneshot(request(Method::POST, "/"))
-            .await
-            .expect("answers");
-        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    async fn a_panic_is_a_fault_of_that_request_alone_in_the_words_of_its_api() {
+        for (form, want) in [
+            (Form::Identity, "/error/code"),
+            (Form::Cinder, "/computeFault/code"),
+            (Form::Cbr, "/error_code"),
+            (Form::Native, "/error/code"),
+        ] {
+            for method in [Method::GET, Method::POST] {
+                let router = Router::new()
+                    .route("/", get(panics).post(panics))
+                    .layer(from_fn_with_state(form, guard));
+                let answer = router.oneshot(request(method, "/")).await.expect("answers");
+                assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+                let body = axum::body::to_bytes(answer.into_body(), 4096).await;
+                let body: serde_json::Value =
+                    serde_json::from_slice(&body.expect("is read")).expect("is JSON");
+                let code = body.pointer(want).expect("is in its form");
+                let said = match form {
+                    Form::Identity | Form::Cinder => json!(500),
+                    Form::Cbr => json!("BackupService.9910"),
+                    Form::Native => json!("internal"),
+                };
+                assert_eq!(*code, said, "{form:?}: {body}");
+            }
+        }
     }
 }

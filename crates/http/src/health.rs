@@ -1,17 +1,16 @@
 //! Whether we live, whether we can work, and what we count.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
+use crate::routes::{Routes, get};
 use crate::{App, metrics};
 
 /// Returns `/healthz`, `/readyz` and `/metrics`.
-pub(crate) fn router() -> Router<App> {
-    Router::new()
+pub(crate) fn router() -> Routes {
+    Routes::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))

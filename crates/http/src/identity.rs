@@ -10,23 +10,32 @@ mod roles;
 mod tokens;
 mod topology;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
 use axum::{Json, http::HeaderMap};
 use emberkeep_wire::identity::Version;
 use serde_json::json;
 
 use crate::App;
+use crate::routes::{Routes, get, post, put};
 use edge::{Refusal, root_of};
 
 /// Returns the routes, without the prefix they are mounted at.
-pub fn router(app: &App) -> Router<App> {
-    Router::new()
+pub fn router(app: &App) -> Routes {
+    routes().shaped(|router| {
+        router
+            .fallback(|| async { Refusal::NoSuchRoute })
+            .method_not_allowed_fallback(|| async { Refusal::Method })
+            .layer(from_fn_with_state(app.clone(), edge::dress))
+    })
+}
+
+/// Returns the routes without what is common to them.
+pub(crate) fn routes() -> Routes {
+    Routes::new()
         .route("/", get(versions))
         .route("/v3", get(version))
         .route("/v3/", get(version))
@@ -41,7 +50,12 @@ pub fn router(app: &App) -> Router<App> {
             "/v3/projects",
             get(people::projects).post(people::create_project),
         )
-        .route("/v3/projects/{project}", get(people::project))
+        .route(
+            "/v3/projects/{project}",
+            get(people::project)
+                .patch(people::update_project)
+                .delete(people::delete_project),
+        )
         .route(
             "/v3/projects/{project}/users/{user}/roles",
             get(roles::given),
@@ -51,7 +65,12 @@ pub fn router(app: &App) -> Router<App> {
             put(roles::give).get(roles::check).delete(roles::take),
         )
         .route("/v3/users", get(people::users).post(people::create_user))
-        .route("/v3/users/{user}", get(people::user))
+        .route(
+            "/v3/users/{user}",
+            get(people::user)
+                .patch(people::update_user)
+                .delete(people::delete_user),
+        )
         .route("/v3/users/{user}/projects", get(people::projects_of))
         .route(
             "/v3/users/{user}/application_credentials",
@@ -73,9 +92,6 @@ pub fn router(app: &App) -> Router<App> {
         .route("/v3/endpoints/{endpoint}", get(topology::endpoint))
         .route("/v3/regions", get(topology::regions))
         .route("/v3/regions/{region}", get(topology::region))
-        .fallback(|| async { Refusal::NoSuchRoute })
-        .method_not_allowed_fallback(|| async { Refusal::Method })
-        .layer(from_fn_with_state(app.clone(), edge::dress))
 }
 
 /// `GET /`: which versions there are. A choice of one is still a choice: 300.

@@ -1,12 +1,24 @@
 //! Reads request bodies. What is wrong with one is a value, so that each API words it itself.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
 /// The largest body of a JSON request, in bytes. The largest sensible one (a vault with 256 resources) is a tenth of it.
 pub const BODY_LIMIT: usize = 1 << 20;
+
+/// How long a body of at most that size may take to come: no wire is so slow, whoever takes longer only
+/// wants to keep us waiting.
+const BODY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bodies that are too large but no larger than this, in bytes, are read and thrown away before they are refused.
+const DISCARDED: u64 = 16 << 20;
+
+/// How long that may take.
+const DISCARD_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +39,26 @@ pub enum BodyError {
 
 /// Reads a whole body of at most [`BODY_LIMIT`] bytes.
 pub async fn read_body(body: Body) -> Result<Bytes, BodyError> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-        Err(error) => Err(BodyError::Broken(error)),
+    // Said beforehand, it need not be kept to be refused.
+    let said = body.size_hint().lower();
+    if said > BODY_LIMIT as u64 {
+        if said <= DISCARDED {
+            // Who is still sending when the connection closes sees a broken pipe and not our answer.
+            let _ = tokio::time::timeout(DISCARD_PATIENCE, discard(body)).await;
+        }
+        return Err(BodyError::TooLarge);
     }
+    let whole = Limited::new(body, BODY_LIMIT).collect();
+    match tokio::time::timeout(BODY_PATIENCE, whole).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+        Ok(Err(error)) => Err(BodyError::Broken(error)),
+        Err(elapsed) => Err(BodyError::Broken(elapsed.into())),
+    }
+}
+
+async fn discard(mut body: Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// Reads a JSON body, whatever its content type says.
@@ -46,6 +73,17 @@ pub async fn read_json(body: Body) -> Result<Value, BodyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let never = futures::stream::pending::<Result<Bytes, std::io::Error>>();
+        let begun = tokio::time::Instant::now();
+        let error = read_body(Body::from_stream(never))
+            .await
+            .expect_err("does not come");
+        assert!(matches!(error, BodyError::Broken(_)), "{error}");
+        assert!(begun.elapsed() >= BODY_PATIENCE && begun.elapsed() < 2 * BODY_PATIENCE);
+    }
 
     #[tokio::test]
     async fn each_fault_of_a_body_is_told_apart() {

@@ -12,19 +12,25 @@ pub mod identity;
 mod json;
 mod metrics;
 pub mod native;
+mod openapi;
+mod origin;
 mod request_id;
+mod routes;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Redirect;
 use axum::routing::get;
 use emberkeep_service::{Authenticator, Identity, Service};
 
+use routes::Routes;
+
 pub use auth::{authenticate, base_url, token_of};
-pub use guard::guard;
+pub use guard::{Form, guard};
 pub use json::{BODY_LIMIT, BodyError, read_body, read_json};
+pub use origin::{BadNetwork, ClientAddress, Network, Peer};
 pub use request_id::RequestId;
 
 /// What every handler works with; cheap to clone.
@@ -49,6 +55,8 @@ pub struct HttpSettings {
     pub public_endpoint: Option<String>,
     /// Where clients get tokens, if not here.
     pub identity_url: Option<String>,
+    /// Whose word about the client is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl App {
@@ -67,6 +75,7 @@ impl Default for HttpSettings {
             region: "RegionOne".to_owned(),
             public_endpoint: None,
             identity_url: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -77,16 +86,34 @@ impl Default for HttpSettings {
 /// in its own form; `/identity`, `/identity/` and what lies below all reach it.
 pub fn router(app: App) -> Router {
     metrics::install();
-    let guarded = |api: Router<App>| api.layer(from_fn(guard)).with_state(app.clone());
-    Router::new()
-        .route("/", get(|| async { Redirect::to("/console") }))
-        .nest_service("/identity", guarded(identity::router(&app)))
-        .nest_service("/volume", guarded(cinder::router()))
-        .nest_service("/cbr", guarded(cbr::router()))
+    let mut served = Vec::new();
+    let mut plain =
+        |api: Routes, prefix: &str| api.listed(prefix, &mut served).with_state(app.clone());
+    let mut guarded = |api: Routes, prefix: &str, form: Form| {
+        plain(
+            api.shaped(|api| api.layer(from_fn_with_state(form, guard))),
+            prefix,
+        )
+    };
+    let mut router = Router::new().route("/", get(|| async { Redirect::to("/console") }));
+    // With an identity elsewhere nobody gets a token here, or changes who gets one.
+    if app.settings.identity_url.is_none() {
+        let identity = guarded(identity::router(&app), "/identity", Form::Identity);
+        router = router.nest_service("/identity", identity);
+    }
+    let router = router
+        .nest_service(
+            "/volume",
+            guarded(cinder::router(), "/volume", Form::Cinder),
+        )
+        .nest_service("/cbr", guarded(cbr::router(), "/cbr", Form::Cbr))
         // Streams may take long: the native routes set their own limits.
-        .nest_service("/api/v1", native::router().with_state(app.clone()))
-        .nest_service("/console", console::router().with_state(app.clone()))
-        .merge(health::router().with_state(app.clone()))
+        .nest_service("/api/v1", plain(native::router(), "/api/v1"))
+        .nest_service("/console", plain(console::router(), "/console"))
+        .merge(plain(health::router(), ""));
+    router
+        .merge(openapi::router(served))
         .layer(from_fn(metrics::count))
         .layer(from_fn(request_id::with_request_id))
+        .layer(from_fn_with_state(app, origin::settle))
 }

@@ -1,39 +1,65 @@
 //! The native API under `/api/v1`: what neither Block Storage nor CBR can say. Start at `edge.rs`.
 
+mod backups;
 mod data;
 mod edge;
+mod exports;
+mod file_systems;
 mod inventory;
 mod policies;
+mod servers;
 mod tasks;
 
-use axum::Router;
-use axum::middleware::from_fn;
-use axum::routing::{get, post, put};
+use axum::middleware::from_fn_with_state;
 
-use crate::{App, guard};
+use crate::routes::{Routes, delete, get, post, put};
+use crate::{Form, guard};
 use edge::Refusal;
 
 /// Returns the routes, to be nested at `/api/v1`.
-pub fn router() -> Router<App> {
-    let streams = Router::new()
+pub fn router() -> Routes {
+    let streams = Routes::new()
         .route("/volumes/import", post(data::import))
         .route("/volumes/{id}/data", get(data::export))
-        .method_not_allowed_fallback(no_method);
-    Router::new()
+        .route("/backups/{id}/data", get(backups::data))
+        .shaped(|router| router.method_not_allowed_fallback(no_method));
+    Routes::new()
         .route("/tasks", get(tasks::list))
         .route("/tasks/{id}", get(tasks::show))
         .route("/tasks/{id}/cancel", post(tasks::cancel))
         .route("/sweep", post(tasks::sweep))
+        .route("/exports", get(exports::list).post(exports::begin))
+        .route("/exports/{id}", delete(exports::end))
         .route("/backups", get(inventory::backups))
+        .route("/backups/{id}/adopt", post(backups::adopt))
+        .route("/backups/{id}/origin", get(backups::origin))
         .route(
             "/policies/{id}/preview",
             get(policies::preview).post(policies::attempt),
         )
         .route("/policies/{id}/zone", put(policies::set_zone))
         .route("/volumes/{id}/path", get(inventory::path))
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(from_fn(guard))
+        .route(
+            "/file-systems",
+            get(file_systems::list).post(file_systems::create),
+        )
+        .route(
+            "/file-systems/{id}",
+            get(file_systems::show).delete(file_systems::delete),
+        )
+        .route("/servers", get(servers::list).post(servers::create))
+        .route("/servers/{id}", get(servers::show).delete(servers::delete))
+        .route("/servers/{id}/volumes", post(servers::add_volumes))
+        .route(
+            "/servers/{id}/volumes/remove",
+            post(servers::remove_volumes),
+        )
+        .shaped(|router| {
+            router
+                .fallback(no_route)
+                .method_not_allowed_fallback(no_method)
+                .layer(from_fn_with_state(Form::Native, guard))
+        })
         // A stream takes as long as it takes; it only may not stand still.
         .merge(streams)
 }

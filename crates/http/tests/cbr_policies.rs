@@ -224,7 +224,16 @@ async fn policies_that_make_no_sense_are_refused() {
         Method::POST,
         &associate,
         json!({"policy_id": away}),
-        (400, "6127"),
+        (400, "9900"),
+    )
+    .await;
+    // Nobody fills the vaults of others.
+    refused(
+        &desk,
+        Method::POST,
+        &associate,
+        json!({"policy_id": away, "destination_vault_id": NOBODY}),
+        (400, "1011"),
     )
     .await;
     assert_eq!(desk.get("/vaults").await["count"], 1, "nothing half-made");

@@ -415,7 +415,7 @@ async fn members_see_themselves_and_administrators_see_all() {
         ("projects?name=alpha&domain_id=default", "projects", 1),
         ("projects?enabled=False", "projects", 0),
         ("roles?name=member", "roles", 1),
-        ("roles", "roles", 3),
+        ("roles", "roles", 4),
         ("services?type=cbr", "services", 1),
         ("endpoints?interface=public", "endpoints", 4),
         ("endpoints", "endpoints", 12),

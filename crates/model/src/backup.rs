@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackupId, ByteCount, CheckpointId, Gib, PolicyId, ProjectId, SnapshotId, Timestamp, UserId,
-    VaultId, VolumeId,
+    BackupId, ByteCount, CheckpointId, Gib, ObjectType, PolicyId, ProjectId, Replica, ResourceId,
+    ServerFacts, SnapshotId, Timestamp, UserId, VaultId, VolumeId,
 };
 
 /// What is known of a backup once its manifest is durable.
@@ -23,6 +23,20 @@ pub struct Sealed {
     pub new: ByteCount,
     /// Bytes written to the repository for them.
     pub stored: ByteCount,
+}
+
+impl Sealed {
+    /// Vouches for content that lies elsewhere and was not read.
+    pub fn unread(at: Timestamp) -> Self {
+        let none = ByteCount(0);
+        Self {
+            at,
+            read: none,
+            data: none,
+            new: none,
+            stored: none,
+        }
+    }
 }
 
 /// Where one backup stands in its life.
@@ -91,6 +105,8 @@ pub enum BackupEvent {
     ResetToAvailable(Sealed),
     /// An administrator says that it is not.
     ResetToError,
+    /// What was kept elsewhere is in the repository by now.
+    Adopted(Sealed),
     /// The manifest is gone.
     Gone,
 }
@@ -144,6 +160,11 @@ impl BackupState {
             (S::Deleted, E::ResetToError) => self.refuse(&E::ResetToError),
             (_, E::ResetToError) => Ok(S::Failed {
                 reason: "set by an administrator".to_owned(),
+            }),
+            (S::Available(_), E::Adopted(sealed)) => Ok(S::Available(sealed)),
+            (S::RestoreQueued { target, .. }, E::Adopted(sealed)) => Ok(S::RestoreQueued {
+                sealed,
+                target: *target,
             }),
             (S::Deleting, E::Gone) => Ok(S::Deleted),
             (state, event) => state.refuse(&event),
@@ -214,6 +235,7 @@ impl BackupEvent {
             Self::ForceDeleteAsked => "force delete asked",
             Self::ResetToAvailable(_) => "reset to available",
             Self::ResetToError => "reset to error",
+            Self::Adopted(_) => "adopted",
             Self::Gone => "gone",
         }
     }
@@ -237,10 +259,19 @@ pub struct ContentOf {
 /// What only CBR knows of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CbrFacts {
+    /// What it is of: a volume, unless this says something else. A backup of anything else has
+    /// that one's id in [`Backup::volume_id`], and only CBR shows it.
+    pub kind: ObjectType,
+    /// The backup of the server that this backup of a volume is part of.
+    pub part_of: Option<BackupId>,
+    /// What the server ran, in the backup of a server.
+    pub server: Option<ServerFacts>,
     /// The policy whose run made it.
     pub policy_id: Option<PolicyId>,
     /// When it is to go by itself, fixed when it was made.
     pub expires_at: Option<Timestamp>,
+    /// What it is a copy of, in the store of another region.
+    pub replica: Option<Replica>,
 }
 
 /// What Cinder's records hold and our model has no use for. It is kept, so that a record that
@@ -275,6 +306,42 @@ pub struct CinderFacts {
     /// What the volume was like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceFacts>,
+    /// What another's driver keeps of it; none for a backup of our own making.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Foreign>,
+    /// Columns of Cinder's row that hold what nothing else here can say, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, KeptColumn>,
+}
+
+/// What a column of Cinder's row holds where our model says something else, each as text; none is null.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeptColumn {
+    /// What the column holds.
+    pub holds: Option<String>,
+    /// What the model said then; once it says something else, that is newer and counts.
+    pub beside: Option<String>,
+}
+
+/// How a backup that was taken up from a record stands to what lies elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Foreign {
+    /// Its content lies there alone, and it needs the backups it builds on.
+    Kept(ForeignPlace),
+    /// Its content is ours by now and complete. What lies there stays: others may build on it.
+    Adopted(ForeignPlace),
+}
+
+/// Where a chunked driver of Cinder's keeps a backup (`cinder-backup.md §4.1`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignPlace {
+    /// The driver's class path, as it was recorded.
+    pub driver: String,
+    /// The directory or bucket.
+    pub container: String,
+    /// What the names of its objects begin with.
+    pub prefix: String,
 }
 
 /// What a volume was like when it was backed up; a restore puts it back (`cinder-backup.md §3.3`).
@@ -307,7 +374,7 @@ pub struct Backup {
     pub project_id: ProjectId,
     /// Who made it.
     pub user_id: UserId,
-    /// The volume it is of.
+    /// The volume it is of; the id of a server or file system, where `cbr.kind` says so.
     pub volume_id: VolumeId,
     /// The volume's name at that instant.
     pub volume_name: Option<String>,
@@ -364,11 +431,29 @@ impl Backup {
         self.parent_id.is_some()
     }
 
+    /// Returns the id of what it is of, whatever that is.
+    pub fn resource_id(&self) -> ResourceId {
+        self.volume_id.into()
+    }
+
+    /// Tells whether it is the backup of one volume, as Block Storage knows them.
+    pub fn is_of_volume(&self) -> bool {
+        self.cbr.kind == ObjectType::Disk
+    }
+
     /// Returns the project and the id under which the repository keeps its content.
     pub fn content(&self) -> (&ProjectId, BackupId) {
         match &self.content {
             Some(other) => (&other.project_id, other.backup_id),
             None => (&self.project_id, self.id),
+        }
+    }
+
+    /// Returns where its content lies, if it is not in our repository.
+    pub fn foreign(&self) -> Option<&ForeignPlace> {
+        match &self.cinder.foreign {
+            Some(Foreign::Kept(place)) => Some(place),
+            Some(Foreign::Adopted(_)) | None => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
-use crate::{CheckpointId, Gib, ProjectId, Timestamp, UserId, VaultId, VolumeId};
+use crate::{CheckpointId, Gib, ProjectId, ResourceId, Timestamp, UserId, VaultId, VolumeChoice};
 
 words! {
     /// Where a checkpoint stands (`cbr-v3.md §1.3`).
@@ -22,12 +22,16 @@ words! {
 /// A resource that took part in a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointResource {
-    /// The volume.
-    pub volume_id: VolumeId,
+    /// The volume, server or file system.
+    #[serde(alias = "volume_id")]
+    pub resource_id: ResourceId,
     /// Its name at that instant.
     pub name: Option<String>,
     /// Its size.
     pub size: Gib,
+    /// Which volumes of a server took part.
+    #[serde(default)]
+    pub choice: VolumeChoice,
 }
 
 /// Why a resource was left out of a run (`cbr-v3.md §2.3`).
@@ -43,13 +47,22 @@ pub enum SkipReason {
     VolumeStatus,
     /// The volume is gone.
     VolumeGone,
+    /// A volume of the server is in a state that forbids a backup.
+    ServerStatus,
+    /// The server is gone.
+    ServerGone,
+    /// The server has no volume, or none that is not left out.
+    NoVolumes,
+    /// The file system is gone.
+    FileSystemGone,
 }
 
 /// A resource that was left out of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedResource {
-    /// The volume.
-    pub volume_id: VolumeId,
+    /// The volume, server or file system.
+    #[serde(alias = "volume_id")]
+    pub resource_id: ResourceId,
     /// Its name.
     pub name: Option<String>,
     /// Why.

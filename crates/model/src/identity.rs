@@ -8,6 +8,8 @@ words! {
     Role as "role" {
         /// Everything, in every project.
         Admin = "admin",
+        /// What members may; elsewhere it also deals with a project's people.
+        Manager = "manager",
         /// Make and delete the project's things.
         Member = "member",
         /// Look at the project's things.
@@ -19,7 +21,8 @@ impl Role {
     /// Returns this role and all it implies.
     pub fn implied(self) -> &'static [Role] {
         match self {
-            Self::Admin => &[Self::Admin, Self::Member, Self::Reader],
+            Self::Admin => &[Self::Admin, Self::Manager, Self::Member, Self::Reader],
+            Self::Manager => &[Self::Manager, Self::Member, Self::Reader],
             Self::Member => &[Self::Member, Self::Reader],
             Self::Reader => &[Self::Reader],
         }

@@ -46,6 +46,12 @@ uuid_ids! {
     VolumeId = "volume";
     /// Names a snapshot of a volume.
     SnapshotId = "snapshot";
+    /// Names a server: a set of volumes kept together.
+    ServerId = "server";
+    /// Names a file system.
+    FileSystemId = "file system";
+    /// Names what a vault protects: a volume, a server or a file system, as its kind says.
+    ResourceId = "resource";
     /// Names a volume type.
     VolumeTypeId = "volume type";
     /// Names a backup: one volume at one instant.
@@ -65,6 +71,25 @@ uuid_ids! {
     /// Names a message about something that failed.
     MessageId = "message";
 }
+
+macro_rules! resource_ids {
+    ($($name:ident)*) => {$(
+        impl From<$name> for ResourceId {
+            fn from(id: $name) -> Self {
+                Self(id.0)
+            }
+        }
+
+        impl From<ResourceId> for $name {
+            /// Reads the id as that of this kind; whoever does so knows the resource's kind.
+            fn from(id: ResourceId) -> Self {
+                Self(id.0)
+            }
+        }
+    )*};
+}
+
+resource_ids!(VolumeId ServerId FileSystemId);
 
 macro_rules! text_ids {
     ($($(#[$doc:meta])* $name:ident = $kind:literal;)*) => {$(

@@ -4,12 +4,15 @@
 mod attachment;
 mod backup;
 mod checkpoint;
+mod file_system;
 mod identity;
 mod ids;
 mod member;
 mod message;
 mod policy;
 mod quota;
+mod replica;
+mod server;
 mod size;
 mod task;
 mod time;
@@ -19,27 +22,31 @@ mod words;
 
 pub use attachment::{Attachment, AttachmentStatus};
 pub use backup::{
-    Backup, BackupEvent, BackupRefused, BackupState, CbrFacts, CinderFacts, ContentOf, Sealed,
-    SourceFacts,
+    Backup, BackupEvent, BackupRefused, BackupState, CbrFacts, CinderFacts, ContentOf, Foreign,
+    ForeignPlace, KeptColumn, Sealed, SourceFacts,
 };
 pub use checkpoint::{
     Checkpoint, CheckpointResource, CheckpointStatus, SkipReason, SkippedResource,
 };
+pub use file_system::FileSystem;
 pub use identity::{AppCredential, Assignment, Caller, Project, Role, TokenRecord, User};
 pub use ids::{
-    AttachmentId, BackupId, BadId, CheckpointId, DomainId, MemberId, MessageId, PolicyId,
-    ProjectId, RoleId, SnapshotId, TaskId, UserId, VaultId, VolumeId, VolumeTypeId,
+    AttachmentId, BackupId, BadId, CheckpointId, DomainId, FileSystemId, MemberId, MessageId,
+    PolicyId, ProjectId, ResourceId, RoleId, ServerId, SnapshotId, TaskId, UserId, VaultId,
+    VolumeId, VolumeTypeId,
 };
 pub use member::{Member, MemberStatus};
 pub use message::{Message, MessageAction, MessageDetail};
 pub use policy::{Limit, OperationDefinition, OperationType, Policy, PolicyBinding};
 pub use quota::{QuotaClass, QuotaSet, QuotaUsage, ServiceSwitch, TypeUsage};
+pub use replica::Replica;
+pub use server::{Server, ServerFacts, ServerVolume};
 pub use size::{ByteCount, GIB, Gib};
-pub use task::{Lease, Progress, Task, TaskState, VolumeSource, Work};
+pub use task::{Lease, Progress, Synced, Task, TaskState, VolumeSource, Work};
 pub use time::Timestamp;
 pub use vault::{
-    ObjectType, ProtectStatus, ProtectType, ResourceUsage, Tag, Vault, VaultResource, VaultStatus,
-    VaultUsage,
+    IncludedVolume, ObjectType, ProtectStatus, ProtectType, ResourceUsage, Tag, Vault,
+    VaultResource, VaultStatus, VaultUsage, VolumeChoice,
 };
 pub use volume::{Snapshot, SnapshotStatus, Volume, VolumeStatus, VolumeType};
 pub use words::UnknownWord;

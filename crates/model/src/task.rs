@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackupId, CheckpointId, Gib, PolicyId, ProjectId, SnapshotId, TaskId, Timestamp, UserId,
-    VaultId, VolumeId,
+    BackupId, CheckpointId, Gib, ObjectType, PolicyId, ProjectId, ResourceId, SnapshotId, TaskId,
+    Timestamp, UserId, VaultId, VolumeId,
 };
 
 /// What a task has to do. Stored whole with the task; each kind's steps may run twice.
@@ -59,12 +59,38 @@ pub enum Work {
         /// The backup.
         backup_id: BackupId,
     },
+    /// Look at a backup that lies elsewhere and was taken up from a record.
+    ImportBackup {
+        /// The backup.
+        backup_id: BackupId,
+    },
+    /// Copy a backup that lies elsewhere into the repository.
+    AdoptBackup {
+        /// The backup.
+        backup_id: BackupId,
+    },
+    /// Copy a backup to the store of another region.
+    Replicate {
+        /// The copy, whose row says what it is a copy of.
+        backup_id: BackupId,
+        /// What the backup is of; not the task's own, since a copy keeps no backup from being made.
+        volume_id: VolumeId,
+    },
+    /// Bring the rows of copies in line with what the stores of other regions hold.
+    SyncReplicas {
+        /// The vault that takes them.
+        vault_id: VaultId,
+        /// What was found; empty until it is done.
+        #[serde(default)]
+        found: Synced,
+    },
     /// Take resources out of a vault with all their backups in it.
     RemoveResources {
         /// The vault.
         vault_id: VaultId,
         /// The resources.
-        volume_ids: Vec<VolumeId>,
+        #[serde(alias = "volume_ids")]
+        resource_ids: Vec<ResourceId>,
     },
     /// Delete a vault with all its backups.
     DeleteVault {
@@ -93,6 +119,17 @@ pub enum VolumeSource {
     },
 }
 
+/// What bringing rows in line with stores came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Synced {
+    /// Copies that had no row.
+    pub added: u64,
+    /// Rows whose copy is gone.
+    pub gone: u64,
+    /// Copies that could not be read.
+    pub unreadable: u64,
+}
+
 impl Work {
     /// Returns the word for the kind of work, as the catalogue and the logs use it.
     pub fn word(&self) -> &'static str {
@@ -105,6 +142,10 @@ impl Work {
             Self::Backup { .. } => "backup",
             Self::Restore { .. } => "restore",
             Self::DeleteBackup { .. } => "delete_backup",
+            Self::ImportBackup { .. } => "import_backup",
+            Self::AdoptBackup { .. } => "adopt_backup",
+            Self::Replicate { .. } => "replicate",
+            Self::SyncReplicas { .. } => "sync_replicas",
             Self::RemoveResources { .. } => "remove_resources",
             Self::DeleteVault { .. } => "delete_vault",
             Self::Sweep => "sweep",
@@ -212,6 +253,8 @@ pub struct Task {
     pub cancel_asked: bool,
     /// Not to be claimed before this instant.
     pub not_before: Timestamp,
+    /// The kind of thing that `volume_id` names: a volume, unless this says something else.
+    pub object_type: ObjectType,
     /// The volume it is about.
     pub volume_id: Option<VolumeId>,
     /// That volume's name, kept for the record.

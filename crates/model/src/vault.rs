@@ -1,14 +1,18 @@
 //! Vaults and the resources in them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::words::words;
-use crate::{ByteCount, Gib, ProjectId, Timestamp, UserId, VaultId, VolumeId};
+use crate::{ByteCount, Gib, ProjectId, ResourceId, Timestamp, UserId, VaultId, VolumeId};
 
 words! {
     /// What a vault protects (`cbr-v3.md §0`).
+    #[derive(Default)]
     ObjectType as "vault object type" {
         /// Servers: sets of volumes kept together.
         Server = "server",
         /// Single volumes.
+        #[default]
         Disk = "disk",
         /// File systems.
         Turbo = "turbo",
@@ -114,8 +118,8 @@ words! {
 pub struct VaultResource {
     /// The vault it is in.
     pub vault_id: VaultId,
-    /// The volume meant.
-    pub volume_id: VolumeId,
+    /// The volume, server or file system meant, as the vault's object type says.
+    pub resource_id: ResourceId,
     /// Its name when it was added.
     pub name: Option<String>,
     /// Its size.
@@ -124,10 +128,42 @@ pub struct VaultResource {
     pub status: ProtectStatus,
     /// Taken by scheduled runs.
     pub auto_protect: bool,
+    /// Which volumes of a server are meant.
+    pub choice: VolumeChoice,
     /// When it was added.
     pub created_at: Timestamp,
     /// See [`crate::Volume::revision`].
     pub revision: u64,
+}
+
+/// Which volumes of a server are backed up: all, unless it says something.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VolumeChoice {
+    /// The only ones, if any are named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<IncludedVolume>,
+    /// Those left out, also when they are added to the server later.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<VolumeId>,
+}
+
+/// A volume of a server that is to be backed up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncludedVolume {
+    /// The volume.
+    pub id: VolumeId,
+    /// The operating system on it, as the tenant says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+}
+
+impl VolumeChoice {
+    /// Tells whether a volume of the server is meant.
+    pub fn takes(&self, volume: VolumeId) -> bool {
+        let named = self.include.is_empty() || self.include.iter().any(|v| v.id == volume);
+        named && !self.exclude.contains(&volume)
+    }
 }
 
 /// What a vault holds, counted by the catalogue.
@@ -145,7 +181,7 @@ pub struct VaultUsage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceUsage {
     /// The resource.
-    pub volume_id: VolumeId,
+    pub resource_id: ResourceId,
     /// Bytes the repository stores for its backups.
     pub used: ByteCount,
     /// Its backups that are not deleted.

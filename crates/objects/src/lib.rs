@@ -10,6 +10,8 @@
 mod backup;
 mod class;
 mod compatible;
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod context;
 mod datetime;
 mod device;

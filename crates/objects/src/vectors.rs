@@ -9,9 +9,11 @@ mod methods;
 mod objects;
 mod persisted;
 mod records;
+mod rpc;
 
 use std::path::{Path, PathBuf};
 
+use crate::conformance::Subject;
 use crate::json::Json;
 
 use entry::{Outcome, name_of};
@@ -31,6 +33,30 @@ pub struct FileResult {
     pub failures: Vec<String>,
 }
 
+impl FileResult {
+    fn new(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            failures: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, section: &str, n: usize, entry: &Json, outcome: Outcome) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(wrong) => {
+                self.failed += 1;
+                let name = name_of(entry);
+                self.failures
+                    .push(format!("{section}[{n}] {name}: {wrong}"));
+            }
+        }
+    }
+}
+
 /// Why vectors could not be run at all.
 #[derive(Debug, thiserror::Error)]
 pub enum VectorsError {
@@ -48,21 +74,57 @@ pub enum VectorsError {
 /// Runs one section's entry.
 type Check = fn(&Json, &Json) -> Outcome;
 
-/// Runs all files of a folder that hold objects, records or behaviour.
+/// Runs all files of a folder that hold objects, records, messages or behaviour.
 pub fn run_vectors(dir: &Path) -> Result<Vec<FileResult>, VectorsError> {
+    let texts = texts(dir)?;
+    let results = texts.iter().map(|(name, text)| run_text(name, text));
+    Ok(results.flatten().collect())
+}
+
+/// Runs what a folder tells of backups in a database; `make` returns a new, empty one each time.
+pub async fn run_database<S: Subject>(
+    dir: &Path,
+    make: impl AsyncFn() -> S,
+) -> Result<Vec<FileResult>, VectorsError> {
+    let mut results = Vec::new();
+    for (name, text) in texts(dir)? {
+        let Ok(json) = Json::parse(&text) else {
+            continue;
+        };
+        let mut result = FileResult::new(&name);
+        for section in ["persisted", "methods"] {
+            let entries = json.get(section).and_then(Json::as_list);
+            for (n, entry) in entries.unwrap_or_default().iter().enumerate() {
+                let store = make().await;
+                let outcome = match section {
+                    "persisted" => persisted::life(entry, &store).await,
+                    _ => methods::method(entry, &store).await,
+                };
+                result.count(section, n, entry, outcome);
+            }
+        }
+        if result.passed + result.failed > 0 {
+            results.push(result);
+        }
+    }
+    Ok(results)
+}
+
+/// Reads all files of a folder that might hold vectors.
+fn texts(dir: &Path) -> Result<Vec<(String, String)>, VectorsError> {
     let mut files = Vec::new();
     collect(dir, &mut files)?;
     files.sort();
-    let mut results = Vec::new();
+    let mut texts = Vec::new();
     for path in files {
         let text = std::fs::read_to_string(&path).map_err(|source| VectorsError::Read {
             path: path.clone(),
             source,
         })?;
         let name = path.strip_prefix(dir).unwrap_or(&path);
-        results.extend(run_text(&name.display().to_string(), &text));
+        texts.push((name.display().to_string(), text));
     }
-    Ok(results)
+    Ok(texts)
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), VectorsError> {
@@ -90,11 +152,9 @@ pub fn run_text(file: &str, text: &str) -> Option<FileResult> {
         Ok(json) => json,
         Err(error) => {
             return Some(FileResult {
-                file: file.to_owned(),
-                passed: 0,
                 failed: 1,
-                skipped: 0,
                 failures: vec![error.to_string()],
+                ..FileResult::new(file)
             });
         }
     };
@@ -102,16 +162,11 @@ pub fn run_text(file: &str, text: &str) -> Option<FileResult> {
     let checks: &[(&str, Check)] = match format.split('/').next()? {
         "objects" => &objects::CHECKS,
         "records" => &records::CHECKS,
+        "rpc" => &rpc::CHECKS,
         "behaviour" => &behaviour::CHECKS,
         _ => return None,
     };
-    let mut result = FileResult {
-        file: file.to_owned(),
-        passed: 0,
-        failed: 0,
-        skipped: 0,
-        failures: Vec::new(),
-    };
+    let mut result = FileResult::new(file);
     for (section, entries) in json.as_dict()?.iter() {
         let Some(entries) = entries.as_list() else {
             continue;
@@ -121,16 +176,7 @@ pub fn run_text(file: &str, text: &str) -> Option<FileResult> {
             continue;
         };
         for (n, entry) in entries.iter().enumerate() {
-            match check(entry, &json) {
-                Ok(()) => result.passed += 1,
-                Err(wrong) => {
-                    result.failed += 1;
-                    let name = name_of(entry);
-                    result
-                        .failures
-                        .push(format!("{section}[{n}] {name}: {wrong}"));
-                }
-            }
+            result.count(section, n, entry, check(entry, &json));
         }
     }
     Some(result)

@@ -56,3 +56,31 @@ fn a_wrong_recording_is_noticed() {
     assert_eq!((result.passed, result.failed, result.skipped), (1, 3, 2));
     assert_eq!(result.failures.len(), 3);
 }
+
+#[test]
+fn a_wrong_message_is_noticed() {
+    let entry = |inner: &str, beside: &str| {
+        let inner = emberkeep_objects::Json::from(inner);
+        format!(
+            r#"{{"body": {{"oslo.version": "2.0", "oslo.message": {inner}}}, "message": {beside}}}"#
+        )
+    };
+    let right = r#"{"method": "m", "args": {"n": 1}}"#;
+    let alien = r#"{"method": "m", "args": {"b": {"versioned_object.name": "Backup", "versioned_object.namespace": "nova", "versioned_object.version": "1.7", "versioned_object.data": {}}}}"#;
+    let changed = r#"{"method": "m", "args": {"b": {"versioned_object.name": "Backup", "versioned_object.namespace": "cinder", "versioned_object.version": "1.7", "versioned_object.data": {"size": "8"}}}}"#;
+    let sent = [
+        entry(right, right),
+        entry(right, "{}"),
+        entry(alien, alien),
+        entry(changed, changed),
+        entry("{", "{}"),
+    ];
+    let text = format!(r#"{{"format": "rpc/1", "sent": [{}]}}"#, sent.join(","));
+    let result = emberkeep_objects::vectors::run_text("rpc.json", &text).unwrap();
+    assert_eq!(
+        (result.passed, result.failed),
+        (1, 4),
+        "{:?}",
+        result.failures
+    );
+}

@@ -12,6 +12,8 @@ use crate::secret::Secret;
 pub(crate) struct Session {
     pub(crate) token: Secret,
     pub(crate) project_id: Option<String>,
+    /// How far this machine's clock was ahead when it signed in.
+    pub(crate) ahead_secs: Option<i64>,
     catalog: Vec<Service>,
 }
 
@@ -55,6 +57,7 @@ impl Session {
         Ok(Self {
             token,
             project_id: answer.token.project.map(|project| project.id),
+            ahead_secs: None,
             catalog: answer.token.catalog,
         })
     }

@@ -1,11 +1,17 @@
 //! Volumes, snapshots, backups and what bounds them, through the Block Storage API
 //! (`cinder-backup.md §2`). The newest microversion that both sides know is spoken.
 
+mod actions;
 mod ask;
+mod attachments;
 mod backups;
 mod limits;
+mod messages;
+mod metadata;
+mod query;
+mod services;
 mod snapshots;
-mod view;
+mod types;
 mod volumes;
 
 use serde::de::DeserializeOwned;
@@ -16,13 +22,21 @@ use crate::error::SdkError;
 use crate::pages::{Pages, Turning};
 use crate::version::Microversion;
 
+pub use actions::VolumeSummary;
 pub use ask::{
-    BackupChange, BackupQuery, NewBackup, NewSnapshot, NewVolume, RestoreTo, SnapshotQuery,
-    VolumeChange, VolumeQuery,
+    BackupChange, NewAttachment, NewBackup, NewSnapshot, NewVolume, NewVolumeType, RestoreTo,
+    VolumeChange, VolumeTypeChange,
 };
-pub use emberkeep_wire::cinder::{AvailabilityZone, ZoneState};
-pub use limits::{AbsoluteLimits, QuotaSet, QuotaUsage, QuotaUsages, Service};
-pub use view::{Attachment, Backup, BackupRecord, RestoreStarted, Snapshot, Volume, VolumeType};
+// One definition of each shape: what the service writes is what this client reads.
+pub use emberkeep_wire::cinder::{
+    AbsoluteLimits, AttachmentDetail as Attachment, AttachmentSummary, AvailabilityZone,
+    BackupDetail as Backup, BackupSummary, Field, Link, MessageView as Message, PoolView as Pool,
+    QuotaUsage, RecordView as BackupRecord, ResourceFilters, RestoreStarted,
+    ServiceView as Service, SnapshotView as Snapshot, TypeAccessView as TypeAccess,
+    VolumeAttachment, VolumeDetail as Volume, VolumeTypeView as VolumeType, ZoneState,
+};
+pub use limits::{QuotaSet, QuotaUsages};
+pub use query::{AttachmentQuery, BackupQuery, MessageQuery, SnapshotQuery, VolumeQuery};
 
 /// The Block Storage API of a connection.
 #[derive(Debug, Clone)]

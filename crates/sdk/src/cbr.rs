@@ -12,6 +12,7 @@ mod protectables;
 mod query;
 mod tags;
 mod tasks;
+mod usage;
 mod vaults;
 
 use serde::de::DeserializeOwned;
@@ -23,24 +24,25 @@ use crate::pages::{Pages, Turning};
 
 pub use ask::{
     AddResource, BindRulesChange, Mapping, MemberAnswer, NewBilling, NewCheckpoint, NewPolicy,
-    NewReplication, NewVault, PolicyChange, RestoreTarget, VaultChange,
+    NewReplication, NewVault, PolicyChange, RestoreTarget, VaultChange, VaultsChange,
 };
 pub use emberkeep_model::Tag;
 pub use emberkeep_wire::cbr::Member;
 pub use emberkeep_wire::cbr::{
     AppConsistency, AssociatedVault, Backup, BackupDetail, Billing, BillingExtra, BindRules,
     Checkpoint, CheckpointExtra, CheckpointResource, CheckpointVault, CommonDetail, DeleteDetail,
-    ErrorInfo, ExpirationDetail, ExtendInfo, IncludeVolume, Instance, Mib, OperationDefinition,
-    OsImage, Parameters, Policy, ProjectTag, Protectable, RemoveDetail, ReplicationDetail,
-    ReplicationExtra, ReplicationRecord, ResourceDetails, ResourceExtra, RestoreDetail,
-    SkippedResource, SyncDetail, TaggedVault, TaggedVaultDetail, Task, TaskExtra, TaskResource,
-    Trigger, TriggerProperties, Vault, VaultDeleteDetail, VaultResource, word,
+    ErrorInfo, ExpirationDetail, ExpiryMoved, ExtendInfo, IncludeVolume, Instance, Mib,
+    OperationDefinition, OsImage, Parameters, Policy, ProjectTag, Protectable, RemoveDetail,
+    ReplicationDetail, ReplicationExtra, ReplicationRecord, ReplicationRegion, ResourceDetails,
+    ResourceExtra, RestoreDetail, SkippedResource, StorageUsage, SyncDetail, TaggedVault,
+    TaggedVaultDetail, Task, TaskExtra, TaskResource, Trigger, TriggerProperties, Vault,
+    VaultDeleteDetail, VaultResource, VaultsSummary, word,
 };
 pub use members::Sharing;
 pub use policies::Bound;
 pub use query::{
-    BackupQuery, MemberQuery, PolicyQuery, ProtectableQuery, TagCondition, TagQuery, TaskQuery,
-    VaultQuery,
+    BackupQuery, MemberQuery, PolicyQuery, ProtectableQuery, StorageUsageQuery, TagCondition,
+    TagQuery, TaskQuery, VaultQuery,
 };
 
 /// The CBR API of a connection.

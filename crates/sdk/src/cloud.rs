@@ -98,7 +98,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// The longest silence within an answer.
     pub read: Duration,
-    /// For a whole exchange, retries not counted; transfers of volumes have no such limit.
+    /// For a whole exchange with all its retries; transfers of volumes have no such limit.
     pub total: Duration,
 }
 
@@ -279,7 +279,8 @@ fn build(entry: CloudEntry, name: String, whence: &str) -> Result<CloudConfig, C
         if let Ok(total) = Duration::try_from_secs_f64(seconds) {
             config.timeouts.total = total;
             config.timeouts.read = config.timeouts.read.min(total);
-            config.timeouts.connect = config.timeouts.connect.min(total);
+            // Who cannot be reached is to be told from who does not answer.
+            config.timeouts.connect = config.timeouts.connect.min(total / 2);
         }
     }
     if let Some(interface) = entry.interface.or(entry.endpoint_type) {

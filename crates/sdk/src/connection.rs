@@ -8,7 +8,9 @@ mod refusal;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use emberkeep_wire::time::http_date;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -18,7 +20,7 @@ use tokio::sync::{OnceCell, RwLock};
 use crate::auth::{self, Session};
 use crate::block_storage::BlockStorage;
 use crate::cbr::Cbr;
-use crate::cloud::CloudConfig;
+use crate::cloud::{CloudConfig, Method};
 use crate::error::SdkError;
 use crate::identity::Identity;
 use crate::native::Native;
@@ -26,7 +28,7 @@ use crate::secret::Secret;
 use crate::version::Microversion;
 
 pub(crate) use call::{Call, Face};
-use http::Http;
+use http::{How, Http};
 
 /// A connection to one cloud. Cheap to clone; shared by all its faces.
 #[derive(Clone)]
@@ -74,6 +76,12 @@ impl Connection {
     /// Returns the project signed in for.
     pub async fn project_id(&self) -> Option<String> {
         self.inner.session.read().await.project_id.clone()
+    }
+
+    /// Returns how many seconds this machine's clock was ahead of the cloud's at the last
+    /// sign-in (behind it, if negative); none if the cloud does not say what time it has.
+    pub async fn clock_ahead_secs(&self) -> Option<i64> {
+        self.inner.session.read().await.ahead_secs
     }
 
     /// Volumes, snapshots and backups, as Cinder has them.
@@ -186,14 +194,15 @@ impl Connection {
     ) -> Result<Response, SdkError> {
         let url = call.address(&self.base(session, face)?)?;
         let http = &self.inner.http;
-        http.send(&url, call.only_reads(), || {
-            let mut request = http
+        let how = How {
+            only_reads: call.only_reads(),
+            hurry,
+        };
+        http.send(&url, how, || {
+            let request = http
                 .client()
                 .request(call.method.clone(), url.clone())
                 .headers(headers(session, version));
-            if hurry {
-                request = request.timeout(http.total());
-            }
             match &call.body {
                 Some(body) => request.json(body),
                 None => request,
@@ -291,20 +300,23 @@ async fn sign_in(http: &Http, config: &CloudConfig) -> Result<Session, SdkError>
     let body = auth::sign_in_body(&config.credentials);
     // Signing in twice gives two tokens and no harm: it may be tried like a question.
     let response = http
-        .send(&url, true, || {
-            http.client()
-                .post(url.clone())
-                .timeout(http.total())
-                .json(&body)
+        .send(&url, How::QUESTION, || {
+            http.client().post(url.clone()).json(&body)
         })
         .await?;
+    let ahead = ahead_secs(&response);
     let response = refusal::accept(SIGN_IN.to_owned(), response)
         .await
         .map_err(|error| match error {
-            SdkError::Refused { refusal } if refusal.status == 401 => SdkError::SignIn {
-                auth_url: config.auth_url.clone(),
-                refusal,
-            },
+            SdkError::Refused { refusal } if refusal.status == 401 => {
+                let auth_url = config.auth_url.clone();
+                match config.credentials.method {
+                    Method::Token(_) => SdkError::TokenRefused { auth_url, refusal },
+                    Method::Password { .. } | Method::ApplicationCredential { .. } => {
+                        SdkError::SignIn { auth_url, refusal }
+                    }
+                }
+            }
             other => other,
         })?;
     let token = response
@@ -320,5 +332,19 @@ async fn sign_in(http: &Http, config: &CloudConfig) -> Result<Session, SdkError>
         what,
     };
     let token = token.ok_or_else(|| bad("it carries no token".to_owned()))?;
-    Session::from_answer(token, &body).map_err(|cause| bad(cause.to_string()))
+    let mut session = Session::from_answer(token, &body).map_err(|cause| bad(cause.to_string()))?;
+    session.ahead_secs = ahead;
+    Ok(session)
+}
+
+/// Returns how far this machine's clock is ahead of the other side's.
+fn ahead_secs(response: &Response) -> Option<i64> {
+    let theirs = response
+        .headers()
+        .get(reqwest::header::DATE)?
+        .to_str()
+        .ok()?;
+    let theirs = http_date(theirs).ok()?.0 / 1_000_000;
+    let ours = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(i64::try_from(ours).ok()? - theirs)
 }

@@ -1,7 +1,10 @@
 //! Everything that can stop a call, worded for the person who made it.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use emberkeep_model::Timestamp;
+use emberkeep_wire::time::Moment;
 
 use crate::cloud::ConfigError;
 use crate::version::Microversion;
@@ -30,6 +33,14 @@ pub enum SdkError {
     /// The identity service does not know the user, or not with this password.
     #[error("signing in at {auth_url} was refused: {}", refusal.message)]
     SignIn {
+        /// The identity service.
+        auth_url: String,
+        /// What it said.
+        refusal: Box<Refusal>,
+    },
+    /// A token that was given is no longer good.
+    #[error("the token given for {auth_url} has run out or was taken back: {}", refusal.message)]
+    TokenRefused {
         /// The identity service.
         auth_url: String,
         /// What it said.
@@ -75,6 +86,20 @@ pub enum SdkError {
         /// What was asked for.
         url: String,
         /// Why not.
+        #[source]
+        cause: reqwest::Error,
+    },
+    /// A certificate is not valid at the time that this machine's clock shows: either it has run
+    /// out (or does not begin yet), or the clock is off.
+    #[error(
+        "the certificate of {url} is not valid at the time that this machine's clock shows, {now}"
+    )]
+    WrongTime {
+        /// What was asked for.
+        url: String,
+        /// What the clock shows, UTC.
+        now: Moment,
+        /// Why it is not valid.
         #[source]
         cause: reqwest::Error,
     },
@@ -148,7 +173,7 @@ pub enum SdkError {
         count: usize,
     },
     /// A certificate file named by the configuration cannot be used.
-    #[error("the certificate file {} cannot be read", path.display())]
+    #[error("the certificate file {} cannot be used", path.display())]
     CaFile {
         /// The file.
         path: std::path::PathBuf,
@@ -165,12 +190,15 @@ impl SdkError {
     /// Returns what the service said, if it was a service that refused.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::SignIn { refusal, .. } | Self::Refused { refusal } => Some(refusal),
+            Self::SignIn { refusal, .. }
+            | Self::TokenRefused { refusal, .. }
+            | Self::Refused { refusal } => Some(refusal),
             Self::Config(_)
             | Self::NoService { .. }
             | Self::Unreachable { .. }
             | Self::NoAnswer { .. }
             | Self::Untrusted { .. }
+            | Self::WrongTime { .. }
             | Self::Transport { .. }
             | Self::BadAddress { .. }
             | Self::BadId { .. }
@@ -194,7 +222,15 @@ impl SdkError {
         let url = url.to_owned();
         // The address stands beside it already.
         let cause = cause.without_url();
-        if is_about_certificates(&cause) {
+        if says(
+            &cause,
+            &["certificate expired", "certificate not valid yet"],
+        ) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let secs = now.map_or(0, |since| since.as_secs());
+            let now = Timestamp(i64::try_from(secs).unwrap_or_default() * 1_000_000).into();
+            Self::WrongTime { url, now, cause }
+        } else if says(&cause, &["certificate"]) {
             Self::Untrusted { url, cause }
         } else if cause.is_timeout() {
             Self::NoAnswer { url, cause }
@@ -207,10 +243,11 @@ impl SdkError {
 }
 
 /// Looks for the words of the TLS library: its types are not the HTTP library's to show.
-fn is_about_certificates(error: &reqwest::Error) -> bool {
+fn says(error: &reqwest::Error, phrases: &[&str]) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
-        if cause.to_string().contains("certificate") {
+        let words = cause.to_string();
+        if phrases.iter().any(|phrase| words.contains(phrase)) {
             return true;
         }
         next = cause.source();

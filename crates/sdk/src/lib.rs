@@ -52,13 +52,14 @@ pub use cloud::{
 pub use connection::Connection;
 pub use emberkeep_model::{ByteCount, Gib, Timestamp};
 pub use emberkeep_wire::ids::{
-    BackupId, CheckpointId, MemberId, PolicyId, ProjectId, ResourceId, SnapshotId, TaskId, UserId,
-    VaultId, VolumeId,
+    BackupId, CheckpointId, FileSystemId, MemberId, PolicyId, ProjectId, ResourceId, ServerId,
+    SnapshotId, TaskId, UserId, VaultId, VolumeId,
 };
 pub use emberkeep_wire::native as native_types;
 pub use emberkeep_wire::time::Moment;
 pub use error::{Refusal, SdkError};
 pub use identity::{Assignment, Identity, Project, Role, User};
+pub use native::{FileSystem, NewFileSystem, NewServer, Server, ServerDisk, ServerVolumes};
 pub use native::{Native, NewImport, TaskFilter, VolumeExport, VolumeImport};
 pub use os_args::OsArgs;
 pub use pages::Pages;
@@ -69,7 +70,7 @@ pub use wait::{Glance, Standing, Wait};
 /// Identifiers, as a cloud hands them out.
 mod ids {
     pub(crate) use emberkeep_wire::ids::{
-        BackupId, CheckpointId, MemberId, PolicyId, ProjectId, ResourceId, SnapshotId, TaskId,
-        UserId, VaultId, VolumeId,
+        BackupId, CheckpointId, FileSystemId, MemberId, PolicyId, ProjectId, ResourceId, ServerId,
+        SnapshotId, TaskId, VaultId, VolumeId,
     };
 }

@@ -1,5 +1,9 @@
 //! What only Emberkeep has: progress of tasks, what backups cost, images in and out, sweeps.
 
+mod backups;
+mod exports;
+mod policies;
+mod servers;
 mod stream;
 
 use std::path::PathBuf;
@@ -11,6 +15,7 @@ use crate::connection::{Call, Connection, Face};
 use crate::error::SdkError;
 use crate::ids::{BackupId, CheckpointId, TaskId, VaultId, VolumeId};
 
+pub use servers::{FileSystem, NewFileSystem, NewServer, Server, ServerDisk, ServerVolumes};
 pub use stream::{VolumeExport, VolumeImport};
 
 /// Which tasks to list; what is none does not matter.

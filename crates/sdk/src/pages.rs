@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 
-use futures::stream::{self, Stream};
-use futures::{StreamExt, TryStreamExt};
+use futures_util::stream::{self, Stream};
+use futures_util::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

@@ -323,8 +323,49 @@ async fn silence_is_not_waited_out() {
     let asked = NewCheckpoint::of(&VaultId::from("v"));
     let error = api.create_checkpoint(&asked).await.expect_err("no answer");
     assert!(matches!(error, SdkError::NoAnswer { .. }), "{error:?}");
-    // The question twice; the order once, for it may have arrived.
-    assert_eq!(cloud.lines().len(), 1 + 2 + 1);
+    // Each once: the time is for all tries together, and an order may have arrived.
+    assert_eq!(cloud.lines().len(), 1 + 1 + 1);
+    // Silence within the time leaves some for a question to be asked again.
+    let mut config = cloud.config();
+    config.timeouts.read = Duration::from_millis(50);
+    config.retries.count = 1;
+    let api = Connection::open(config).await.expect("signed in").cbr();
+    let error = api.vault(&"v".into()).await.expect_err("no answer");
+    assert!(matches!(error, SdkError::NoAnswer { .. }), "{error:?}");
+    assert_eq!(cloud.lines().len(), 3 + 1 + 2);
+}
+
+#[tokio::test]
+async fn all_tries_together_end_in_time() {
+    let cloud = Cloud::start(|url, asked, _| match asked.line.as_str() {
+        SIGN_IN => signed_in("t", url),
+        _ => Answer::text(503, ""),
+    })
+    .await;
+    let mut config = cloud.config();
+    config.retries.count = 1000;
+    config.retries.first_pause = Duration::from_millis(20);
+    config.timeouts.total = Duration::from_millis(500);
+    let api = Connection::open(config).await.expect("signed in").cbr();
+    let begun = std::time::Instant::now();
+    let error = api.vault(&"v".into()).await.expect_err("refused");
+    assert_eq!(error.refusal().map(|refusal| refusal.status), Some(503));
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(cloud.lines().len() > 3, "it was tried again");
+}
+
+#[tokio::test]
+async fn a_token_given_that_ran_out_is_told_from_a_wrong_password() {
+    let cloud = Cloud::start(|_, _, _| unauthorized()).await;
+    let mut config = cloud.config();
+    config.credentials.method = emberkeep_sdk::Method::Token(Secret::new("old-token"));
+    let error = Connection::open(config).await.expect_err("refused");
+    assert!(matches!(error, SdkError::TokenRefused { .. }), "{error:?}");
+    assert!(!format!("{error:?} {error}").contains("old-token"));
 }
 
 #[tokio::test]

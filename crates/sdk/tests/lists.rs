@@ -6,7 +6,7 @@ use cloud::{Answer, Asked, Cloud};
 use emberkeep_sdk::block_storage::VolumeQuery;
 use emberkeep_sdk::cbr::{BackupQuery, MemberQuery, TaskQuery, VaultQuery};
 use emberkeep_sdk::{BackupId, SdkError};
-use futures::StreamExt;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 fn volume(id: &str) -> Value {

@@ -1,7 +1,7 @@
 //! What answers each class, attribute and call of `otcextensions.sdk.cbr.v3` (`cbr-v3.md §4`).
 //!
-//! The compiler checks the right-hand side of every row; the first test checks that the table
-//! in `parity.json` says the same. `tests-e2e/suite_parity.py` reads that table and looks into
+//! The compiler checks the right-hand side of every row; the test checks that the table
+//! in `parity.json`, and the page `docs/sdk-parity.md` for people, say the same. `tests-e2e/suite_parity.py` reads that table and looks into
 //! the installed Python package for anything it lacks.
 
 use std::path::Path;
@@ -430,9 +430,19 @@ fn the_table_beside_this_file_is_the_one_that_compiles() {
         .map(|(python, rust)| format!("  \"{python}\": \"{rust}\""))
         .collect();
     let wanted = format!("{{\n{}\n}}\n", rows.join(",\n"));
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity.json");
+    up_to_date("tests/parity.json", &wanted);
+    up_to_date("../../docs/sdk-parity.md", &page(&table()));
+    let mut names: Vec<_> = table().into_iter().map(|(python, _)| python).collect();
+    names.sort();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "a row stands twice");
+}
+
+fn up_to_date(name: &str, wanted: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("UPDATE_PARITY").is_some() {
-        std::fs::write(&file, &wanted).expect("written");
+        std::fs::write(&file, wanted).expect("written");
     }
     let there = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
@@ -440,9 +450,35 @@ fn the_table_beside_this_file_is_the_one_that_compiles() {
         "{} is out of date: run this test with UPDATE_PARITY=1",
         file.display()
     );
-    let mut names: Vec<_> = table().into_iter().map(|(python, _)| python).collect();
-    names.sort();
-    let count = names.len();
-    names.dedup();
-    assert_eq!(names.len(), count, "a row stands twice");
+}
+
+/// Writes the table for people: a section for each class, the calls last.
+fn page(rows: &[(String, String)]) -> String {
+    let mut text = "\
+# The SDK beside otcextensions
+
+What answers each class, attribute, query and call of `otcextensions.sdk.cbr.v3` in `emberkeep_sdk::cbr`. Generated:
+the compiler checks the right-hand sides (`crates/sdk/tests/parity.rs`), and `tests-e2e/suite_parity.py` looks into the
+installed Python package for anything that is missing on the left.
+"
+    .to_owned();
+    let mut section = "";
+    for (python, rust) in rows {
+        let (class, name) = python.rsplit_once('.').expect("a class and a name");
+        if class != section {
+            section = class;
+            let title = match class {
+                "proxy" => "Calls",
+                "query" => "Paging",
+                other => other,
+            };
+            text += &format!("\n## {title}\n\n| Python | Rust |\n| --- | --- |\n");
+        }
+        let shown = match name.strip_prefix('?') {
+            Some(query) => format!("`{query}` (query)"),
+            None => format!("`{name}`"),
+        };
+        text += &format!("| {shown} | `{rust}` |\n");
+    }
+    text
 }

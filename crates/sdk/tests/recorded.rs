@@ -420,3 +420,62 @@ async fn what_could_be_protected_is_listed() {
     api.protectable(&kind, &"d".into()).await.expect("shown");
     assert_eq!(last(&cloud).0, "GET P/protectables/disk/instances/d");
 }
+
+#[tokio::test]
+async fn sums_and_abilities_are_asked_for() {
+    use emberkeep_sdk::cbr::{Mib, StorageUsageQuery, VaultsChange};
+
+    let cloud = answering(
+        200,
+        json!({"size": "300", "used_size": 1536, "updated_vaults_id": ["v"],
+            "affected_backups_count": 2, "new_expiration_day": "2027-03-01", "operation_log_id": null,
+            "resource_count": 1, "storage_usage": [{"resource_id": "d", "resource_name": null,
+                "resource_type": "OS::Cinder::Volume", "backup_count": 3, "backup_size": 40}],
+            "regions": [{"name": "R", "replication_destinations": ["S"]}],
+            "replication.enable": false}),
+    )
+    .await;
+    let api = cloud.connect().await.cbr();
+    let summary = api.vaults_summary().await.expect("sums");
+    assert_eq!((summary.size, summary.used_size), (Gib(300), Mib(1536)));
+    assert_eq!(last(&cloud).0, "GET P/vaults/summary");
+    let change = VaultsChange {
+        threshold: Some(90),
+        ..VaultsChange::default()
+    };
+    assert_eq!(
+        api.update_vaults(&change).await.expect("changed"),
+        ["v".into()]
+    );
+    let want = json!({"vault": {"threshold": 90}});
+    assert_eq!(last(&cloud), ("PUT P/vaults/batch-update".to_owned(), want));
+    let moved = api
+        .move_backup_expiry(&"v".into(), "2027-03-01", "UTC+02:00")
+        .await
+        .expect("moved");
+    assert_eq!(
+        (moved.affected_backups_count, moved.operation_log_id),
+        (2, None)
+    );
+    let want = json!({"expect_expiration_date": "2027-03-01", "time_zone": "UTC+02:00"});
+    let line = "PUT P/vaults/v/update-backup-expiration-time".to_owned();
+    assert_eq!(last(&cloud), (line, want));
+    let query = StorageUsageQuery {
+        resource_id: Some("d".into()),
+        ..StorageUsageQuery::default()
+    };
+    let usage = api.storage_usage(&query).first().await.expect("a list");
+    assert_eq!(usage.expect("one").backup_size, Mib(40));
+    assert_eq!(
+        last(&cloud).0,
+        "GET P/storage_usage?resource_id=d&limit=1000&offset=0"
+    );
+    let regions = api.replication_capabilities().await.expect("regions");
+    assert_eq!(regions[0].replication_destinations, ["S"]);
+    assert_eq!(
+        api.features().await.expect("all")["replication.enable"],
+        false
+    );
+    assert_eq!(api.feature("replication.enable").await.expect("one"), false);
+    assert_eq!(last(&cloud).0, "GET P/cbr-features/replication.enable");
+}

@@ -3,17 +3,28 @@
 //! the environment over the file.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use emberkeep_http::Network;
 use emberkeep_service::{DefaultQuotas, Policy};
 use serde::Deserialize;
 
+mod cinder;
 mod identity;
+mod listen;
+mod nbd;
+mod replica;
 
+use cinder::CinderFile;
+pub use cinder::{CinderConfig, CinderPlaceError, CinderS3, CinderSwift};
 use identity::KeystoneFile;
 pub use identity::{IdentityConfig, KeystoneConfig};
+pub use listen::{Listen, TlsFiles};
+use listen::{ListenFile, ListenerFile, Sources};
+pub use nbd::{NbdConfig, NbdListen};
+use replica::ReplicaFile;
+pub use replica::{ReplicaConfig, ReplicaStore};
 
 /// Where data lies unless told otherwise.
 pub const DEFAULT_DATA_DIR: &str = "emberkeep-data";
@@ -60,8 +71,12 @@ pub struct ConfigArgs {
     pub file: Option<PathBuf>,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
-    /// `--listen`.
+    /// `--listen`: addresses, separated by commas.
     pub listen: Option<String>,
+    /// `--tls-certificate`.
+    pub tls_certificate: Option<PathBuf>,
+    /// `--tls-key`.
+    pub tls_key: Option<PathBuf>,
     /// `--identity`.
     pub identity: Option<String>,
 }
@@ -71,7 +86,13 @@ pub struct ConfigArgs {
 #[serde(deny_unknown_fields)]
 struct File {
     data_dir: Option<PathBuf>,
-    listen: Option<String>,
+    listen: Option<ListenFile>,
+    #[serde(default)]
+    listeners: Vec<ListenerFile>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    trusted_proxies: Option<Vec<String>>,
+    idle_secs: Option<u64>,
     public_endpoint: Option<String>,
     region: Option<String>,
     master_key_file: Option<PathBuf>,
@@ -88,6 +109,14 @@ struct File {
     #[serde(default)]
     quotas: QuotasFile,
     count_dependents: Option<bool>,
+    #[serde(default)]
+    turbo_roots: Vec<PathBuf>,
+    #[serde(default)]
+    cinder: CinderFile,
+    #[serde(default)]
+    replicas: Vec<ReplicaFile>,
+    nbd_listen: Option<String>,
+    nbd_tls: Option<PathBuf>,
 }
 
 /// The keys of `[quotas]`; −1 is no limit.
@@ -107,8 +136,12 @@ struct QuotasFile {
 pub struct Config {
     /// Everything the service keeps lies in here.
     pub data_dir: PathBuf,
-    /// Where it listens; port 0 picks one.
-    pub listen: SocketAddr,
+    /// Where it listens, at least one place.
+    pub listen: Vec<Listen>,
+    /// Proxies whose `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How long a connection may be idle, or take to send the head of a request.
+    pub idle_secs: u64,
     /// How clients reach it, where that is not the address they name.
     pub public_endpoint: Option<String>,
     /// The region in the catalogue.
@@ -133,6 +166,14 @@ pub struct Config {
     pub quotas: DefaultQuotas,
     /// Refuse to delete a backup that others were made from, as Cinder does.
     pub count_dependents: bool,
+    /// The directories below which file systems may be registered.
+    pub turbo_roots: Vec<PathBuf>,
+    /// Where backups are served over NBD, if anywhere.
+    pub nbd: Option<NbdConfig>,
+    /// Regions that take copies of backups.
+    pub replicas: Vec<ReplicaConfig>,
+    /// Where Cinder keeps backups whose records may be imported.
+    pub cinder: CinderConfig,
 }
 
 impl Config {
@@ -154,10 +195,22 @@ impl Config {
         };
         let listen = args
             .listen
-            .map(|v| ("--listen", v))
-            .or_else(|| env("LISTEN").map(|v| ("EMBERKEEP_LISTEN", v)))
-            .or_else(|| file.listen.clone().map(|v| ("listen", v)))
-            .unwrap_or(("listen", DEFAULT_LISTEN.into()));
+            .map(|v| Sources::Words("--listen", v))
+            .or_else(|| env("LISTEN").map(|v| Sources::Words("EMBERKEEP_LISTEN", v)))
+            .unwrap_or(Sources::File(file.listen, file.listeners));
+        let file_of = |flag: Option<PathBuf>, key: &str, file: Option<PathBuf>| {
+            flag.or_else(|| env(key).map(PathBuf::from)).or(file)
+        };
+        let listen = listen::read(
+            listen,
+            DEFAULT_LISTEN,
+            file_of(
+                args.tls_certificate,
+                "TLS_CERTIFICATE",
+                file.tls_certificate,
+            ),
+            file_of(args.tls_key, "TLS_KEY", file.tls_key),
+        )?;
         let kind = args
             .identity
             .map(|v| ("--identity", v))
@@ -176,7 +229,18 @@ impl Config {
                 });
             }
         };
+        let region = env("REGION")
+            .or(file.region)
+            .unwrap_or_else(|| "RegionOne".into());
+        let replicas = replica::read(env("REPLICAS"), file.replicas, &region)?;
+        let nbd = nbd::read(
+            env("NBD_LISTEN").or(file.nbd_listen),
+            env("NBD_TLS").map(PathBuf::from).or(file.nbd_tls),
+        )?;
         let config = Self {
+            nbd,
+            replicas,
+            cinder: cinder::read(file.cinder, env)?,
             identity: identity::read(kind, file.keystone, env)?,
             policy: Policy::with(&file.policy).map_err(|error| ConfigError::Value {
                 key: "policy".into(),
@@ -185,20 +249,17 @@ impl Config {
             })?,
             quotas,
             count_dependents,
+            turbo_roots: turbo_roots(env, file.turbo_roots)?,
             data_dir: args
                 .data_dir
                 .or_else(|| env("DATA_DIR").map(PathBuf::from))
                 .or(file.data_dir)
                 .unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
-            listen: listen.1.parse().map_err(|_| ConfigError::Value {
-                key: listen.0.into(),
-                value: listen.1.clone(),
-                reason: "must be an address and a port, like 127.0.0.1:8776".into(),
-            })?,
+            listen,
+            trusted_proxies: networks(env("TRUSTED_PROXIES"), file.trusted_proxies)?,
+            idle_secs: number("IDLE_SECS", env("IDLE_SECS"), file.idle_secs, 60)?,
             public_endpoint: env("PUBLIC_ENDPOINT").or(file.public_endpoint),
-            region: env("REGION")
-                .or(file.region)
-                .unwrap_or_else(|| "RegionOne".into()),
+            region,
             master_key_file: env("MASTER_KEY_FILE")
                 .map(PathBuf::from)
                 .or(file.master_key_file),
@@ -241,6 +302,9 @@ impl Config {
                 "must be 5 to 3600",
             );
         }
+        if !(1..=3600).contains(&self.idle_secs) {
+            return refuse("idle_secs", self.idle_secs.to_string(), "must be 1 to 3600");
+        }
         if self.sweep_delay_secs < 0 {
             return refuse(
                 "sweep_delay_secs",
@@ -275,6 +339,26 @@ impl Config {
     }
 }
 
+/// Reads the directories below which file systems may be registered; in the environment they are
+/// separated by colons.
+fn turbo_roots(
+    env: impl Fn(&str) -> Option<String>,
+    file: Vec<PathBuf>,
+) -> Result<Vec<PathBuf>, ConfigError> {
+    let roots = match env("TURBO_ROOTS") {
+        Some(list) => list.split(':').map(PathBuf::from).collect(),
+        None => file,
+    };
+    match roots.iter().find(|root| !root.is_absolute()) {
+        Some(wrong) => Err(ConfigError::Value {
+            key: "turbo_roots".into(),
+            value: wrong.display().to_string(),
+            reason: "must be absolute paths".into(),
+        }),
+        None => Ok(roots),
+    }
+}
+
 fn read_file(path: &Path) -> Result<File, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
         path: path.to_owned(),
@@ -284,6 +368,22 @@ fn read_file(path: &Path) -> Result<File, ConfigError> {
         path: path.to_owned(),
         cause,
     })
+}
+
+/// Reads which proxies are believed; in the variable they are separated by commas.
+fn networks(env: Option<String>, file: Option<Vec<String>>) -> Result<Vec<Network>, ConfigError> {
+    let words = match env {
+        Some(text) => text.split(',').map(|word| word.trim().to_owned()).collect(),
+        None => file.unwrap_or_default(),
+    };
+    let parsed = words.into_iter().map(|word| {
+        word.parse::<Network>().map_err(|error| ConfigError::Value {
+            key: "trusted_proxies".into(),
+            value: word.clone(),
+            reason: error.to_string(),
+        })
+    });
+    parsed.collect()
 }
 
 /// Reads what projects may have; each key of `[quotas]` is also a variable `EMBERKEEP_QUOTA_…`.
@@ -385,7 +485,10 @@ mod tests {
         ];
         let from_env = load(args(), &env).unwrap();
         assert_eq!(
-            (from_env.data_dir.as_path(), from_env.listen.port()),
+            (
+                from_env.data_dir.as_path(),
+                from_env.listen[0].address.port()
+            ),
             (Path::new("/env"), 2)
         );
         let flags = ConfigArgs {
@@ -395,7 +498,10 @@ mod tests {
         };
         let from_flags = load(flags, &env).unwrap();
         assert_eq!(
-            (from_flags.data_dir.as_path(), from_flags.listen.port()),
+            (
+                from_flags.data_dir.as_path(),
+                from_flags.listen[0].address.port()
+            ),
             (Path::new("/flag"), 3)
         );
     }
@@ -454,6 +560,9 @@ mod tests {
             ("no address", ("EMBERKEEP_LISTEN", "everywhere")),
             ("no number", ("EMBERKEEP_WORKERS", "many")),
             ("out of range", ("EMBERKEEP_WORKERS", "0")),
+            ("no network", ("EMBERKEEP_TRUSTED_PROXIES", "proxy")),
+            ("no patience", ("EMBERKEEP_IDLE_SECS", "0")),
+            ("no key", ("EMBERKEEP_TLS_CERTIFICATE", "/c.pem")),
             ("no identity", ("EMBERKEEP_IDENTITY", "ldap")),
             ("a keystone nowhere", ("EMBERKEEP_IDENTITY", "keystone")),
             ("less than nothing", ("EMBERKEEP_QUOTA_BACKUPS", "-2")),

@@ -1,15 +1,20 @@
 //! The daemon: configuration, wiring of adapters, start and stop. The only crate that
 //! knows every adapter; decides nothing that a use case could decide. Start at [`start`].
 
+mod certificate;
 mod clouds;
 mod config;
+mod connections;
 mod data_dir;
 mod people;
+mod regions;
 mod start;
 
+pub use certificate::CertificateError;
 pub use config::{
-    Config, ConfigArgs, ConfigError, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IdentityConfig,
-    KeystoneConfig,
+    CinderConfig, CinderPlaceError, CinderS3, CinderSwift, Config, ConfigArgs, ConfigError,
+    DEFAULT_DATA_DIR, DEFAULT_LISTEN, IdentityConfig, KeystoneConfig, Listen, NbdConfig, NbdListen,
+    ReplicaConfig, ReplicaStore, TlsFiles,
 };
 pub use data_dir::{DataDir, DataDirError};
 pub use people::People;

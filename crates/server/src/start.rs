@@ -10,19 +10,25 @@ use emberkeep_cloud::{Keystone, KeystoneError, KeystoneSettings};
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
 use emberkeep_http::{App, HttpSettings};
 use emberkeep_keys::{KeyFileError, MasterKey};
+use emberkeep_nbd::tls::ClientProof;
 use emberkeep_service::{
-    Authenticator, Clock, Identity, IdentitySettings, Service, ServiceError, Settings, SystemClock,
-    Workers, new_secret,
+    Authenticator, Clock, ExportServer, Identity, IdentitySettings, Service, ServiceError,
+    Settings, SystemClock, Workers, new_secret,
 };
 use emberkeep_store::{LocalStore, ObjectStore, StoreError};
 use emberkeep_volumes::{FileProvider, VolumeError};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::certificate::Certificate;
 use crate::clouds;
-use crate::{Config, DataDir, DataDirError, IdentityConfig, KeystoneConfig};
+use crate::connections::{Listener, Patience, serve};
+use crate::regions::regions;
+use crate::{
+    CertificateError, CinderPlaceError, Config, DataDir, DataDirError, IdentityConfig,
+    KeystoneConfig, NbdConfig, NbdListen,
+};
 
 /// Why the service did not start. Nothing that was there has been changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,9 @@ pub enum StartError {
         #[source]
         cause: std::io::Error,
     },
+    /// A certificate cannot be shown.
+    #[error("the TLS certificate cannot be used")]
+    Certificate(#[from] CertificateError),
     /// The master key is missing or damaged, and there is data that it alone opens.
     #[error(
         "the backups in {data_dir} cannot be opened without their master key; put the key file back (it is never made anew over existing data)"
@@ -46,6 +55,15 @@ pub enum StartError {
     Key {
         /// The data directory.
         data_dir: PathBuf,
+        /// What is wrong with the key file.
+        #[source]
+        cause: KeyFileError,
+    },
+    /// The master key of another region's repository cannot be used.
+    #[error("the master key of region {region} cannot be used")]
+    RegionKey {
+        /// The region.
+        region: String,
         /// What is wrong with the key file.
         #[source]
         cause: KeyFileError,
@@ -85,9 +103,33 @@ pub enum StartError {
         #[source]
         cause: std::io::Error,
     },
+    /// The certificates that vouch for Keystone cannot be read.
+    #[error("the file {path} with the certificates for Keystone cannot be read")]
+    KeystoneAuthority {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        cause: std::io::Error,
+    },
     /// Keystone cannot be asked.
     #[error("Keystone cannot be used")]
     Keystone(#[from] KeystoneError),
+    /// A place where Cinder keeps backups cannot be used.
+    #[error(transparent)]
+    Cinder(#[from] CinderPlaceError),
+    /// Backups cannot be served over NBD.
+    #[error("backups cannot be served over NBD at {place}")]
+    Nbd {
+        /// Where it would listen.
+        place: String,
+        /// The system's answer.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The certificates for NBD cannot be used.
+    #[error("the certificates for NBD cannot be used")]
+    NbdTls(#[from] emberkeep_nbd::TlsError),
     /// Recovery failed.
     #[error("what the last run left could not be put right")]
     Recovery(#[from] ServiceError),
@@ -97,11 +139,13 @@ pub enum StartError {
 pub struct Running {
     terminate: Signal,
     interrupt: Signal,
-    url: String,
+    hangup: Signal,
+    urls: Vec<String>,
+    certificates: Vec<Certificate>,
     data: DataDir,
     workers: Workers,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
 }
 
 /// How long requests in flight may take once the service is told to stop.
@@ -112,15 +156,21 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     // Heard from the first moment: whoever is told to stop early stops in good order too.
     let terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+    let hangup = signal(SignalKind::hangup()).map_err(StartError::Signals)?;
     let data = DataDir::take(&config.data_dir)?;
-    let unheard = |cause| StartError::Listen {
-        address: config.listen,
-        cause,
-    };
-    let listener = TcpListener::bind(config.listen).await.map_err(unheard)?;
-    let url = format!("http://{}", listener.local_addr().map_err(unheard)?);
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        listeners.push(Listener::bind(listen).await?);
+    }
+    let urls: Vec<String> = listeners.iter().map(|one| one.url().to_owned()).collect();
+    let certificates: Vec<_> = listeners.iter().filter_map(Listener::certificate).collect();
+    // Plain if possible: those who use the data directory are on this machine, and need trust nobody.
+    let plain = urls.iter().find(|url| url.starts_with("http://"));
+    let url = plain.or(urls.first()).cloned().unwrap_or_default();
 
-    let repository = open_repository(&data, &config.master_key_path_in(data.path()))?;
+    let key_path = config.master_key_path_in(data.path());
+    let repository = open_repository(&data, &key_path)?;
+    let regions = regions(&config, &repository, &key_path)?;
     let catalog: Arc<dyn Catalog> =
         Arc::new(SqliteCatalog::open(data.path().join(CATALOGUE)).await?);
     let volumes = Arc::new(FileProvider::open(data.path())?);
@@ -140,18 +190,32 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         policy: config.policy.clone(),
         quotas: config.quotas,
         count_dependents: config.count_dependents,
+        turbo_roots: config.turbo_roots.clone(),
         ..Settings::default()
     };
     let service = Service::new(catalog, repository, volumes, Arc::clone(&clock), settings);
+    let service = service
+        .with_regions(regions)
+        .with_foreign(config.cinder.open()?);
+    let service = match &config.nbd {
+        Some(nbd) => service.with_exports(serve_exports(nbd, data.path())?),
+        None => service,
+    };
     service.recover().await?;
     let keystone = match &config.identity {
         IdentityConfig::BuiltIn => {
             first_sign_in(&data, &identity, &url, &config.region).await?;
             None
         }
-        IdentityConfig::Keystone(keystone) => Some(open_keystone(keystone, &clock)?),
+        IdentityConfig::Keystone(keystone) => {
+            let base = config.public_endpoint.as_deref().unwrap_or(&url);
+            tracing::info!(
+                "Keystone's catalogue should name volumev3 and block-storage at {base}/volume/v3/$(project_id)s, cbr at {base}/cbr/v3/$(project_id)s"
+            );
+            Some(open_keystone(keystone, &clock)?)
+        }
     };
-    let identity_url = keystone.as_ref().map(|one| one.url().to_owned());
+    let identity_url = keystone.as_ref().map(|one| one.public_url().to_owned());
     let authenticator: Arc<dyn Authenticator> = match keystone {
         Some(keystone) => Arc::new(keystone),
         None => Arc::clone(&identity) as Arc<_>,
@@ -166,28 +230,50 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             region: config.region.clone(),
             public_endpoint: config.public_endpoint.clone(),
             identity_url,
+            trusted_proxies: config.trusted_proxies.clone(),
         },
     };
-    let (stop, mut stopping) = watch::channel(false);
+    let (stop, stopping) = watch::channel(false);
+    let patience = Patience {
+        head: Duration::from_secs(config.idle_secs),
+    };
     let router = emberkeep_http::router(app);
-    let serving = tokio::spawn(async move {
-        axum::serve(listener, router)
-            .with_graceful_shutdown(async move {
-                // An error means that the sender is gone, which is a stop as well.
-                let _gone = stopping.wait_for(|stop| *stop).await;
-            })
-            .await
-    });
-    tracing::info!(url, data_dir = %data.path().display(), "serving");
+    let serving = tokio::spawn(serve(listeners, router, patience, stopping));
+    tracing::info!(urls = urls.join(" "), data_dir = %data.path().display(), "serving");
     Ok(Running {
         terminate,
         interrupt,
-        url,
+        hangup,
+        urls,
+        certificates,
         data,
         workers,
         stop,
         serving,
     })
+}
+
+/// Begins to listen for NBD; nothing is served until somebody asks for it.
+fn serve_exports(config: &NbdConfig, data_dir: &Path) -> Result<ExportServer, StartError> {
+    let tls = config.tls.as_deref();
+    let options = emberkeep_nbd::ServerOptions {
+        tls: tls
+            .map(|dir| emberkeep_nbd::ServerTls::load(dir, ClientProof::Certificate))
+            .transpose()?,
+        ..Default::default()
+    };
+    let (place, bound) = match &config.listen {
+        NbdListen::Tcp(address) => (address.to_string(), emberkeep_nbd::Listener::tcp(*address)),
+        NbdListen::Unix(path) => {
+            let bound = emberkeep_nbd::Listener::unix(path.clone());
+            (path.display().to_string(), bound)
+        }
+    };
+    let overlays = data_dir.join("exports");
+    let started = bound.and_then(|listener| ExportServer::start(listener, options, &overlays));
+    let server = started.map_err(|cause| StartError::Nbd { place, cause })?;
+    tracing::info!(address = server.address(), "serving NBD");
+    Ok(server)
 }
 
 /// Makes the adapter to a real Keystone; it is asked when the first token comes.
@@ -197,6 +283,15 @@ fn open_keystone(config: &KeystoneConfig, clock: &Arc<dyn Clock>) -> Result<Keys
         path: path.clone(),
         cause,
     })?;
+    let ca_pem = match &config.ca_file {
+        Some(path) => Some(
+            std::fs::read(path).map_err(|cause| StartError::KeystoneAuthority {
+                path: path.clone(),
+                cause,
+            })?,
+        ),
+        None => None,
+    };
     let settings = KeystoneSettings {
         auth_url: config.auth_url.clone(),
         username: config.username.clone(),
@@ -205,6 +300,8 @@ fn open_keystone(config: &KeystoneConfig, clock: &Arc<dyn Clock>) -> Result<Keys
         user_domain_name: config.user_domain_name.clone(),
         project_domain_name: config.project_domain_name.clone(),
         keep: Duration::from_secs(config.token_cache_secs),
+        public_url: config.public_url.clone(),
+        ca_pem,
     };
     Ok(Keystone::new(settings, Arc::clone(clock))?)
 }
@@ -274,9 +371,14 @@ async fn first_sign_in(
 }
 
 impl Running {
-    /// Returns the address it answers at, like `http://127.0.0.1:8776`.
+    /// Returns the first address it answers at, like `http://127.0.0.1:8776`.
     pub fn url(&self) -> &str {
-        &self.url
+        self.urls.first().map_or("", String::as_str)
+    }
+
+    /// Returns all addresses it answers at.
+    pub fn urls(&self) -> &[String] {
+        &self.urls
     }
 
     /// Returns the absolute path of the data directory.
@@ -284,13 +386,35 @@ impl Running {
         self.data.path()
     }
 
-    /// Waits for SIGTERM or SIGINT, then stops.
+    /// Waits for SIGTERM or SIGINT, then stops. SIGHUP reads the certificates again.
     pub async fn stopped(mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => tracing::info!("stopping on SIGTERM"),
-            _ = self.interrupt.recv() => tracing::info!("stopping on SIGINT"),
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => {
+                    tracing::info!("stopping on SIGTERM");
+                    break;
+                }
+                _ = self.interrupt.recv() => {
+                    tracing::info!("stopping on SIGINT");
+                    break;
+                }
+                _ = self.hangup.recv() => self.renew_certificates(),
+            }
         }
         self.shutdown().await;
+    }
+
+    /// Reads all certificates again; one that cannot be used leaves the old one in use.
+    fn renew_certificates(&self) {
+        for certificate in &self.certificates {
+            match certificate.renew() {
+                Ok(()) => tracing::info!("a certificate was read again"),
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a certificate could not be read again; the old one stays in use"
+                ),
+            }
+        }
     }
 
     /// Takes no more requests, lets running tasks end or hands them over, and returns when all is still.
@@ -299,8 +423,7 @@ impl Running {
         self.workers.stop().await;
         let abort = self.serving.abort_handle();
         match tokio::time::timeout(REQUEST_GRACE, self.serving).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::error!(%error, "the HTTP server ended badly"),
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the HTTP server ended badly"),
             Err(_) => {
                 tracing::warn!("requests in flight were cut off");

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use emberkeep_keys::MasterKey;
-use emberkeep_server::{Config, ConfigArgs, StartError, start};
+use emberkeep_server::{Config, ConfigArgs, Listen, StartError, start};
 
 fn config(dir: &Path) -> Config {
     let args = ConfigArgs {
@@ -101,7 +101,7 @@ async fn an_address_in_use_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
-    config.listen = taken.local_addr().unwrap();
+    config.listen = vec![Listen::plain(taken.local_addr().unwrap())];
     let refused = start(config).await.err().expect("the address is taken");
     assert!(matches!(refused, StartError::Listen { .. }), "{refused}");
 }

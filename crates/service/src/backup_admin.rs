@@ -29,6 +29,8 @@ impl Service {
             let event = if available {
                 let sealed = match backup.state.sealed() {
                     Some(sealed) => Some(sealed),
+                    // Whether it can be read is found out where it lies.
+                    None if backup.foreign().is_some() => Some(Sealed::unread(self.now())),
                     None => self.sealed_of(&backup).await?,
                 };
                 let sealed = sealed.ok_or(Refusal::BackupWithoutContent(id))?;
@@ -65,6 +67,11 @@ impl Service {
         let running = racing(|| async {
             let mut backup = self.visible_backup(caller, id).await?;
             self.allow(caller, "volume_extension:backup_admin_actions:force_delete")?;
+            if let Some(whole) = backup.cbr.part_of {
+                return Err(crate::CbrError::PartOfServer { part: id, whole }.into());
+            }
+            // A lock binds administrators too, or it would be none.
+            self.refuse_locked(&backup).await?;
             self.no_dependents(caller, &backup).await?;
             self.must_be_on(Binary::Backup).await?;
             if matches!(
@@ -73,7 +80,7 @@ impl Service {
             ) {
                 return Ok(false);
             }
-            let running = backup.state.is_busy();
+            let running = backup.state.is_busy() || backup.foreign().is_some();
             backup
                 .take(BackupEvent::ForceDeleteAsked, self.now())
                 .map_err(|refused| ServiceError::BackupNotDeletable {
@@ -101,7 +108,7 @@ impl Service {
     async fn stop_work_on(&self, id: BackupId) -> Result<(), ServiceError> {
         let query = TaskQuery {
             backup: Some(id),
-            work: vec!["backup", "restore"],
+            work: vec!["backup", "restore", "import_backup", "adopt_backup"],
             states: vec![TaskState::Waiting.word(), "running"],
             ..TaskQuery::default()
         };
@@ -123,11 +130,11 @@ impl Service {
 
     /// Reads what the repository holds of a backup, if it holds it.
     pub(crate) async fn sealed_of(&self, backup: &Backup) -> Result<Option<Sealed>, ServiceError> {
-        let (project, id) = backup.content();
-        let (repository, project) = (self.repository.clone(), project.clone());
+        let (_, id) = backup.content();
+        let place = self.place_of(backup)?;
         let own = backup.content.is_none();
         self.blocking("reading a manifest", move || {
-            match repository.project(project.as_str())?.manifest(id) {
+            match place.open()?.manifest(id) {
                 Ok(manifest) => Ok(Some(Sealed {
                     at: Timestamp(manifest.finished_at.0),
                     read: ByteCount(manifest.statistics.read_bytes),

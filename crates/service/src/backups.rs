@@ -5,8 +5,8 @@
 use emberkeep_catalog::{BackupQuery, Change, Page, Paging, Row, VaultQuery};
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, Caller, CinderFacts, MessageAction, MessageDetail,
-    ProjectId, ProtectStatus, Snapshot, SnapshotStatus, SourceFacts, Task, TaskId, Timestamp,
-    Vault, VaultId, Volume, VolumeId, VolumeStatus, Work,
+    ObjectType, ProjectId, ProtectStatus, Snapshot, SnapshotStatus, SourceFacts, Task, TaskId,
+    Timestamp, Vault, VaultId, Volume, VolumeId, VolumeStatus, Work,
 };
 use emberkeep_plan::{Candidate, choose_parent};
 use uuid::Uuid;
@@ -179,6 +179,7 @@ impl Service {
         let query = BackupQuery {
             project: Some(project.clone()),
             volumes: vec![volume],
+            replicas: Some(false),
             ..BackupQuery::default()
         };
         let rows = self.catalog.backups(&query).await?.items;
@@ -223,6 +224,7 @@ impl Service {
     pub(crate) fn backup_task(&self, caller: &Caller, backup: &Backup, work: Work) -> Task {
         let mut task = self.new_task(caller, work);
         task.project_id = backup.project_id.clone();
+        task.object_type = backup.cbr.kind;
         task.volume_id = Some(backup.volume_id);
         task.volume_name = backup.volume_name.clone();
         task.backup_id = Some(backup.id);
@@ -249,6 +251,7 @@ impl Service {
         self.allow(caller, "backup:get_all")?;
         query.project = Self::reach(caller, reach, query.project.take());
         query.with_deleted = false;
+        query.kind = Some(ObjectType::Disk);
         if let Some(marker) = query.paging.marker {
             self.visible_backup(caller, marker).await?;
         }
@@ -317,6 +320,10 @@ impl Service {
         caller: &Caller,
         backup: &Backup,
     ) -> Result<(), ServiceError> {
+        // What Cinder wrote is nothing without the backups it builds on.
+        if backup.foreign().is_some() && !self.foreign_children(backup.id).await?.is_empty() {
+            return Err(Refusal::BackupHasDependents(backup.id).into());
+        }
         if !self.settings.count_dependents {
             return Ok(());
         }
@@ -342,6 +349,10 @@ impl Service {
         caller: &Caller,
         mut backup: Backup,
     ) -> Result<(TaskId, Vec<Change>), ServiceError> {
+        if let Some(whole) = backup.cbr.part_of {
+            let part = backup.id;
+            return Err(crate::CbrError::PartOfServer { part, whole }.into());
+        }
         backup
             .take(BackupEvent::DeleteAsked, self.now())
             .map_err(|refused| ServiceError::BackupNotDeletable {
@@ -468,6 +479,19 @@ impl Service {
             .await
     }
 
+    /// Refuses to restore a part of a server's backup while something goes on with the whole: its
+    /// task would take the part's restore for its own.
+    async fn refuse_while_whole_busy(&self, part: &Backup) -> Result<(), ServiceError> {
+        let Some(id) = part.cbr.part_of else {
+            return Ok(());
+        };
+        let whole = self.catalog.backup(id).await?;
+        match whole {
+            Some(whole) if whole.state.is_busy() => Err(not_restorable(&whole)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     async fn write_restore(
         &self,
         caller: &Caller,
@@ -475,6 +499,8 @@ impl Service {
         volume: Volume,
         target: Target,
     ) -> Result<Restore, ServiceError> {
+        self.chain_is_whole(&backup).await?;
+        self.refuse_while_whole_busy(&backup).await?;
         backup
             .take(BackupEvent::RestoreAsked { target: volume.id }, self.now())
             .map_err(|refused| ServiceError::BackupNotRestorable {

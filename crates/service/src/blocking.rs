@@ -32,6 +32,13 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    pub(crate) fn of(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self {
+            no_space: false,
+            cause: Box::new(cause),
+        }
+    }
+
     fn named(self, what: &'static str) -> ServiceError {
         if self.no_space {
             ServiceError::NoSpace

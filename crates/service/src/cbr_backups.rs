@@ -1,15 +1,16 @@
 //! Backups as CBR sees them: those in vaults, under CBR's own rules (`cbr-v3.md §2.4`).
 
-use emberkeep_catalog::{BackupQuery, Page};
+use emberkeep_catalog::{BackupField, BackupQuery, Change, Direction, Page, Row};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, Member, MemberStatus, Role, VaultStatus, VolumeStatus,
+    Backup, BackupEvent, BackupId, BackupState, Caller, Member, MemberStatus, ObjectType, Role,
+    TaskId, VaultStatus, Volume, VolumeId, VolumeStatus,
 };
 
 use crate::backups::not_restorable;
 use crate::query::TaskQuery;
 use crate::service::{bad, racing, require};
 use crate::vaults::vault_status;
-use crate::{BackupView, CbrError, CbrRestore, Edit, Restore, Service, ServiceError, VaultUse};
+use crate::{BackupView, CbrError, CbrRestore, Service, ServiceError, VaultUse};
 
 impl Service {
     /// Lists the project's backups that are in vaults.
@@ -29,6 +30,8 @@ impl Service {
         };
         query.in_vaults_only = true;
         query.with_deleted = false;
+        // The backups of a server's disks show with it, unless they are asked for.
+        query.whole_only = query.part_of.is_none();
         let page = self.catalog.backups(&query).await?;
         let mut items = Vec::with_capacity(page.items.len());
         for mut backup in page.items {
@@ -66,31 +69,56 @@ impl Service {
         id: BackupId,
         name: String,
     ) -> Result<BackupView, ServiceError> {
-        self.backup_in_vault(caller, id).await?;
-        let edit = Edit {
-            name: Some(Some(name)),
-            ..Edit::default()
-        };
-        let backup = self.edit_backup(caller, id, edit).await?;
+        let backup = racing(|| async {
+            let mut backup = self.backup_in_vault(caller, id).await?;
+            self.allow(caller, "backup:update")?;
+            backup.name = Some(name.clone());
+            backup.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Backup(backup.clone()))])
+                .await?;
+            Ok(backup)
+        })
+        .await?;
         self.backup_view(backup).await
     }
 
-    async fn backup_in_vault(&self, caller: &Caller, id: BackupId) -> Result<Backup, ServiceError> {
-        let backup = self.visible_backup(caller, id).await?;
-        let shown = backup.vault_id.is_some() && backup.project_id == caller.project_id;
-        if shown {
-            Ok(backup)
-        } else {
-            Err(ServiceError::NoSuchBackup(id))
+    /// Returns a backup in a vault that is the project's own.
+    pub(crate) async fn backup_in_vault(
+        &self,
+        caller: &Caller,
+        id: BackupId,
+    ) -> Result<Backup, ServiceError> {
+        match self.readable_backup(caller, id).await? {
+            (backup, None) => Ok(backup),
+            (_, Some(_)) => Err(ServiceError::NoSuchBackup(id)),
         }
     }
 
     async fn backup_view(&self, backup: Backup) -> Result<BackupView, ServiceError> {
-        let volume = self.catalog.volume(backup.volume_id).await?;
-        let bootable = volume.is_some_and(|v| v.bootable);
+        let mut parts = Vec::new();
+        for mut part in self.parts_of(&backup).await? {
+            part.vault_id = backup.vault_id;
+            parts.push(self.one_backup_view(part).await?);
+        }
+        let mut view = self.one_backup_view(backup).await?;
+        view.bootable |= parts.iter().any(|part| part.bootable);
+        view.parts = parts;
+        Ok(view)
+    }
+
+    async fn one_backup_view(&self, backup: Backup) -> Result<BackupView, ServiceError> {
+        let bootable = match &backup.cinder.source {
+            Some(source) => source.bootable,
+            None if backup.is_of_volume() => {
+                let volume = self.catalog.volume(backup.volume_id).await?;
+                volume.is_some_and(|v| v.bootable)
+            }
+            None => false,
+        };
         let progress = if backup.state.is_busy() {
             let query = TaskQuery {
-                backup: Some(backup.id),
+                // What is done with a part is done by the task of the whole.
+                backup: Some(backup.cbr.part_of.unwrap_or(backup.id)),
                 states: vec!["waiting", "running"],
                 ..TaskQuery::default()
             };
@@ -103,11 +131,33 @@ impl Service {
         } else {
             None
         };
+        let copies = if backup.cbr.replica.is_some() {
+            vec![backup.clone()]
+        } else if self.regions.others.is_empty() {
+            Vec::new()
+        } else {
+            self.copies_of(backup.id).await?
+        };
         Ok(BackupView {
             backup,
             progress,
             bootable,
+            copies,
+            parts: Vec::new(),
         })
+    }
+
+    /// Lists the backups that are part of a server's, in the order they were made in.
+    pub(crate) async fn parts_of(&self, whole: &Backup) -> Result<Vec<Backup>, ServiceError> {
+        if whole.cbr.kind != ObjectType::Server {
+            return Ok(Vec::new());
+        }
+        let query = BackupQuery {
+            part_of: Some(whole.id),
+            sort: vec![(BackupField::CreatedAt, Direction::Ascending)],
+            ..BackupQuery::default()
+        };
+        Ok(self.catalog.backups(&query).await?.items)
     }
 
     /// Asks for a backup in a vault to be deleted.
@@ -125,11 +175,9 @@ impl Service {
                 Some(vault) => self.catalog.vault(vault).await?.map(|v| v.name),
                 None => None,
             };
-            let (_, mut changes) = self.deletion_of(caller, backup)?;
+            let mut changes = self.deletion_with_parts(caller, backup).await?;
             for change in &mut changes {
-                if let emberkeep_catalog::Change::Insert(emberkeep_catalog::Row::Task(task)) =
-                    change
-                {
+                if let Change::Insert(Row::Task(task)) = change {
                     task.vault_name.clone_from(&vault_name);
                 }
             }
@@ -143,8 +191,15 @@ impl Service {
         let query = BackupQuery {
             project: Some(backup.project_id.clone()),
             volumes: vec![backup.volume_id],
+            replicas: Some(false),
             ..BackupQuery::default()
         };
+        if backup.cbr.replica.is_some() {
+            return Ok(());
+        }
+        if self.is_being_copied(backup.id).await? {
+            return Err(ServiceError::BackupInUse(backup.id));
+        }
         let others = self.catalog.backups(&query).await?.items;
         let running = others
             .iter()
@@ -158,13 +213,33 @@ impl Service {
         Ok(())
     }
 
-    /// Asks for a backup in a vault to be written to a volume.
+    /// Builds the changes that ask for the deletion of a backup and of all that is part of it.
+    pub(crate) async fn deletion_with_parts(
+        &self,
+        caller: &Caller,
+        backup: Backup,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let parts = self.parts_of(&backup).await?;
+        let (_, mut changes) = self.deletion_of(caller, backup)?;
+        for mut part in parts {
+            part.take(BackupEvent::DeleteAsked, self.now())
+                .map_err(|refused| ServiceError::BackupNotDeletable {
+                    id: part.id,
+                    state: refused.state,
+                })?;
+            changes.push(Change::Save(Row::Backup(part)));
+        }
+        Ok(changes)
+    }
+
+    /// Asks for a backup in a vault to be restored: a disk's to a volume, a server's to the
+    /// volumes of a server, a file system's to a file system. Returns the task that does it.
     pub async fn cbr_restore(
         &self,
         caller: &Caller,
         id: BackupId,
         to: CbrRestore,
-    ) -> Result<Restore, ServiceError> {
+    ) -> Result<TaskId, ServiceError> {
         racing(|| async {
             let (backup, received) = self.readable_backup(caller, id).await?;
             require(caller, Role::Member, "cbr:backups:restore")?;
@@ -180,21 +255,37 @@ impl Service {
             {
                 return Err(vault_status(&vault, VaultUse::Restore));
             }
-            let target = to
-                .volume_id
-                .ok_or_else(|| bad("volume_id", "names the disk to restore to"))?;
-            let volume = self.visible_volume(caller, target).await?;
-            match volume.status {
-                VolumeStatus::Available => self.begin_restore(caller, backup, volume).await,
-                VolumeStatus::BackingUp => Err(ServiceError::RestoreTargetBackingUp(target)),
-                VolumeStatus::RestoringBackup => Err(ServiceError::RestoreTargetRestoring(target)),
-                other => Err(ServiceError::RestoreTargetStatus {
-                    id: target,
-                    status: other.as_str(),
-                }),
+            match backup.cbr.kind {
+                ObjectType::Disk => {
+                    let target = to.volume_id.or(to.resource_id.map(Into::into));
+                    let target =
+                        target.ok_or_else(|| bad("volume_id", "names the disk to restore to"))?;
+                    let volume = self.restore_target(caller, target).await?;
+                    Ok(self.begin_restore(caller, backup, volume).await?.task_id)
+                }
+                ObjectType::Server => self.begin_server_restore(caller, backup, &to).await,
+                ObjectType::Turbo => self.begin_file_system_restore(caller, backup, &to).await,
             }
         })
         .await
+    }
+
+    /// Returns a volume that a restore may write to.
+    pub(crate) async fn restore_target(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+    ) -> Result<Volume, ServiceError> {
+        let volume = self.visible_volume(caller, id).await?;
+        match volume.status {
+            VolumeStatus::Available => Ok(volume),
+            VolumeStatus::BackingUp => Err(ServiceError::RestoreTargetBackingUp(id)),
+            VolumeStatus::RestoringBackup => Err(ServiceError::RestoreTargetRestoring(id)),
+            other => Err(ServiceError::RestoreTargetStatus {
+                id,
+                status: other.as_str(),
+            }),
+        }
     }
 }
 

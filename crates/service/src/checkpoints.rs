@@ -3,13 +3,14 @@
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
     Backup, BackupId, BackupState, Caller, CbrFacts, Checkpoint, CheckpointId, CheckpointResource,
-    CheckpointStatus, Policy, ProtectStatus, Role, SkipReason, SkippedResource, Task, TaskState,
-    Vault, VaultResource, Volume, VolumeId, VolumeStatus, Work,
+    CheckpointStatus, Gib, ObjectType, Policy, ProtectStatus, ResourceId, Role, SkipReason,
+    SkippedResource, Task, TaskState, Vault, VaultResource, Volume, VolumeChoice, VolumeId, Work,
 };
 use emberkeep_plan::backup_names;
 use uuid::Uuid;
 
 use crate::backups::backing_up;
+use crate::resources::{Resource, takeable};
 use crate::scheduler::{Scheduled, expiry, full_is_due};
 use crate::service::require;
 use crate::vaults::resource_named;
@@ -37,7 +38,7 @@ impl Service {
         let present = self.catalog.vault_resources(vault.id).await?;
         let mut chosen = chosen_resources(&present, &new.resources)?;
         if scheduled.is_some() {
-            chosen.retain(|resource| resource.auto_protect);
+            chosen.retain(|(resource, _)| resource.auto_protect);
         }
         let policy = match (new.policy_id, scheduled) {
             (_, Some(scheduled)) => Some(scheduled.policy.clone()),
@@ -73,6 +74,7 @@ impl Service {
                 Some(days) => Some(now.plus_secs(i64::from(days) * 86_400)),
                 None => expiry(policy.as_ref().filter(|_| new.automatic), now),
             },
+            ..CbrFacts::default()
         };
         let id = CheckpointId(Uuid::new_v4());
         let skip_tasks = skips(Some(id));
@@ -92,10 +94,11 @@ impl Service {
             status: CheckpointStatus::Protecting,
             resources: taken
                 .iter()
-                .map(|(r, _)| CheckpointResource {
-                    volume_id: r.volume_id,
-                    name: r.name.clone(),
-                    size: r.size,
+                .map(|(bound, resource)| CheckpointResource {
+                    resource_id: bound.resource_id,
+                    name: bound.name.clone(),
+                    size: resource.size(&VolumeChoice::default()),
+                    choice: bound.choice.clone(),
                 })
                 .collect(),
             skipped,
@@ -105,28 +108,48 @@ impl Service {
         };
         let mut changes = vec![Change::Insert(Row::Checkpoint(checkpoint.clone()))];
         let names = backup_names(&checkpoint.name, taken.len());
-        for ((mut resource, volume), name) in taken.into_iter().zip(names) {
-            let parent = if new.incremental && !self.wants_full(scheduled, volume.id).await? {
-                self.parent_of(&caller.project_id, volume.id, None).await?
-            } else {
-                None
+        for ((mut bound, resource), name) in taken.into_iter().zip(names) {
+            let mut backups = self.backups_of_run(&checkpoint, &resource, name, &cbr);
+            for backup in &mut backups {
+                // Of a server nothing is read but its volumes.
+                let reads = backup.cbr.kind != ObjectType::Server;
+                if reads && new.incremental && !self.wants_full(scheduled, backup.volume_id).await?
+                {
+                    let newest = self.parent_of(&caller.project_id, backup.volume_id, None);
+                    backup.parent_id = newest.await?;
+                }
+            }
+            // A server's backup is the first, and its task makes all of them.
+            let Some(whole) = backups.first_mut() else {
+                continue;
             };
-            let mut backup = self.run_backup(&checkpoint, &volume, name, parent);
-            backup.cbr = cbr.clone();
-            let mut task = self.backup_task(
-                caller,
-                &backup,
-                Work::Backup {
-                    backup_id: backup.id,
-                },
-            );
+            let work = Work::Backup {
+                backup_id: whole.id,
+            };
+            let mut task = self.backup_task(caller, whole, work);
             task.vault_name = Some(vault.name.clone());
             task.policy_id = cbr.policy_id;
-            changes.push(Change::Insert(Row::Backup(backup)));
             changes.push(Change::Insert(Row::Task(task)));
-            changes.push(Change::Save(Row::Volume(backing_up(volume, now))));
-            resource.status = ProtectStatus::Protecting;
-            changes.push(Change::Save(Row::VaultResource(resource)));
+            changes.extend(backups.into_iter().map(|b| Change::Insert(Row::Backup(b))));
+            match resource {
+                Resource::Volume(volume) => {
+                    changes.push(Change::Save(Row::Volume(backing_up(volume, now))));
+                }
+                Resource::Server(server, volumes) => {
+                    changes.extend(
+                        volumes
+                            .into_iter()
+                            .map(|volume| Change::Save(Row::Volume(backing_up(volume, now)))),
+                    );
+                    // Fences against a volume being added or removed meanwhile.
+                    changes.push(Change::Save(Row::Server(server)));
+                }
+                Resource::FileSystem(system) => {
+                    changes.push(Change::Save(Row::FileSystem(system)));
+                }
+            }
+            bound.status = ProtectStatus::Protecting;
+            changes.push(Change::Save(Row::VaultResource(bound)));
         }
         changes.extend(skip_tasks);
         changes.extend(scheduled.map(|scheduled| scheduled.settle.clone()));
@@ -141,17 +164,25 @@ impl Service {
     async fn sort_out(
         &self,
         vault: &Vault,
-        chosen: Vec<VaultResource>,
-    ) -> Result<(Vec<(VaultResource, Volume)>, Vec<SkippedResource>), ServiceError> {
+        chosen: Vec<Chosen>,
+    ) -> Result<(Vec<(VaultResource, Resource)>, Vec<SkippedResource>), ServiceError> {
         let backups = self.backups_in(vault.id).await?;
         let (mut taken, mut skipped) = (Vec::new(), Vec::new());
-        for resource in chosen {
-            let volume = self.catalog.volume(resource.volume_id).await?;
-            match why_not(&resource, volume, &backups) {
-                Ok(volume) => taken.push((resource, volume)),
+        for (mut bound, choice) in chosen {
+            let kind = vault.object_type;
+            let found = self.resource(kind, bound.resource_id).await?;
+            let choice = choice.unwrap_or_else(|| bound.choice.clone());
+            match takeable(&bound, kind, found, &choice, &backups) {
+                Ok(resource) => {
+                    // A volume may have grown since it was bound, by means that we do not see.
+                    if let Resource::FileSystem(system) = &resource {
+                        bound.size = system.size;
+                    }
+                    taken.push((bound, resource));
+                }
                 Err(reason) => skipped.push(SkippedResource {
-                    volume_id: resource.volume_id,
-                    name: resource.name,
+                    resource_id: bound.resource_id,
+                    name: bound.name,
                     reason,
                 }),
             }
@@ -159,41 +190,49 @@ impl Service {
         Ok((taken, skipped))
     }
 
-    fn run_backup(
+    /// Builds the backups of one resource: one, or for a server its own and one for each volume.
+    fn backups_of_run(
         &self,
         checkpoint: &Checkpoint,
-        volume: &Volume,
+        resource: &Resource,
         name: String,
-        parent_id: Option<BackupId>,
-    ) -> Backup {
-        Backup {
-            id: BackupId(Uuid::new_v4()),
-            project_id: checkpoint.project_id.clone(),
-            user_id: checkpoint.user_id.clone(),
-            volume_id: volume.id,
-            volume_name: volume.name.clone(),
-            snapshot_id: None,
-            vault_id: Some(checkpoint.vault_id),
-            checkpoint_id: Some(checkpoint.id),
-            parent_id,
-            name: Some(name),
-            description: checkpoint.description.clone(),
-            container: None,
-            availability_zone: Some(volume.availability_zone.clone()),
-            metadata: Default::default(),
-            size: volume.size,
-            automatic: checkpoint.automatic,
-            state: BackupState::Queued,
-            fail_reason: None,
-            restore_volume_id: None,
-            data_timestamp: checkpoint.created_at,
-            created_at: checkpoint.created_at,
-            updated_at: None,
-            deleted_at: None,
-            content: None,
-            cinder: crate::backups::cinder_facts(volume),
-            cbr: Default::default(),
-            revision: 0,
+        cbr: &CbrFacts,
+    ) -> Vec<Backup> {
+        let of_volume = |volume: &Volume, name: String, cbr: CbrFacts| {
+            let mut backup = run_backup(checkpoint, volume.id.into(), name, cbr);
+            backup.volume_name.clone_from(&volume.name);
+            backup.size = volume.size;
+            backup.availability_zone = Some(volume.availability_zone.clone());
+            backup.cinder = crate::backups::cinder_facts(volume);
+            backup
+        };
+        let of_kind = |kind: ObjectType| {
+            let mut backup = run_backup(checkpoint, resource.id(), name.clone(), cbr.clone());
+            backup.cbr.kind = kind;
+            backup.volume_name = resource.name();
+            backup.size = resource.size(&VolumeChoice::default());
+            backup.availability_zone = Some(self.settings.availability_zone.clone());
+            backup
+        };
+        match resource {
+            Resource::Volume(volume) => vec![of_volume(volume, name, cbr.clone())],
+            Resource::FileSystem(_) => vec![of_kind(ObjectType::Turbo)],
+            Resource::Server(server, volumes) => {
+                let mut whole = of_kind(ObjectType::Server);
+                whole.cbr.server = Some(server.facts.clone());
+                let part = CbrFacts {
+                    part_of: Some(whole.id),
+                    ..cbr.clone()
+                };
+                let part_name = part_name(&name, &server.name);
+                let mut backups = vec![whole];
+                backups.extend(
+                    volumes
+                        .iter()
+                        .map(|volume| of_volume(volume, part_name.clone(), part.clone())),
+                );
+                backups
+            }
         }
     }
 
@@ -208,7 +247,7 @@ impl Service {
         let resources = self.catalog.vault_resources(vault.id).await?;
         let tasks = resources.into_iter().filter(|r| r.auto_protect).map(|r| {
             let resource = SkippedResource {
-                volume_id: r.volume_id,
+                resource_id: r.resource_id,
                 name: r.name,
                 reason: SkipReason::VolumeStatus,
             };
@@ -234,6 +273,7 @@ impl Service {
         let query = BackupQuery {
             project: Some(scheduled.policy.project_id.clone()),
             volumes: vec![volume],
+            replicas: Some(false),
             ..BackupQuery::default()
         };
         let interval = scheduled.policy.definition.full_backup_interval;
@@ -251,7 +291,8 @@ impl Service {
         task.state = TaskState::Skipped {
             reason: skip_text(skipped.reason).into(),
         };
-        task.volume_id = Some(skipped.volume_id);
+        task.object_type = vault.object_type;
+        task.volume_id = Some(skipped.resource_id.into());
         task.volume_name = skipped.name.clone();
         task.vault_id = Some(vault.id);
         task.vault_name = Some(vault.name.clone());
@@ -279,45 +320,65 @@ impl Service {
     }
 }
 
+/// A resource that a run is over, and the volumes that are meant in this run alone.
+type Chosen = (VaultResource, Option<VolumeChoice>);
+
 fn chosen_resources(
     present: &[VaultResource],
-    asked: &[String],
-) -> Result<Vec<VaultResource>, ServiceError> {
+    asked: &[(String, Option<VolumeChoice>)],
+) -> Result<Vec<Chosen>, ServiceError> {
     if asked.is_empty() {
-        return Ok(present.to_vec());
+        return Ok(present.iter().map(|r| (r.clone(), None)).collect());
     }
-    let mut chosen: Vec<VaultResource> = Vec::new();
-    for text in asked {
+    let mut chosen: Vec<Chosen> = Vec::new();
+    for (text, choice) in asked {
         let resource = resource_named(present, text)?;
-        if !chosen.iter().any(|c| c.volume_id == resource.volume_id) {
-            chosen.push(resource.clone());
+        if !chosen
+            .iter()
+            .any(|(c, _)| c.resource_id == resource.resource_id)
+        {
+            chosen.push((resource.clone(), choice.clone()));
         }
     }
     Ok(chosen)
 }
 
-/// Returns the volume of a resource that can be backed up now, or why it cannot.
-fn why_not(
-    resource: &VaultResource,
-    volume: Option<Volume>,
-    backups: &[Backup],
-) -> Result<Volume, SkipReason> {
-    if resource.status == ProtectStatus::Removing {
-        return Err(SkipReason::Removing);
+/// Builds a backup of a run, of something that is still to be said.
+fn run_backup(checkpoint: &Checkpoint, of: ResourceId, name: String, cbr: CbrFacts) -> Backup {
+    Backup {
+        id: BackupId(Uuid::new_v4()),
+        project_id: checkpoint.project_id.clone(),
+        user_id: checkpoint.user_id.clone(),
+        volume_id: of.into(),
+        volume_name: None,
+        snapshot_id: None,
+        vault_id: Some(checkpoint.vault_id),
+        checkpoint_id: Some(checkpoint.id),
+        parent_id: None,
+        name: Some(name),
+        description: checkpoint.description.clone(),
+        container: None,
+        availability_zone: None,
+        metadata: Default::default(),
+        size: Gib(0),
+        automatic: checkpoint.automatic,
+        state: BackupState::Queued,
+        fail_reason: None,
+        restore_volume_id: None,
+        data_timestamp: checkpoint.created_at,
+        created_at: checkpoint.created_at,
+        updated_at: None,
+        deleted_at: None,
+        content: None,
+        cinder: Default::default(),
+        cbr,
+        revision: 0,
     }
-    let of_it = || backups.iter().filter(|b| b.volume_id == resource.volume_id);
-    if of_it().any(|b| matches!(b.state, BackupState::Queued | BackupState::Copying)) {
-        return Err(SkipReason::BackupRunning);
-    }
-    let Some(volume) = volume else {
-        return Err(SkipReason::VolumeGone);
-    };
-    match volume.status {
-        VolumeStatus::Available | VolumeStatus::InUse => Ok(volume),
-        VolumeStatus::BackingUp => Err(SkipReason::BackupRunning),
-        VolumeStatus::RestoringBackup => Err(SkipReason::Restoring),
-        _ => Err(SkipReason::VolumeStatus),
-    }
+}
+
+/// Names the backup of a server's volume (`cbr-v3.md §2.3`), in no more than a name may have.
+fn part_name(whole: &str, server: &str) -> String {
+    format!("{whole}_{server}").chars().take(255).collect()
 }
 
 /// Says why a resource was left out.
@@ -328,6 +389,10 @@ pub fn skip_text(reason: SkipReason) -> &'static str {
         SkipReason::Removing => "This disk is being removed from the vault.",
         SkipReason::VolumeStatus => "The disk is neither available nor in use.",
         SkipReason::VolumeGone => "The disk does not exist any more.",
+        SkipReason::ServerStatus => "A disk of the server is neither available nor in use.",
+        SkipReason::ServerGone => "The server does not exist any more.",
+        SkipReason::NoVolumes => "The server has no disk that is to be backed up.",
+        SkipReason::FileSystemGone => "The file system does not exist any more.",
     }
 }
 

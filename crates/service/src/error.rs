@@ -6,7 +6,8 @@
 use crate::refusal::Refusal;
 use emberkeep_catalog::CatalogError;
 use emberkeep_model::{
-    BackupId, CheckpointId, Gib, ProjectId, SnapshotId, TaskId, VaultId, VolumeId, VolumeTypeId,
+    BackupId, CheckpointId, Gib, ProjectId, ResourceId, SnapshotId, TaskId, VaultId, VolumeId,
+    VolumeTypeId,
 };
 
 /// The kinds of refusal, free of any transport.
@@ -148,16 +149,19 @@ pub enum ServiceError {
     VaultTooManyResources,
     #[error("Resource type {given} does not fit a vault of type {vault}.")]
     ResourceType { given: String, vault: &'static str },
-    #[error("Resource {volume} is in vault {vault} already.")]
-    ResourceInOtherVault { volume: VolumeId, vault: VaultId },
+    #[error("Resource {resource} is in vault {vault} already.")]
+    ResourceInOtherVault {
+        resource: ResourceId,
+        vault: VaultId,
+    },
     #[error("Resource {0} is listed twice.")]
-    ResourceTwice(VolumeId),
+    ResourceTwice(ResourceId),
     #[error("Resource {0} is not in the vault.")]
     ResourceNotInVault(String),
     #[error("Resource {0} is being backed up or restored.")]
-    ResourceBusy(VolumeId),
+    ResourceBusy(ResourceId),
     #[error("Resource {0} is being removed from the vault.")]
-    ResourceRemoving(VolumeId),
+    ResourceRemoving(ResourceId),
     #[error("The status of volume {id} is {status}: it must be available or in-use.")]
     ResourceVolumeStatus { id: VolumeId, status: &'static str },
     #[error("Vault {0} has running tasks.")]

@@ -6,6 +6,7 @@
 mod app_credentials;
 mod attempts;
 mod cache;
+mod change;
 mod password;
 mod people;
 
@@ -26,6 +27,7 @@ use cache::Cache;
 use password::Passwords;
 
 pub use app_credentials::{AppCredentialName, NewAppCredential};
+pub use change::{ProjectChange, UserChange};
 pub use people::{Bootstrapped, NewProject, NewUser};
 
 /// Says what a token is good for.
@@ -239,10 +241,17 @@ impl Identity {
             revoked: false,
             app_credential_id: proven.app_credential.map(|credential| credential.id),
         };
+        let proven_by = proven.user.password_hash.clone();
         let info = self.describe(&record, proven.user, project).await?;
         self.catalog
             .apply(vec![Change::Insert(Row::Token(record))])
             .await?;
+        // Tokens are taken back with a password: one that was made meanwhile must not escape.
+        let user = self.catalog.user(&info.user_id).await?;
+        if !user.is_some_and(|user| user.enabled && user.password_hash == proven_by) {
+            self.revoke(&token).await?;
+            return Err(ServiceError::Unauthenticated);
+        }
         Ok(Issued { token, info })
     }
 

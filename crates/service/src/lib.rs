@@ -1,8 +1,10 @@
 //! Use cases, one module each, over the ports of the catalogue, the engine and the volumes.
 //! Knows no HTTP and no wire; start at `backups.rs`.
 
+mod adopt;
 mod attachments;
 mod backup_admin;
+mod backup_data;
 mod backups;
 mod blocking;
 mod cbr_backups;
@@ -10,19 +12,29 @@ mod cbr_error;
 mod checkpoints;
 mod clock;
 mod error;
+mod exports;
+mod file_systems;
+mod foreign;
 mod identity;
 mod import;
 mod members;
 mod messages;
+mod objects;
 mod policies;
 mod policy;
+mod protectables;
 mod quotas;
 mod records;
 mod recovery;
 mod refusal;
+mod regions;
+mod replication;
 mod request;
+mod resources;
 mod retention;
 mod scheduler;
+mod server_restore;
+mod servers;
 mod service;
 mod snapshots;
 mod switches;
@@ -38,32 +50,44 @@ mod work;
 mod worker;
 
 pub use attachments::{AttachmentUpdate, Handover, NewAttachment};
+pub use backup_data::{BackupReader, ReadBackupError};
 pub use cbr_error::CbrError;
 pub use checkpoints::skip_text;
 pub use clock::{Clock, SystemClock};
 pub use emberkeep_catalog::query;
+pub use emberkeep_engine::Run;
 pub use emberkeep_plan::retention::Fate;
 pub use error::{Fault, ServiceError, VaultUse};
+pub use exports::{ExportServer, ServedBackup};
+pub use file_systems::NewFileSystem;
+pub use foreign::{ChunkedDriver, ForeignRepository};
 pub use identity::{
     AppCredentialName, Authenticator, Bootstrapped, DomainName, Identity, IdentitySettings, Issued,
-    Named, NewAppCredential, NewProject, NewUser, Proof, Scope, TokenCredential, TokenInfo,
-    new_secret,
+    Named, NewAppCredential, NewProject, NewUser, ProjectChange, Proof, Scope, TokenCredential,
+    TokenInfo, UserChange, new_secret,
 };
 pub use import::VolumeImport;
+pub use objects::CatalogBackups;
 pub use policies::{NewPolicy, PolicyEdit, PolicyView};
 pub use policy::{Policy, PolicyError, Who};
+pub use protectables::{ProtectableQuery, ProtectableView};
 pub use quotas::{DefaultQuotas, QuotaLine};
 pub use records::{BackupRecord, Imported};
 pub use refusal::Refusal;
+pub use regions::{Region, Regions};
+pub use replication::{Destination, Replicating};
 pub use request::{
     CbrRestore, DeleteVolume, Edit, NewBackup, NewCheckpoint, NewResource, NewSnapshot, NewVault,
     NewVolume, RestoreTo, VaultEdit,
 };
+pub use resources::{
+    FILE_SYSTEM_RESOURCE, Resource, SERVER_RESOURCE, VOLUME_RESOURCE, resource_word,
+};
 pub use retention::Preview;
+pub use servers::{NewServer, ServerView};
 pub use service::{Reach, Service, Settings};
 pub use switches::{Binary, ServiceState};
 pub use types::{NewType, TypeEdit};
-pub use vault_calls::{ProtectableView, StorageUsage};
-pub use vaults::VOLUME_RESOURCE;
+pub use vault_calls::StorageUsage;
 pub use view::{BackupView, CheckpointView, Restore, VaultView};
 pub use worker::Workers;

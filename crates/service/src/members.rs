@@ -2,8 +2,8 @@
 
 use emberkeep_catalog::{CatalogError, Change, Key, Row};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, Member, MemberId, MemberStatus, ObjectType, ProjectId,
-    ProtectType, Role, VaultId,
+    Backup, BackupId, BackupState, Caller, Member, MemberId, MemberStatus, ProjectId, ProtectType,
+    Role, VaultId,
 };
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ impl Service {
         racing(|| async {
             let (backup, received) = self.readable_backup(caller, id).await?;
             require(caller, Role::Member, "cbr:member:create")?;
-            if received.is_some() {
+            if received.is_some() || backup.cbr.part_of.is_some() {
                 return Err(CbrError::NotShareable(id).into());
             }
             if !matches!(backup.state, BackupState::Available(_)) {
@@ -158,7 +158,7 @@ impl Service {
         id: VaultId,
     ) -> Result<(), ServiceError> {
         let vault = self.own_vault(caller, id).await?;
-        if vault.object_type != ObjectType::Disk || vault.protect_type != ProtectType::Backup {
+        if vault.object_type != backup.cbr.kind || vault.protect_type != ProtectType::Backup {
             return Err(CbrError::MemberVaultKind(id).into());
         }
         let used = self.catalog.vault_usage(&[id]).await?.pop();
@@ -219,7 +219,9 @@ impl Service {
         backup: &Backup,
         project: &ProjectId,
     ) -> Result<Option<Member>, ServiceError> {
-        let members = self.catalog.members(backup.id).await?;
+        // What is part of a server's backup is shared with it.
+        let shared = backup.cbr.part_of.unwrap_or(backup.id);
+        let members = self.catalog.members(shared).await?;
         Ok(members
             .into_iter()
             .find(|member| member.dest_project_id == *project))

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::service::{bad, racing, require};
 use crate::vaults::vault_status;
-use crate::{CbrError, Service, ServiceError, VaultUse};
+use crate::{CbrError, Destination, Service, ServiceError, VaultUse};
 
 /// Policies of one kind that a project has at most.
 const MAX_POLICIES: usize = 32;
@@ -191,17 +191,32 @@ impl Service {
                 return Err(vault_status(&vault, VaultUse::Change));
             }
             let policy = self.own_policy(caller, policy).await?;
-            suits(&policy, &vault, destination)?;
+            suits(&policy, &vault)?;
+            if policy.operation_type == OperationType::Replication {
+                let to = destination_of(&policy, destination)?;
+                self.destination(caller, &to, vault.object_type).await?;
+            }
+            let destination =
+                destination.filter(|_| policy.operation_type == OperationType::Replication);
             let bound = self.bindings_of(vault.id).await?;
-            if bound.iter().any(|(p, _)| p.id == policy.id) {
-                return Ok(());
+            if let Some((_, there)) = bound.iter().find(|(p, _)| p.id == policy.id) {
+                if there.destination_vault_id == destination {
+                    return Ok(());
+                }
+                let moved = PolicyBinding {
+                    destination_vault_id: destination,
+                    ..there.clone()
+                };
+                return self
+                    .commit(vec![Change::Save(Row::PolicyBinding(moved))])
+                    .await;
             }
             let mut changes: Vec<_> = bound
                 .iter()
                 .filter(|(other, _)| other.operation_type == policy.operation_type)
                 .map(|(_, binding)| unbinding(binding))
                 .collect();
-            changes.push(binding(&policy, vault.id, self.now()));
+            changes.push(binding(&policy, vault.id, destination, self.now()));
             // Of two policies bound at once one loses the race, and then replaces the other.
             changes.push(Change::Save(Row::Vault(vault)));
             match self.commit(changes).await {
@@ -252,8 +267,8 @@ impl Service {
             }
             .into());
         }
-        suits(&policy, vault, None)?;
-        Ok(Some(binding(&policy, vault.id, vault.created_at)))
+        suits(&policy, vault)?;
+        Ok(Some(binding(&policy, vault.id, None, vault.created_at)))
     }
 
     /// Returns the policies at work on a vault.
@@ -338,36 +353,48 @@ pub(crate) fn check(policy: &Policy) -> Result<(), ServiceError> {
     Ok(())
 }
 
-fn suits(policy: &Policy, vault: &Vault, destination: Option<VaultId>) -> Result<(), ServiceError> {
-    let unsuited = |reason| CbrError::PolicyUnsuited {
+fn suits(policy: &Policy, vault: &Vault) -> Result<(), ServiceError> {
+    if vault.protect_type == ProtectType::Backup {
+        return Ok(());
+    }
+    Err(CbrError::PolicyUnsuited {
         policy: policy.id,
         vault: vault.id,
-        reason,
-    };
-    if vault.protect_type != ProtectType::Backup {
-        return Err(unsuited("the vault takes no backups").into());
+        reason: "the vault takes no backups",
     }
-    match policy.operation_type {
-        OperationType::Backup => Ok(()),
-        OperationType::Replication if vault.object_type != emberkeep_model::ObjectType::Server => {
-            Err(unsuited("only vaults for servers are replicated").into())
-        }
-        // Vaults of other regions are not known here.
-        OperationType::Replication => match destination {
-            Some(destination) => Err(CbrError::NoSuchDestination(destination).into()),
-            None => Err(bad(
-                "destination_vault_id",
-                "is required for a replication policy",
-            )),
-        },
-    }
+    .into())
 }
 
-fn binding(policy: &Policy, vault: VaultId, now: Timestamp) -> Change {
+/// Says where the copies that a policy makes of a vault go.
+pub(crate) fn destination_of(
+    policy: &Policy,
+    vault: Option<VaultId>,
+) -> Result<Destination, ServiceError> {
+    let definition = &policy.definition;
+    let missing = |field| bad(field, "is required for a replication policy");
+    Ok(Destination {
+        region: definition
+            .destination_region
+            .clone()
+            .ok_or_else(|| missing("destination_region"))?,
+        project: definition
+            .destination_project_id
+            .clone()
+            .ok_or_else(|| missing("destination_project_id"))?,
+        vault: vault.ok_or_else(|| missing("destination_vault_id"))?,
+    })
+}
+
+fn binding(
+    policy: &Policy,
+    vault: VaultId,
+    destination: Option<VaultId>,
+    now: Timestamp,
+) -> Change {
     Change::Insert(Row::PolicyBinding(PolicyBinding {
         policy_id: policy.id,
         vault_id: vault,
-        destination_vault_id: None,
+        destination_vault_id: destination,
         settled_until: now,
         revision: 0,
     }))

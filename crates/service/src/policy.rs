@@ -73,7 +73,7 @@ const TABLE: &[(&str, Who)] = &[
     ("volume:delete_snapshot",                                      Member),
     ("volume_extension:snapshot_admin_actions:reset_status",        Admin),
     ("volume_extension:snapshot_admin_actions:force_delete",        Admin),
-    ("snapshot_extension:snapshot_actions:update_snapshot_status",  Admin),
+    ("snapshot_extension:snapshot_actions:update_snapshot_status",  Member),
     // Types
     ("volume_extension:type_get_all",                               Reader),
     ("volume_extension:type_get",                                   Reader),

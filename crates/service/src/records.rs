@@ -2,9 +2,10 @@
 //! (`cinder-backup.md §3.5`). The content does not travel: a record says where it lies.
 
 use emberkeep_catalog::{BackupQuery, Change, Row};
+use emberkeep_chunked::Location;
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, CinderFacts, ContentOf, Gib, ProjectId, SnapshotId,
-    Timestamp, VolumeId,
+    Backup, BackupId, BackupState, Caller, CinderFacts, ContentOf, Foreign, ForeignPlace, Gib,
+    ProjectId, SnapshotId, Timestamp, VolumeId, Work,
 };
 use emberkeep_objects::{
     Backup as Record, BackupStatus, DateTime, Dict, Json, Metadata, ObjectError, RecordError,
@@ -12,6 +13,7 @@ use emberkeep_objects::{
 };
 use uuid::Uuid;
 
+use crate::foreign::ChunkedDriver;
 use crate::quotas::Need;
 use crate::refusal::Refusal;
 use crate::service::racing;
@@ -98,7 +100,7 @@ impl Service {
             let mut backup = self.blank(caller, id, size);
             backup.revision = known.as_ref().map_or(0, |known| known.revision);
             if let Err(reason) = self
-                .take_up(&mut backup, &record.service, &fields, &mut changes)
+                .take_up(caller, &mut backup, &record.service, &fields, &mut changes)
                 .await?
             {
                 backup.fail_reason = Some(reason.clone());
@@ -152,15 +154,52 @@ impl Service {
         }
     }
 
+    /// Returns the driver of Cinder's that a record means, if it is one whose backups can be read here.
+    fn foreign_driver(&self, recorded: &str) -> Option<ChunkedDriver> {
+        let mut drivers = self.foreign.iter().flat_map(|place| &place.drivers);
+        drivers.find(|driver| driver.is_meant_by(recorded)).copied()
+    }
+
+    /// Notes where a backup lies that Cinder wrote. A task looks whether it is there.
+    fn take_up_foreign(
+        &self,
+        caller: &Caller,
+        backup: &mut Backup,
+        (driver, prefix): (ChunkedDriver, String),
+        changes: &mut Vec<Change>,
+    ) -> Result<(), String> {
+        let place = ForeignPlace {
+            driver: driver.class_path().to_owned(),
+            container: backup.container.clone().unwrap_or_default(),
+            prefix,
+        };
+        // Names that lead elsewhere are never looked up.
+        Location::new(place.container.as_str(), place.prefix.as_str())
+            .map_err(|error| error.to_string())?;
+        backup.cinder.service = Some(place.driver.clone());
+        backup.cinder.service_metadata = Some(place.prefix.clone());
+        backup.cinder.foreign = Some(Foreign::Kept(place));
+        let work = Work::ImportBackup {
+            backup_id: backup.id,
+        };
+        let mut task = self.backup_task(caller, backup, work);
+        // It concerns nothing here that bears the volume's name.
+        task.volume_id = None;
+        changes.push(Change::Insert(Row::Task(task)));
+        Ok(())
+    }
+
     /// Fills the row from the record, as a driver does, or says why it cannot.
     async fn take_up(
         &self,
+        caller: &Caller,
         backup: &mut Backup,
         driver: &str,
         fields: &Dict,
         changes: &mut Vec<Change>,
     ) -> Result<Result<(), String>, ServiceError> {
-        if !DRIVER.starts_with(driver) {
+        let foreign = self.foreign_driver(driver);
+        if foreign.is_none() && !DRIVER.starts_with(driver) {
             backup.cinder.service = Some(driver.to_owned());
             return Ok(Err(format!(
                 "Import record failed, cannot find backup service to perform the import. Request service {driver}."
@@ -178,6 +217,9 @@ impl Service {
         }
         fill(backup, fields);
         let place = text(fields, "service_metadata").unwrap_or_default();
+        if let Some(driver) = foreign {
+            return Ok(self.take_up_foreign(caller, backup, (driver, place), changes));
+        }
         let Some(content) = content_at(&place) else {
             return Ok(Err(format!("'{place}' names no content that is kept here")));
         };
@@ -307,12 +349,12 @@ fn fill(backup: &mut Backup, fields: &Dict) {
     backup.cinder.encryption_key_id = text(fields, "encryption_key_id");
 }
 
-fn driver_of(backup: &Backup) -> &str {
+pub(crate) fn driver_of(backup: &Backup) -> &str {
     backup.cinder.service.as_deref().unwrap_or(DRIVER)
 }
 
 /// Says where the content of a backup lies.
-fn place_of(backup: &Backup) -> String {
+pub(crate) fn place_of(backup: &Backup) -> String {
     let (project, id) = backup.content();
     format!("{PLACE}/{project}/{id}")
 }

@@ -26,7 +26,9 @@ impl Service {
             .blocking("listing frozen volumes", move || provider.freezes())
             .await?;
         for freeze in freezes {
-            let task = match freeze.parse::<TaskId>() {
+            // Those of a server's volumes have the names of their backups behind the task's.
+            let owner = freeze.split('.').next().unwrap_or_default();
+            let task = match owner.parse::<TaskId>() {
                 Ok(id) => self.catalog.task(id).await?,
                 Err(_) => None,
             };

@@ -31,6 +31,11 @@ pub enum Refusal {
     // ---- backups ----
     #[error("Incremental backups exist for this backup.")]
     BackupHasDependents(BackupId),
+    /// A chain that Cinder wrote is not here as a whole.
+    #[error("backup {backup} builds on backup {parent}, which was not imported")]
+    ParentMissing { backup: BackupId, parent: BackupId },
+    #[error("the content of backup {0} is in the repository already")]
+    NotForeign(BackupId),
     #[error("Backup status must be available and not creating.")]
     BackupNotExportable(BackupId),
     #[error("Backup already exists in database.")]
@@ -121,6 +126,8 @@ impl Refusal {
             | R::NoSuchAppCredential(_)
             | R::NoSuchImageProperty(_) => Fault::NotFound,
             R::BackupHasDependents(_)
+            | R::ParentMissing { .. }
+            | R::NotForeign(_)
             | R::BackupNotExportable(_)
             | R::BackupExists(_)
             | R::BackupWithoutContent(_)

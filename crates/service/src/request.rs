@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{Gib, ObjectType, PolicyId, ProtectType, SnapshotId, Tag, VaultId, VolumeId};
+use emberkeep_model::{
+    BackupId, Gib, ObjectType, PolicyId, ProtectType, ResourceId, ServerId, SnapshotId, Tag,
+    VaultId, VolumeChoice, VolumeId,
+};
 
 /// A volume to be made.
 #[derive(Debug, Clone, Default)]
@@ -133,12 +136,14 @@ pub struct NewVault {
 /// A resource to be put into a vault.
 #[derive(Debug, Clone)]
 pub struct NewResource {
-    /// Its id as given; must name a volume.
+    /// Its id as given; must name something of the vault's kind.
     pub id: String,
     /// Its type as given, e.g. `OS::Cinder::Volume`.
     pub kind: String,
-    /// A name to use instead of the volume's.
+    /// A name to use instead of its own.
     pub name: Option<String>,
+    /// Which volumes of a server are meant.
+    pub choice: VolumeChoice,
 }
 
 /// Changes of a vault; what is none stays.
@@ -175,8 +180,9 @@ pub struct NewCheckpoint {
     pub incremental: bool,
     /// Made by a schedule.
     pub automatic: bool,
-    /// Ids of resources as given; empty means all.
-    pub resources: Vec<String>,
+    /// Resources by their ids as given, some with a choice of volumes for this run alone; empty
+    /// means all.
+    pub resources: Vec<(String, Option<VolumeChoice>)>,
     /// The policy it is made for; the vault's own if it is automatic and none is named.
     pub policy_id: Option<PolicyId>,
     /// Days to keep, if limited.
@@ -184,8 +190,14 @@ pub struct NewCheckpoint {
 }
 
 /// Where a backup is restored to through CBR.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CbrRestore {
     /// The volume, if one was named.
     pub volume_id: Option<VolumeId>,
+    /// The server, if one was named.
+    pub server_id: Option<ServerId>,
+    /// What was named without saying of which kind it is.
+    pub resource_id: Option<ResourceId>,
+    /// Which backup of a server's volume goes to which volume; to those they are of, if empty.
+    pub mappings: Vec<(BackupId, VolumeId)>,
 }

@@ -1,11 +1,11 @@
 //! Backups whose time is over: judged by `plan`, shown before and deleted after.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use emberkeep_catalog::{Change, VaultQuery};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, MemberStatus, Policy, PolicyId, Role, Timestamp, Vault,
-    VaultId, VaultStatus, VolumeId,
+    Backup, BackupId, BackupState, Caller, MemberStatus, Policy, PolicyId, ProtectType, Role,
+    Timestamp, Vault, VaultId, VaultStatus, VolumeId,
 };
 use emberkeep_plan::retention::{Fate, Origin, Point, Progress, Rules, Verdict, judge, read_rules};
 use emberkeep_plan::{Schedule, Zone};
@@ -44,8 +44,14 @@ impl Service {
         let next_runs = schedule.next_runs(self.now()).take(runs).collect();
         let mut fates = Vec::new();
         for binding in self.catalog.policy_vaults(id).await? {
-            if let Some(vault) = self.catalog.vault(binding.vault_id).await? {
-                fates.extend(self.fates(&vault, Some(&policy)).await?);
+            // A policy that makes copies decides about those, where they are.
+            let place = binding.destination_vault_id.unwrap_or(binding.vault_id);
+            if let Some(vault) = self.catalog.vault(place).await? {
+                let mut backups = self.backups_in(vault.id).await?;
+                if binding.destination_vault_id.is_some() {
+                    backups.retain(|copy| copy.cbr.policy_id == Some(id));
+                }
+                fates.extend(self.fates_of(&vault, backups, Some(&policy)).await?);
             }
         }
         Ok(Preview { next_runs, fates })
@@ -78,6 +84,9 @@ impl Service {
         if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
             return Ok(());
         }
+        if vault.protect_type == ProtectType::Replication {
+            return self.retain_copies(vault).await;
+        }
         let policy = self.backup_policy_of(vault.id).await?;
         // A disabled policy neither runs nor deletes.
         if policy.as_ref().is_some_and(|policy| !policy.enabled) {
@@ -94,6 +103,62 @@ impl Service {
         Ok(())
     }
 
+    /// Deletes the copies in a vault whose time is over, each by the policy that made it for as
+    /// long as that sends copies here; copies made by hand stay.
+    async fn retain_copies(&self, vault: &Vault) -> Result<(), ServiceError> {
+        let mut by_policy: BTreeMap<Option<PolicyId>, Vec<Backup>> = BTreeMap::new();
+        for copy in self.backups_in(vault.id).await? {
+            by_policy.entry(copy.cbr.policy_id).or_default().push(copy);
+        }
+        for (id, copies) in by_policy {
+            let policy = match id {
+                Some(id) => self.policy_sending_to(id, vault.id).await?,
+                None => None,
+            };
+            if policy.as_ref().is_some_and(|policy| !policy.enabled) {
+                continue;
+            }
+            let user = policy.as_ref().map_or(&vault.user_id, |p| &p.user_id);
+            let caller = on_behalf(user, vault);
+            for (copy, fate) in self.fates_of(vault, copies, policy.as_ref()).await? {
+                if let Fate::Drop { reason } = fate {
+                    self.drop_backup(&caller, copy.id, vault, &reason.to_string())
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a policy if it sends copies to a vault.
+    async fn policy_sending_to(
+        &self,
+        id: PolicyId,
+        vault: VaultId,
+    ) -> Result<Option<Policy>, ServiceError> {
+        let bindings = self.catalog.policy_vaults(id).await?;
+        if bindings
+            .iter()
+            .all(|b| b.destination_vault_id != Some(vault))
+        {
+            return Ok(None);
+        }
+        Ok(self.catalog.policy(id).await?)
+    }
+
+    /// Deletes what is over in the vault that a copy has just come to.
+    pub(crate) async fn retain_after_copy(&self, copy: BackupId) {
+        match self.catalog.backup(copy).await {
+            Ok(found) => {
+                self.retain_after_backup(found.and_then(|b| b.vault_id))
+                    .await
+            }
+            Err(error) => {
+                tracing::error!(backup_id = %copy, error = chain(&error), "retention failed; it is tried again");
+            }
+        }
+    }
+
     async fn drop_backup(
         &self,
         caller: &Caller,
@@ -107,7 +172,8 @@ impl Service {
             };
             // Used, shared or gone since it was judged: the next look decides anew.
             let shared = self.catalog.members(id).await?.iter().any(holds_it);
-            let (Ok((_, mut changes)), false) = (self.deletion_of(caller, backup), shared) else {
+            let asked = self.deletion_with_parts(caller, backup).await;
+            let (Ok(mut changes), false) = (asked, shared) else {
                 return Ok(());
             };
             for change in &mut changes {
@@ -129,6 +195,18 @@ impl Service {
         policy: Option<&Policy>,
     ) -> Result<Vec<(Backup, Fate)>, ServiceError> {
         let backups = self.backups_in(vault.id).await?;
+        self.fates_of(vault, backups, policy).await
+    }
+
+    /// Judges some of the backups in a vault.
+    async fn fates_of(
+        &self,
+        vault: &Vault,
+        mut backups: Vec<Backup>,
+        policy: Option<&Policy>,
+    ) -> Result<Vec<(Backup, Fate)>, ServiceError> {
+        // A server's backup is one point, whatever it is made of.
+        backups.retain(|backup| backup.cbr.part_of.is_none());
         let shared: HashSet<BackupId> = self
             .catalog
             .shares_in(vault.id)
@@ -143,7 +221,11 @@ impl Service {
             None => (Rules::default(), Zone::UTC),
         };
         let now = self.now();
-        let points = points(&backups, vault, &shared, now);
+        let being_copied = self.being_copied().await?;
+        let mut points = points(&backups, vault, &shared, now);
+        for point in &mut points {
+            point.holds.in_use |= being_copied.contains(&point.backup);
+        }
         // What a person asked to be kept for a time goes when that is over, and counts for nothing.
         let (asked, others): (Vec<Point>, Vec<Point>) = points.into_iter().partition(|point| {
             point.origin == Origin::Manual

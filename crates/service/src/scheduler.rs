@@ -15,6 +15,8 @@ use emberkeep_plan::{BindingVault, Schedule, Unprotected, auto_bind};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::policies::destination_of;
+use crate::replication::CopyRun;
 use crate::service::racing;
 use crate::worker::chain;
 use crate::{Fault, NewCheckpoint, NewResource, Service, ServiceError, VOLUME_RESOURCE};
@@ -71,10 +73,9 @@ fn report(what: &str, outcome: Result<(), ServiceError>) {
 }
 
 impl Service {
-    /// Begins what is due of every enabled backup policy.
+    /// Begins what is due of every enabled policy.
     pub async fn run_due(&self) -> Result<(), ServiceError> {
         let query = PolicyQuery {
-            operation_type: Some(OperationType::Backup),
             enabled: Some(true),
             ..PolicyQuery::default()
         };
@@ -125,6 +126,9 @@ impl Service {
         let Some(vault) = self.catalog.vault(binding.vault_id).await? else {
             return Ok(());
         };
+        if policy.operation_type == OperationType::Replication {
+            return self.run_copies(policy, &vault, binding, settled).await;
+        }
         if vault.auto_bind {
             self.bind_unprotected_of(&vault.project_id).await?;
         }
@@ -157,6 +161,40 @@ impl Service {
                     .await?;
                 changes.push(settled);
                 ignore_race(self.commit(changes).await)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins to copy what the other region does not have of a vault. What is being copied since an
+    /// earlier run goes on.
+    async fn run_copies(
+        &self,
+        policy: &Policy,
+        vault: &Vault,
+        binding: PolicyBinding,
+        settled: Change,
+    ) -> Result<(), ServiceError> {
+        let caller = on_behalf(&policy.user_id, vault);
+        let run = CopyRun {
+            policy: Some(policy),
+            automatic: true,
+            settle: Some(settled.clone()),
+        };
+        let begun = match destination_of(policy, binding.destination_vault_id) {
+            Ok(to) => self.copy_vault(&caller, vault, &to, run).await,
+            Err(refusal) => Err(refusal),
+        };
+        match begun {
+            Ok(begun) => {
+                tracing::info!(policy_id = %policy.id, vault_id = %vault.id, copies = begun.len(), "a scheduled run has begun");
+                Ok(())
+            }
+            // Another node was faster.
+            Err(ServiceError::Busy) => Ok(()),
+            Err(refusal) if refusal.fault() == Fault::BadRequest => {
+                tracing::warn!(policy_id = %policy.id, vault_id = %vault.id, error = chain(&refusal), "a scheduled run was refused");
+                ignore_race(self.commit(vec![settled]).await)
             }
             Err(error) => Err(error),
         }
@@ -221,6 +259,7 @@ impl Service {
                 id: volume.to_string(),
                 kind: VOLUME_RESOURCE.into(),
                 name: None,
+                choice: Default::default(),
             };
             match self.add_resources(&caller, vault.id, vec![resource]).await {
                 Ok(_) => {
@@ -248,7 +287,13 @@ impl Service {
         let mut loose = Vec::new();
         for volume in self.catalog.volumes(&query).await?.items {
             let usable = matches!(volume.status, S::Available | S::InUse | S::BackingUp);
-            if usable && self.catalog.vault_resource(volume.id).await?.is_none() {
+            if usable
+                && self
+                    .catalog
+                    .vault_resource(volume.id.into())
+                    .await?
+                    .is_none()
+            {
                 let Volume {
                     id, size, metadata, ..
                 } = volume;

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberkeep_catalog::{Catalog, Change, Row};
 use emberkeep_engine::{Repository, Run};
 use emberkeep_model::{
-    Backup, BackupId, Caller, Checkpoint, CheckpointId, ProjectId, Role, Snapshot, SnapshotId,
-    Task, TaskId, TaskState, Timestamp, Vault, VaultId, Volume, VolumeId, Work,
+    Backup, BackupId, Caller, Checkpoint, CheckpointId, ObjectType, ProjectId, Role, Snapshot,
+    SnapshotId, Task, TaskId, TaskState, Timestamp, Vault, VaultId, Volume, VolumeId, Work,
 };
 use emberkeep_volumes::VolumeProvider;
 use tokio::sync::Notify;
@@ -40,6 +41,8 @@ pub struct Settings {
     /// Count backups made from a backup's map and refuse its deletion while there are any, as
     /// Cinder does. No backup here needs another one: this is for those whose tools rely on it.
     pub count_dependents: bool,
+    /// The directories below which file systems may be registered.
+    pub turbo_roots: Vec<PathBuf>,
 }
 
 impl Default for Settings {
@@ -54,6 +57,7 @@ impl Default for Settings {
             policy: Policy::default(),
             quotas: DefaultQuotas::default(),
             count_dependents: false,
+            turbo_roots: Vec::new(),
         }
     }
 }
@@ -73,6 +77,11 @@ pub struct Service {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) repository: Repository,
     pub(crate) volumes: Arc<dyn VolumeProvider>,
+    pub(crate) regions: Arc<crate::Regions>,
+    /// Where the drivers of Cinder keep backups.
+    pub(crate) foreign: Arc<[crate::ForeignRepository]>,
+    /// Serves backups over NBD, where the operator wants that.
+    pub(crate) exports: Option<Arc<crate::ExportServer>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Arc<Settings>,
     /// Wakes the workers when a task was written.
@@ -98,6 +107,9 @@ impl Service {
             catalog,
             repository,
             volumes,
+            regions: Arc::default(),
+            foreign: Arc::from([]),
+            exports: None,
             clock,
             settings: Arc::new(settings),
             nudge: Arc::new(Notify::new()),
@@ -143,6 +155,7 @@ impl Service {
             progress: Default::default(),
             cancel_asked: false,
             not_before: now,
+            object_type: ObjectType::Disk,
             volume_id: None,
             volume_name: None,
             backup_id: None,
@@ -183,7 +196,8 @@ impl Service {
             .ok_or(ServiceError::NoSuchSnapshot(id))
     }
 
-    /// Returns a backup the caller may know of, deleted ones excepted.
+    /// Returns a backup of a volume that the caller may know of, deleted ones excepted. Those of
+    /// servers and file systems are CBR's alone.
     pub(crate) async fn visible_backup(
         &self,
         caller: &Caller,
@@ -191,7 +205,10 @@ impl Service {
     ) -> Result<Backup, ServiceError> {
         let found = self.catalog.backup(id).await?;
         found
-            .filter(|backup| backup.deleted_at.is_none() && caller.sees(&backup.project_id))
+            .filter(|backup| {
+                let stays = backup.deleted_at.is_none() && backup.is_of_volume();
+                stays && caller.sees(&backup.project_id)
+            })
             .ok_or(ServiceError::NoSuchBackup(id))
     }
 

@@ -37,13 +37,19 @@ impl Service {
         let task = self.own_task(caller, id).await?;
         require(caller, Role::Member, "task:cancel")?;
         match task.work {
-            Work::Backup { .. } | Work::Restore { .. } | Work::Sweep => {}
+            Work::Backup { .. }
+            | Work::Restore { .. }
+            | Work::AdoptBackup { .. }
+            | Work::Replicate { .. }
+            | Work::Sweep => {}
             Work::CreateVolume { .. }
             | Work::ExtendVolume { .. }
             | Work::DeleteVolume { .. }
             | Work::CreateSnapshot { .. }
             | Work::DeleteSnapshot { .. }
             | Work::DeleteBackup { .. }
+            | Work::ImportBackup { .. }
+            | Work::SyncReplicas { .. }
             | Work::RemoveResources { .. }
             | Work::DeleteVault { .. } => {
                 return Err(ServiceError::Invalid {

@@ -2,37 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_catalog::{BackupQuery, Change, Row, VolumeQuery};
+use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
-    BackupState, ByteCount, Caller, ProjectId, Role, Timestamp, Vault, VaultId, VaultStatus,
-    Volume, VolumeId,
+    BackupState, ByteCount, Caller, ObjectType, ProjectId, ResourceId, Role, Timestamp, Vault,
+    VaultId, VaultStatus,
 };
 
-use crate::query::{Page, VaultQuery};
+use crate::query::VaultQuery;
+use crate::resources::Wholes;
 use crate::service::{racing, require};
 use crate::vaults::{resource_named, vault_status};
-use crate::{CbrError, Service, ServiceError, VaultUse, VaultView};
+use crate::{CbrError, Service, ServiceError, VaultUse};
 
 /// What is stored of one resource over all vaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageUsage {
     /// The resource.
-    pub volume_id: VolumeId,
+    pub resource_id: ResourceId,
+    /// What that is.
+    pub kind: ObjectType,
     /// Its name when it was last backed up.
     pub name: Option<String>,
     /// Backups of it.
     pub backups: u64,
     /// Bytes stored for them.
     pub used: ByteCount,
-}
-
-/// A volume as something that can be protected.
-#[derive(Debug, Clone)]
-pub struct ProtectableView {
-    /// The volume.
-    pub volume: Volume,
-    /// The vault it is in.
-    pub vault: Option<VaultView>,
 }
 
 impl Service {
@@ -43,7 +37,7 @@ impl Service {
         from: VaultId,
         to: VaultId,
         ids: Vec<String>,
-    ) -> Result<Vec<VolumeId>, ServiceError> {
+    ) -> Result<Vec<ResourceId>, ServiceError> {
         racing(|| async {
             let mut source = self.own_vault(caller, from).await?;
             require(caller, Role::Member, "cbr:vaults:migrateResources")?;
@@ -77,15 +71,15 @@ impl Service {
                 }
             }
             let present = self.catalog.vault_resources(from).await?;
-            let mut moved: Vec<VolumeId> = Vec::new();
+            let mut moved: Vec<ResourceId> = Vec::new();
             let mut changes = Vec::new();
             let mut need = 0;
             for text in &ids {
                 let mut resource = resource_named(&present, text)?.clone();
-                if moved.contains(&resource.volume_id) {
+                if moved.contains(&resource.resource_id) {
                     continue;
                 }
-                moved.push(resource.volume_id);
+                moved.push(resource.resource_id);
                 need += u64::from(resource.size.0);
                 resource.vault_id = to;
                 changes.push(Change::Save(Row::VaultResource(resource)));
@@ -104,8 +98,9 @@ impl Service {
             if count + moved.len() > crate::vaults::MAX_RESOURCES {
                 return Err(ServiceError::VaultTooManyResources);
             }
+            let wholes = Wholes::of(&backups);
             for mut backup in backups {
-                if moved.contains(&backup.volume_id) {
+                if moved.contains(&wholes.resource(&backup)) {
                     backup.vault_id = Some(to);
                     changes.push(Change::Save(Row::Backup(backup)));
                 }
@@ -127,7 +122,7 @@ impl Service {
         id: VaultId,
         ids: Vec<String>,
         suspend: bool,
-    ) -> Result<Vec<VolumeId>, ServiceError> {
+    ) -> Result<Vec<ResourceId>, ServiceError> {
         racing(|| async {
             let vault = self.own_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:vaults:update")?;
@@ -135,12 +130,12 @@ impl Service {
                 return Err(vault_status(&vault, VaultUse::Change));
             }
             let present = self.catalog.vault_resources(id).await?;
-            let mut set: Vec<VolumeId> = Vec::new();
+            let mut set: Vec<ResourceId> = Vec::new();
             let mut changes = Vec::new();
             for text in &ids {
                 let mut resource = resource_named(&present, text)?.clone();
-                if !set.contains(&resource.volume_id) {
-                    set.push(resource.volume_id);
+                if !set.contains(&resource.resource_id) {
+                    set.push(resource.resource_id);
                     resource.auto_protect = !suspend;
                     changes.push(Change::Save(Row::VaultResource(resource)));
                 }
@@ -232,64 +227,35 @@ impl Service {
             in_vaults_only: true,
             ..BackupQuery::default()
         };
-        let mut sums: BTreeMap<VolumeId, StorageUsage> = BTreeMap::new();
+        let mut sums: BTreeMap<ResourceId, StorageUsage> = BTreeMap::new();
+        let all = self.catalog.backups(&query).await?.items;
+        let wholes = Wholes::of(&all);
         // Newest first, so the first name met is the latest.
-        for backup in self.catalog.backups(&query).await?.items {
-            let sum = sums.entry(backup.volume_id).or_insert(StorageUsage {
-                volume_id: backup.volume_id,
-                name: backup.volume_name,
+        for backup in &all {
+            let id = wholes.resource(backup);
+            let is_part = backup.cbr.part_of.is_some();
+            let sum = sums.entry(id).or_insert_with(|| StorageUsage {
+                resource_id: id,
+                kind: if is_part {
+                    ObjectType::Server
+                } else {
+                    backup.cbr.kind
+                },
+                name: None,
                 backups: 0,
                 used: ByteCount(0),
             });
-            if backup.state != BackupState::Deleting {
-                sum.backups += 1;
+            if !is_part {
+                sum.name = sum.name.take().or_else(|| backup.volume_name.clone());
+                if backup.state != BackupState::Deleting {
+                    sum.backups += 1;
+                }
             }
-            sum.used.0 += backup.state.sealed().map_or(0, |sealed| sealed.stored.0);
+            // What a server's backup stores are its parts.
+            if backup.cbr.kind != ObjectType::Server {
+                sum.used.0 += backup.state.sealed().map_or(0, |sealed| sealed.stored.0);
+            }
         }
         Ok(sums.into_values().collect())
-    }
-
-    /// Lists volumes with the vaults they are in.
-    pub async fn protectables(
-        &self,
-        caller: &Caller,
-        mut query: VolumeQuery,
-    ) -> Result<Page<ProtectableView>, ServiceError> {
-        require(caller, Role::Reader, "cbr:vaults:listProtectables")?;
-        query.project = Some(caller.project_id.clone());
-        let page = self.catalog.volumes(&query).await?;
-        let mut items = Vec::with_capacity(page.items.len());
-        for volume in page.items {
-            items.push(self.protectable_view(volume).await?);
-        }
-        Ok(Page {
-            items,
-            total: page.total,
-        })
-    }
-
-    /// Shows one volume with the vault it is in.
-    pub async fn protectable(
-        &self,
-        caller: &Caller,
-        id: VolumeId,
-    ) -> Result<ProtectableView, ServiceError> {
-        require(caller, Role::Reader, "cbr:vaults:getProtectables")?;
-        let volume = self.catalog.volume(id).await?;
-        let volume = volume
-            .filter(|volume| volume.project_id == caller.project_id)
-            .ok_or(ServiceError::NoSuchVolume(id))?;
-        self.protectable_view(volume).await
-    }
-
-    async fn protectable_view(&self, volume: Volume) -> Result<ProtectableView, ServiceError> {
-        let vault = match self.catalog.vault_resource(volume.id).await? {
-            Some(resource) => match self.catalog.vault(resource.vault_id).await? {
-                Some(vault) => Some(self.vault_view(vault).await?),
-                None => None,
-            },
-            None => None,
-        };
-        Ok(ProtectableView { volume, vault })
     }
 }

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use emberkeep_catalog::{BackupQuery, CatalogError, Change, Page, Row, VaultQuery};
 use emberkeep_model::{
     Backup, BackupState, ByteCount, Caller, GIB, Gib, ObjectType, ProtectStatus, ProtectType,
-    ResourceUsage, Role, Timestamp, Vault, VaultId, VaultResource, VaultStatus, VaultUsage, Volume,
-    VolumeId, VolumeStatus, Work,
+    ResourceId, ResourceUsage, Role, Timestamp, Vault, VaultId, VaultResource, VaultStatus,
+    VaultUsage, VolumeChoice, Work,
 };
 use uuid::Uuid;
 
+use crate::resources::{Resource, Wholes, resource_word};
 use crate::retention::is_unexpired;
 use crate::service::{bad, racing, require};
 use crate::{
@@ -21,8 +22,6 @@ const CREATE_SIZES: std::ops::RangeInclusive<i64> = 10..=10_485_760;
 const UPDATE_SIZES: std::ops::RangeInclusive<i64> = 1..=10_485_760;
 /// Resources that one vault takes.
 pub(crate) const MAX_RESOURCES: usize = 256;
-/// What a vault's resources call a volume.
-pub const VOLUME_RESOURCE: &str = "OS::Cinder::Volume";
 
 impl Service {
     /// Makes a vault with its first resources; nothing is made if any check fails.
@@ -72,108 +71,93 @@ impl Service {
             .await?;
         let mut changes = vec![Change::Insert(Row::Vault(vault.clone()))];
         changes.extend(binding);
-        changes.extend(
-            resources
-                .into_iter()
-                .map(|r| Change::Insert(Row::VaultResource(r))),
-        );
+        changes.extend(resources);
         self.commit_resources(changes).await?;
         self.vault_view(vault).await
     }
 
-    /// Checks new resources, in the order the reference gives, and builds their rows. A vault that
-    /// may expand is grown to hold them.
+    /// Checks new resources, in the order the reference gives, and returns their rows: new ones,
+    /// and those in the vault already whose choice of volumes changes. A vault that may expand is
+    /// grown to hold them.
     async fn resources_to_add(
         &self,
         caller: &Caller,
         vault: &mut Vault,
         present: &[VaultResource],
         new: &[NewResource],
-    ) -> Result<Vec<VaultResource>, ServiceError> {
+    ) -> Result<Vec<Change>, ServiceError> {
+        let kind = vault.object_type;
         let mut seen = HashSet::new();
         let mut wanted = Vec::new();
         for resource in new {
-            if vault.object_type != ObjectType::Disk || resource.kind != VOLUME_RESOURCE {
+            if resource.kind != resource_word(kind) {
                 return Err(ServiceError::ResourceType {
                     given: resource.kind.clone(),
-                    vault: vault.object_type.as_str(),
+                    vault: kind.as_str(),
                 });
             }
-            let id: VolumeId = resource
+            let id: ResourceId = resource
                 .id
                 .parse()
-                .map_err(|_| bad("resources", format!("'{}' is not a volume id", resource.id)))?;
+                .map_err(|_| bad("resources", format!("'{}' is not an id", resource.id)))?;
             if !seen.insert(id) {
                 return Err(ServiceError::ResourceTwice(id));
             }
-            // What is in this vault already is no error: clients repeat themselves.
-            if !present.iter().any(|p| p.volume_id == id) {
-                wanted.push((id, resource.name.clone()));
-            }
+            // Volumes are chosen of servers only.
+            let choice = match kind {
+                ObjectType::Server => resource.choice.clone(),
+                ObjectType::Disk | ObjectType::Turbo => VolumeChoice::default(),
+            };
+            wanted.push((id, resource.name.clone(), choice));
         }
-        let mut rows = Vec::new();
-        for (id, name) in wanted {
-            let volume = self.volume_for_vault(caller, vault, id).await?;
-            rows.push(VaultResource {
+        let mut changes = Vec::new();
+        let mut after = present.to_vec();
+        for (id, name, choice) in wanted {
+            // What is in this vault already is no error: clients repeat themselves, or change
+            // which volumes are meant.
+            if let Some(bound) = after.iter_mut().find(|r| r.resource_id == id) {
+                if bound.choice == choice {
+                    continue;
+                }
+                let found = self.resource_for_vault(caller, kind, id, &choice).await?;
+                bound.size = found.size(&choice);
+                bound.choice = choice;
+                changes.push(Change::Save(Row::VaultResource(bound.clone())));
+                continue;
+            }
+            if let Some(there) = self.catalog.vault_resource(id).await? {
+                // Whoever may not know of it is not told where it is.
+                self.resource_for_vault(caller, kind, id, &VolumeChoice::default())
+                    .await?;
+                return Err(ServiceError::ResourceInOtherVault {
+                    resource: id,
+                    vault: there.vault_id,
+                });
+            }
+            let found = self.resource_for_vault(caller, kind, id, &choice).await?;
+            let row = VaultResource {
                 vault_id: vault.id,
-                volume_id: id,
-                name: name.or(volume.name),
-                size: volume.size,
+                resource_id: id,
+                name: name.or(found.name()),
+                size: found.size(&choice),
                 status: ProtectStatus::Available,
                 auto_protect: true,
+                choice,
                 created_at: self.now(),
                 revision: 0,
-            });
+            };
+            if let Resource::Server(server, _) = found {
+                // Fences against a volume being added meanwhile, which would count for nothing.
+                changes.push(Change::Save(Row::Server(server)));
+            }
+            after.push(row.clone());
+            changes.push(Change::Insert(Row::VaultResource(row)));
         }
-        if present.len() + rows.len() > MAX_RESOURCES {
+        if after.len() > MAX_RESOURCES {
             return Err(ServiceError::VaultTooManyResources);
         }
-        let need: u64 = present
-            .iter()
-            .chain(&rows)
-            .map(|r| u64::from(r.size.0))
-            .sum();
-        if need > u64::from(vault.size.0) {
-            let grown = u32::try_from(need)
-                .ok()
-                .filter(|n| UPDATE_SIZES.contains(&i64::from(*n)));
-            match grown.filter(|_| vault.auto_expand) {
-                Some(size) => vault.size = Gib(size),
-                None => {
-                    return Err(ServiceError::VaultCapacity {
-                        need,
-                        have: vault.size.0,
-                    });
-                }
-            }
-        }
-        Ok(rows)
-    }
-
-    async fn volume_for_vault(
-        &self,
-        caller: &Caller,
-        vault: &Vault,
-        id: VolumeId,
-    ) -> Result<Volume, ServiceError> {
-        let volume = self.visible_volume(caller, id).await?;
-        // An administrator's eyes reach further than a vault's project does.
-        if volume.project_id != vault.project_id {
-            return Err(ServiceError::NoSuchVolume(id));
-        }
-        if let Some(there) = self.catalog.vault_resource(id).await? {
-            return Err(ServiceError::ResourceInOtherVault {
-                volume: id,
-                vault: there.vault_id,
-            });
-        }
-        match volume.status {
-            VolumeStatus::Available | VolumeStatus::InUse | VolumeStatus::BackingUp => Ok(volume),
-            other => Err(ServiceError::ResourceVolumeStatus {
-                id,
-                status: other.as_str(),
-            }),
-        }
+        make_room(vault, after.iter().map(|r| u64::from(r.size.0)).sum())?;
+        Ok(changes)
     }
 
     /// Commits rows of resources; somebody else may have put one into another vault meanwhile.
@@ -219,13 +203,16 @@ impl Service {
         let resources = resources
             .into_iter()
             .map(|resource| {
-                let volume_id = resource.volume_id;
+                let resource_id = resource.resource_id;
                 let nothing = ResourceUsage {
-                    volume_id,
+                    resource_id,
                     used: ByteCount(0),
                     backups: 0,
                 };
-                let used = stored.iter().find(|u| u.volume_id == volume_id).copied();
+                let used = stored
+                    .iter()
+                    .find(|u| u.resource_id == resource_id)
+                    .copied();
                 (resource, used.unwrap_or(nothing))
             })
             .collect();
@@ -343,7 +330,7 @@ impl Service {
         caller: &Caller,
         id: VaultId,
         new: Vec<NewResource>,
-    ) -> Result<Vec<VolumeId>, ServiceError> {
+    ) -> Result<Vec<ResourceId>, ServiceError> {
         racing(|| async {
             let mut vault = self.own_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:vaults:addResources")?;
@@ -358,10 +345,7 @@ impl Service {
             // Saving the vault's row makes concurrent additions lose the race, so that
             // together they cannot pass its capacity.
             let mut changes = vec![Change::Save(Row::Vault(vault))];
-            changes.extend(
-                rows.into_iter()
-                    .map(|r| Change::Insert(Row::VaultResource(r))),
-            );
+            changes.extend(rows);
             self.commit_resources(changes).await?;
             Ok(new.iter().filter_map(|r| r.id.parse().ok()).collect())
         })
@@ -374,7 +358,7 @@ impl Service {
         caller: &Caller,
         id: VaultId,
         ids: Vec<String>,
-    ) -> Result<Vec<VolumeId>, ServiceError> {
+    ) -> Result<Vec<ResourceId>, ServiceError> {
         racing(|| async {
             let mut vault = self.own_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:vaults:removeResources")?;
@@ -386,21 +370,21 @@ impl Service {
             }
             let present = self.catalog.vault_resources(id).await?;
             let backups = self.backups_in(id).await?;
-            let mut volume_ids: Vec<VolumeId> = Vec::new();
+            let mut resource_ids: Vec<ResourceId> = Vec::new();
             let mut changes = Vec::new();
             for text in &ids {
                 let mut resource = resource_named(&present, text)?.clone();
-                if volume_ids.contains(&resource.volume_id) {
+                if resource_ids.contains(&resource.resource_id) {
                     continue;
                 }
                 refuse_busy(&resource, &backups)?;
-                volume_ids.push(resource.volume_id);
+                resource_ids.push(resource.resource_id);
                 resource.status = ProtectStatus::Removing;
                 changes.push(Change::Save(Row::VaultResource(resource)));
             }
             let work = Work::RemoveResources {
                 vault_id: id,
-                volume_ids: volume_ids.clone(),
+                resource_ids: resource_ids.clone(),
             };
             let mut task = self.new_task(caller, work);
             task.vault_id = Some(id);
@@ -409,7 +393,7 @@ impl Service {
             vault.updated_at = Some(self.now());
             changes.push(Change::Save(Row::Vault(vault)));
             self.commit(changes).await?;
-            Ok(volume_ids)
+            Ok(resource_ids)
         })
         .await
     }
@@ -444,6 +428,26 @@ impl Service {
     }
 }
 
+/// Grows a vault that may expand so that it holds resources of `need` GiB in all, or refuses.
+pub(crate) fn make_room(vault: &mut Vault, need: u64) -> Result<(), ServiceError> {
+    if need <= u64::from(vault.size.0) {
+        return Ok(());
+    }
+    let grown = u32::try_from(need)
+        .ok()
+        .filter(|n| UPDATE_SIZES.contains(&i64::from(*n)));
+    match grown.filter(|_| vault.auto_expand) {
+        Some(size) => {
+            vault.size = Gib(size);
+            Ok(())
+        }
+        None => Err(ServiceError::VaultCapacity {
+            need,
+            have: vault.size.0,
+        }),
+    }
+}
+
 /// Words the refusal of a vault whose status forbids what was wanted.
 pub(crate) fn vault_status(vault: &Vault, wanted: VaultUse) -> ServiceError {
     ServiceError::VaultStatus {
@@ -458,15 +462,15 @@ pub(crate) fn resource_named<'a>(
     present: &'a [VaultResource],
     text: &str,
 ) -> Result<&'a VaultResource, ServiceError> {
-    let id: Option<VolumeId> = text.parse().ok();
+    let id: Option<ResourceId> = text.parse().ok();
     present
         .iter()
-        .find(|r| Some(r.volume_id) == id)
+        .find(|r| Some(r.resource_id) == id)
         .ok_or_else(|| ServiceError::ResourceNotInVault(text.to_owned()))
 }
 
 fn refuse_busy(resource: &VaultResource, backups: &[Backup]) -> Result<(), ServiceError> {
-    let id = resource.volume_id;
+    let id = resource.resource_id;
     if resource.status == ProtectStatus::Removing {
         return Err(ServiceError::ResourceRemoving(id));
     }
@@ -479,9 +483,10 @@ fn refuse_busy(resource: &VaultResource, backups: &[Backup]) -> Result<(), Servi
                 | BackupState::Restoring { .. }
         )
     };
+    let wholes = Wholes::of(backups);
     if backups
         .iter()
-        .filter(|b| b.volume_id == id)
+        .filter(|b| wholes.resource(b) == id)
         .any(|b| busy(&b))
     {
         return Err(ServiceError::ResourceBusy(id));

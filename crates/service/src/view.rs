@@ -34,8 +34,12 @@ pub struct BackupView {
     pub backup: Backup,
     /// How far the running task on it has come, if one runs.
     pub progress: Option<Progress>,
-    /// Whether the volume it is of can start a system.
+    /// Whether a system can start from what it is of.
     pub bootable: bool,
+    /// Its copies in other regions, newest first; of a copy, itself.
+    pub copies: Vec<Backup>,
+    /// The backups of a server's volumes, in the server's order.
+    pub parts: Vec<BackupView>,
 }
 
 /// A restore that was begun.

@@ -59,7 +59,15 @@ impl Service {
             volume_size: Some(volume.size.0),
             ..Need::default()
         };
-        self.reserve(&volume.project_id, need).await
+        let reserved = self.reserve(&volume.project_id, need).await?;
+        // What the project may have is told first, as Cinder does.
+        if volume.size.0 > MAX_GIB {
+            return Err(bad(
+                "size",
+                format!("must be 1 to {MAX_GIB} GiB, not {}", volume.size.0),
+            ));
+        }
+        Ok(reserved)
     }
 
     /// Returns where a new volume's bytes come from and how large it must be at least.
@@ -107,11 +115,8 @@ impl Service {
         least: Gib,
     ) -> Result<Volume, ServiceError> {
         let size = new.size.unwrap_or(least);
-        if size.0 == 0 || size.0 > MAX_GIB {
-            return Err(bad(
-                "size",
-                format!("must be 1 to {MAX_GIB} GiB, not {}", size.0),
-            ));
+        if size.0 == 0 {
+            return Err(bad("size", format!("must be 1 to {MAX_GIB} GiB, not 0")));
         }
         if size < least {
             return Err(ServiceError::VolumeTooSmallForSource {
@@ -305,9 +310,6 @@ impl Service {
                     wanted: size,
                 });
             }
-            if size.0 > MAX_GIB {
-                return Err(bad("new_size", format!("must be at most {MAX_GIB} GiB")));
-            }
             let _turn = self.quota_turn(&volume.project_id).await;
             let need = Need {
                 gigabytes: u64::from(size.0 - volume.size.0),
@@ -316,6 +318,9 @@ impl Service {
                 ..Need::default()
             };
             let reserved = self.reserve(&volume.project_id, need).await?;
+            if size.0 > MAX_GIB {
+                return Err(bad("new_size", format!("must be at most {MAX_GIB} GiB")));
+            }
             volume.status = VolumeStatus::Extending;
             volume.growing_to = Some(size);
             volume.updated_at = Some(self.now());

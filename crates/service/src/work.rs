@@ -1,17 +1,24 @@
 //! What each kind of task does (`act`, slow, may run twice) and which rows follow
 //! from how it ended (`rows_after`, quick, read and written together).
 
+mod adopt;
 mod backup;
 mod delete;
+mod file_system;
+mod foreign;
 mod inventory;
+mod replicate;
 mod restore;
+mod server;
 mod sweep;
+mod sync;
 
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::Run;
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupRefused, BackupState, CheckpointId, MessageAction,
-    MessageDetail, ProtectStatus, Sealed, Task, VolumeId, Work,
+    MessageDetail, ObjectType, ProtectStatus, ResourceId, Sealed, SourceFacts, Synced, Task,
+    VolumeId, Work,
 };
 use emberkeep_plan::checkpoint_status;
 
@@ -20,6 +27,7 @@ use crate::query::BackupQuery;
 use crate::service::racing;
 use crate::worker::chain;
 use crate::{Service, ServiceError};
+use foreign::Finding;
 
 /// Why a task's work stopped short.
 pub(crate) enum Stop {
@@ -37,8 +45,14 @@ pub(crate) enum Facts {
     Nothing,
     /// A backup's manifest is durable.
     Sealed(Sealed),
+    /// What was found of a backup that lies elsewhere.
+    Found(Box<Finding>),
+    /// It was restored from elsewhere; this is what its volume was like.
+    Restored(Option<Box<SourceFacts>>),
     /// Something dead could not be freed yet.
     SweepAgain,
+    /// What the stores of other regions hold.
+    Synced(Synced),
 }
 
 /// What a backup is claimed for.
@@ -102,13 +116,20 @@ impl Service {
                 backup_id,
                 volume_id,
                 fresh,
-            } => self.act_restore(*backup_id, *volume_id, *fresh, run).await,
+            } => {
+                self.act_restore(task, *backup_id, *volume_id, *fresh, run)
+                    .await
+            }
             Work::DeleteBackup { backup_id } => self.act_delete_backup(*backup_id).await,
+            Work::ImportBackup { backup_id } => self.act_import(*backup_id).await,
+            Work::AdoptBackup { backup_id } => self.act_adopt(*backup_id, run).await,
+            Work::Replicate { backup_id, .. } => self.act_replicate(task, *backup_id, run).await,
+            Work::SyncReplicas { vault_id, .. } => self.act_sync(task, *vault_id).await,
             Work::RemoveResources {
                 vault_id,
-                volume_ids,
+                resource_ids,
             } => {
-                self.act_empty_vault(task, *vault_id, Some(volume_ids))
+                self.act_empty_vault(task, *vault_id, Some(resource_ids))
                     .await
             }
             Work::DeleteVault { vault_id } => self.act_empty_vault(task, *vault_id, None).await,
@@ -149,6 +170,10 @@ impl Service {
             | Work::Backup { .. }
             | Work::Restore { .. }
             | Work::DeleteBackup { .. }
+            | Work::ImportBackup { .. }
+            | Work::AdoptBackup { .. }
+            | Work::Replicate { .. }
+            | Work::SyncReplicas { .. }
             | Work::RemoveResources { .. }
             | Work::DeleteVault { .. }
             | Work::Sweep => return None,
@@ -184,10 +209,14 @@ impl Service {
             Work::DeleteBackup { backup_id } => {
                 self.rows_backup_deleted(task, *backup_id, verdict).await
             }
+            Work::ImportBackup { backup_id } => self.rows_imported(*backup_id, verdict).await,
+            Work::AdoptBackup { backup_id } => self.rows_adopted(*backup_id, verdict).await,
+            Work::Replicate { backup_id, .. } => self.rows_replicated(*backup_id, verdict).await,
+            Work::SyncReplicas { .. } => Ok(Vec::new()),
             Work::RemoveResources {
                 vault_id,
-                volume_ids,
-            } => self.rows_removed(*vault_id, volume_ids, verdict).await,
+                resource_ids,
+            } => self.rows_removed(*vault_id, resource_ids, verdict).await,
             Work::DeleteVault { vault_id } => self.rows_vault_deleted(*vault_id, verdict).await,
             Work::Sweep => self.rows_swept(task, verdict).await,
         }
@@ -195,9 +224,15 @@ impl Service {
 
     /// Lets go what a settled task held outside the catalogue.
     pub(crate) async fn tidy(&self, task: &Task) {
+        if matches!(task.work, Work::Restore { .. }) && task.object_type == ObjectType::Turbo {
+            self.release_freeze(task).await;
+        }
         if let Work::Backup { .. } = task.work {
             self.release_freeze(task).await;
             self.retain_after_backup(task.vault_id).await;
+        }
+        if let Work::Replicate { backup_id, .. } = task.work {
+            self.retain_after_copy(backup_id).await;
         }
     }
 
@@ -222,13 +257,13 @@ impl Service {
         claimed.map_err(|state| Stop::Failed(format!("the backup is {state} by now")))
     }
 
-    /// Returns the change of the status that a volume has in its vault, if it is in one.
+    /// Returns the change of the status that a resource has in its vault, if it is in one.
     pub(crate) async fn protect_status(
         &self,
-        volume: VolumeId,
+        resource: impl Into<ResourceId>,
         status: ProtectStatus,
     ) -> Result<Vec<Change>, ServiceError> {
-        let found = self.catalog.vault_resource(volume).await?;
+        let found = self.catalog.vault_resource(resource.into()).await?;
         Ok(found
             .filter(|resource| resource.status != ProtectStatus::Removing)
             .map(|mut resource| {

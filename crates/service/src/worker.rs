@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use emberkeep_catalog::{Change, Renewal, Row};
 use emberkeep_engine::Run;
-use emberkeep_model::{Progress, Task, TaskState};
+use emberkeep_model::{Progress, Task, TaskState, Work};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use crate::scheduler::reconcile;
 use crate::service::racing;
-use crate::work::{Stop, Verdict};
+use crate::work::{Facts, Stop, Verdict};
 use crate::{Service, ServiceError};
 
 /// How often a running task renews its lease and notes its progress.
@@ -193,6 +193,11 @@ impl Service {
                 },
                 Verdict::Cancelled => TaskState::Cancelled,
             };
+            if let (Verdict::Done(Facts::Synced(synced)), Work::SyncReplicas { found, .. }) =
+                (verdict, &mut row.work)
+            {
+                *found = *synced;
+            }
             row.progress = progress;
             if matches!(verdict, Verdict::Done(_)) {
                 row.progress.bytes_done = row.progress.bytes_total;
@@ -232,7 +237,7 @@ impl Service {
     }
 
     /// Returns the task's row if the claim it was begun under still stands.
-    async fn still_ours(&self, task: &Task) -> Result<Option<Task>, ServiceError> {
+    pub(crate) async fn still_ours(&self, task: &Task) -> Result<Option<Task>, ServiceError> {
         let row = self.catalog.task(task.id).await?;
         Ok(row.filter(|row| {
             row.generation == task.generation && matches!(row.state, TaskState::Running(_))

@@ -72,6 +72,7 @@ fn vault(policy: Option<PolicyId>, resources: &[VolumeId]) -> NewVault {
             .map(|id| NewResource {
                 id: id.to_string(),
                 kind: VOLUME_RESOURCE.into(),
+                choice: Default::default(),
                 name: None,
             })
             .collect(),
@@ -410,7 +411,7 @@ async fn a_vault_takes_in_what_carries_its_tag() {
         let view = house.service.vault(&alice, made).await.unwrap();
         view.resources
             .iter()
-            .map(|(r, _)| r.volume_id)
+            .map(|(r, _)| VolumeId::from(r.resource_id))
             .collect::<Vec<_>>()
     };
     house.service.bind_unprotected().await.unwrap();
@@ -437,7 +438,14 @@ async fn a_vault_takes_in_what_carries_its_tag() {
     }
     house.service.bind_unprotected().await.unwrap();
     assert_eq!(held().await, [tagged]);
-    assert!(house.catalog.vault_resource(plain).await.unwrap().is_none());
+    assert!(
+        house
+            .catalog
+            .vault_resource(plain.into())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

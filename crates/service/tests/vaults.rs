@@ -38,6 +38,7 @@ fn disk(id: VolumeId) -> NewResource {
     NewResource {
         id: id.to_string(),
         kind: VOLUME_RESOURCE.into(),
+        choice: Default::default(),
         name: None,
     }
 }
@@ -78,7 +79,7 @@ async fn a_run_over_a_vault_comes_back() {
             .service
             .add_resources(&alice, id, vec![disk(a.id), disk(b.id)])
             .await;
-        assert_eq!(added.unwrap(), [a.id, b.id]);
+        assert_eq!(added.unwrap(), [a.id.into(), b.id.into()]);
     }
     assert_eq!(
         house
@@ -137,7 +138,7 @@ async fn a_run_over_a_vault_comes_back() {
     house.write(a.id, 0, 3, 2 << 20);
     let no_target = house
         .service
-        .cbr_restore(&alice, of_a, CbrRestore { volume_id: None })
+        .cbr_restore(&alice, of_a, CbrRestore::default())
         .await;
     assert!(matches!(
         no_target,
@@ -148,17 +149,13 @@ async fn a_run_over_a_vault_comes_back() {
     ));
     let to = CbrRestore {
         volume_id: Some(a.id),
+        ..CbrRestore::default()
     };
     let restore = house.service.cbr_restore(&alice, of_a, to).await.unwrap();
     house.volume_is(&alice, a.id, VolumeStatus::Available).await;
     assert_eq!(house.content(a.id), content);
     assert_eq!(
-        house
-            .service
-            .task(&alice, restore.task_id)
-            .await
-            .unwrap()
-            .state,
+        house.service.task(&alice, restore).await.unwrap().state,
         TaskState::Succeeded
     );
 
@@ -384,7 +381,7 @@ async fn vault_refusals_change_nothing() {
         .await;
     assert!(matches!(refused, Err(ServiceError::NothingToBackUp)));
     let mut elsewhere = run_over(empty.vault.id);
-    elsewhere.resources = vec![volume.id.to_string()];
+    elsewhere.resources = vec![(volume.id.to_string(), None)];
     let refused = house.service.create_checkpoint(&alice, elsewhere).await;
     assert!(matches!(refused, Err(ServiceError::ResourceNotInVault(_))));
 }

@@ -15,6 +15,7 @@ use crate::VolumeError;
 
 pub(crate) use copy::copy_sparse;
 pub use source::FileSource;
+pub(crate) use source::data_and_holes;
 pub use target::FileTarget;
 
 /// Where a volume's bytes may lie.

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "qcow2")]
 mod qcow2;
+mod qcow2_target;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,8 @@ use emberkeep_model::ByteCount;
 
 use crate::file::Medium;
 use crate::{FileSource, SourceSnapshot, VolumeError};
+
+pub use qcow2_target::Qcow2Target;
 
 /// How an image file holds the volume's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

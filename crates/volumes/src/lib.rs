@@ -6,14 +6,21 @@
 pub mod conformance;
 mod file;
 pub mod image;
+pub mod nbd;
+pub mod overlay;
 pub mod port;
 mod provider;
+pub mod qmp;
+pub mod tree;
 mod zero;
 
 pub use file::{FileSource, FileTarget};
-pub use image::{ImageFormat, open_image};
+pub use image::{ImageFormat, Qcow2Target, open_image};
+pub use nbd::{BitmapHints, NbdSource, NbdTarget, VolumeExport};
+pub use overlay::Overlay;
 pub use port::{
     ChangeSet, Extent, ExtentKind, RestoreTarget, SourceSnapshot, TargetState, VolumeError,
     VolumeProvider,
 };
 pub use provider::{FileProvider, NewVolume};
+pub use tree::{TreeReport, TreeTarget};

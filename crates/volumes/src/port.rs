@@ -6,7 +6,9 @@
 //! All calls block: they run on worker threads, never on an async executor.
 
 use std::ops::Range;
+use std::path::Path;
 
+use crate::tree::{TreeReport, TreeTarget};
 use emberkeep_model::{ByteCount, SnapshotId, VolumeId};
 
 /// What can go wrong between us and a volume, worded for the task that asked.
@@ -211,6 +213,44 @@ pub trait VolumeProvider: Send + Sync {
         freeze: &str,
     ) -> Result<Box<dyn SourceSnapshot>, VolumeError>;
 
+    /// Freezes volumes together, each under a name of its own: all of one instant as far as the
+    /// provider can say it, or none of them. A set that is complete already is opened, so that a
+    /// run that starts again reads the same instant; an incomplete one is let go and frozen anew.
+    fn freeze_together(
+        &self,
+        volumes: &[(VolumeId, String)],
+    ) -> Result<Vec<Box<dyn SourceSnapshot>>, VolumeError> {
+        freeze_in_turn(self, volumes)
+    }
+
+    /// Writes the tree of files below `root`/`path` as one image under the name `freeze`; the same
+    /// name does so once. Nothing is told of a tree that was written before.
+    fn freeze_tree(
+        &self,
+        root: &Path,
+        path: &Path,
+        freeze: &str,
+    ) -> Result<(Box<dyn SourceSnapshot>, TreeReport), VolumeError> {
+        let _ = freeze;
+        Err(no_trees(&root.join(path)))
+    }
+
+    /// Makes room under the name `freeze` for an image of a tree that is to be restored.
+    fn tree_image(
+        &self,
+        freeze: &str,
+        size: ByteCount,
+    ) -> Result<Box<dyn RestoreTarget>, VolumeError> {
+        let _ = size;
+        Err(no_trees(Path::new(freeze)))
+    }
+
+    /// Makes a directory hold exactly the tree of the image under the name `freeze`.
+    fn unpack_tree(&self, freeze: &str, target: &TreeTarget) -> Result<TreeReport, VolumeError> {
+        let _ = freeze;
+        Err(no_trees(&target.root.join(&target.path)))
+    }
+
     /// Opens what an earlier [`freeze`](Self::freeze) of that name holds, if it was completed.
     fn reopen_freeze(&self, freeze: &str) -> Result<Option<Box<dyn SourceSnapshot>>, VolumeError>;
 
@@ -232,4 +272,42 @@ pub trait VolumeProvider: Send + Sync {
 
     /// Returns the path where the volume's bytes lie, for file-backed ones.
     fn path(&self, volume: VolumeId) -> Option<std::path::PathBuf>;
+}
+
+/// Words the refusal of a provider that has no directories to back up.
+fn no_trees(path: &Path) -> VolumeError {
+    let cause = std::io::Error::new(
+        std::io::ErrorKind::Unsupported,
+        "this provider keeps no trees of files",
+    );
+    VolumeError::io(path.display().to_string(), cause)
+}
+
+/// Freezes volumes one right after the other; see [`VolumeProvider::freeze_together`].
+pub(crate) fn freeze_in_turn<P: VolumeProvider + ?Sized>(
+    provider: &P,
+    volumes: &[(VolumeId, String)],
+) -> Result<Vec<Box<dyn SourceSnapshot>>, VolumeError> {
+    let mut frozen = Vec::with_capacity(volumes.len());
+    for (_, freeze) in volumes {
+        frozen.extend(provider.reopen_freeze(freeze)?);
+    }
+    if frozen.len() == volumes.len() {
+        return Ok(frozen);
+    }
+    drop(frozen);
+    let release = || {
+        volumes
+            .iter()
+            .try_for_each(|(_, freeze)| provider.release(freeze))
+    };
+    release()?;
+    let frozen: Result<Vec<_>, _> = volumes
+        .iter()
+        .map(|(volume, freeze)| provider.freeze(*volume, freeze))
+        .collect();
+    if frozen.is_err() {
+        release()?;
+    }
+    frozen
 }

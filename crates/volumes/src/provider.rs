@@ -5,6 +5,7 @@
 //! was completed, and what a crash interrupted is simply done again.
 
 mod new_volume;
+mod pause;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -14,9 +15,12 @@ use std::path::{Path, PathBuf};
 use emberkeep_model::{ByteCount, SnapshotId, VolumeId};
 
 use crate::file::{FileSource, FileTarget, copy_sparse, sync_dir, sync_parent};
+use crate::port::freeze_in_turn;
+use crate::tree::{TreeReport, TreeTarget, pack_tree, unpack_tree};
 use crate::{RestoreTarget, SourceSnapshot, TargetState, VolumeError, VolumeProvider};
 pub use new_volume::NewVolume;
 use new_volume::{Unfinished, remove_leftovers};
+use pause::Paused;
 
 const VOLUMES: &str = "volumes";
 const SNAPSHOTS: &str = "snapshots";
@@ -29,6 +33,9 @@ const EXTENSION: &str = ".raw";
 /// A snapshot shares its blocks with the volume where the file system can
 /// (XFS, Btrfs, bcachefs) and is then taken at one instant. Elsewhere it is a
 /// copy, and whoever asks for it has to keep writers away meanwhile.
+///
+/// Volumes frozen together are snapshot one right after the other. What that means for a writer
+/// that goes on meanwhile stands in `pause.rs`.
 #[derive(Debug)]
 pub struct FileProvider {
     root: PathBuf,
@@ -237,6 +244,64 @@ impl VolumeProvider for FileProvider {
         let what = format!("{}, frozen as {freeze}", volume_name(volume));
         self.copy_once(volume, path.clone(), what.clone())?;
         Ok(Box::new(FileSource::open_as(&path, what)?))
+    }
+
+    fn freeze_together(
+        &self,
+        volumes: &[(VolumeId, String)],
+    ) -> Result<Vec<Box<dyn SourceSnapshot>>, VolumeError> {
+        let files: Vec<PathBuf> = volumes
+            .iter()
+            .map(|(id, _)| self.volume_path(*id))
+            .collect();
+        let _paused = Paused::take(&files);
+        freeze_in_turn(self, volumes)
+    }
+
+    fn freeze_tree(
+        &self,
+        root: &Path,
+        path: &Path,
+        freeze: &str,
+    ) -> Result<(Box<dyn SourceSnapshot>, TreeReport), VolumeError> {
+        let place = self.freeze_path(freeze)?;
+        let what = format!("{}, frozen as {freeze}", root.join(path).display());
+        let mut report = TreeReport::default();
+        if !place.exists() {
+            let new = Unfinished::create(&self.root.join(UNFINISHED), place.clone(), what.clone())?;
+            report = pack_tree(root, path, new.file())?;
+            match new.complete() {
+                Err(VolumeError::Exists { .. }) => {}
+                other => other?,
+            }
+        }
+        Ok((Box::new(FileSource::open_as(&place, what)?), report))
+    }
+
+    fn tree_image(
+        &self,
+        freeze: &str,
+        size: ByteCount,
+    ) -> Result<Box<dyn RestoreTarget>, VolumeError> {
+        let place = self.freeze_path(freeze)?;
+        let what = format!("tree image {freeze}");
+        // Made anew at every attempt: only what was just made reads as zeroes.
+        remove(&place, &what)?;
+        let new = Unfinished::create(&self.root.join(UNFINISHED), place.clone(), what.clone())?;
+        let sized = new.file().set_len(size.0);
+        sized.map_err(|cause| VolumeError::io(&what, cause))?;
+        new.complete()?;
+        let target = FileTarget::open_as(&place, what, TargetState::Zeroed)?;
+        Ok(Box::new(target))
+    }
+
+    fn unpack_tree(&self, freeze: &str, target: &TreeTarget) -> Result<TreeReport, VolumeError> {
+        let what = format!("tree image {freeze}");
+        let image = File::open(self.freeze_path(freeze)?);
+        unpack_tree(
+            &image.map_err(|cause| VolumeError::io(what, cause))?,
+            target,
+        )
     }
 
     fn reopen_freeze(&self, freeze: &str) -> Result<Option<Box<dyn SourceSnapshot>>, VolumeError> {

@@ -18,6 +18,7 @@ mod tag;
 mod task;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod vault;
 pub mod word;
 
@@ -44,9 +45,9 @@ pub use query::{
 };
 pub use request::{
     AddMembers, AddResources, CheckpointCreate, ExpirationUpdate, MemberAnswer, MigrateResources,
-    PolicyBound, PolicyCreate, PolicyUpdate, RemoveResources, Rename, ResourceGiven, RestoreAsked,
-    SetResources, TagCondition, TagQuery, TagSet, TagsAction, VaultCreate, VaultUpdate,
-    VaultsUpdate,
+    PolicyBound, PolicyCreate, PolicyUpdate, RemoveResources, Rename, ReplicateBackup, ReplicateTo,
+    ReplicateVault, ResourceGiven, RestoreAsked, SetResources, SyncBackups, SyncVault,
+    TagCondition, TagQuery, TagSet, TagsAction, VaultCreate, VaultUpdate, VaultsUpdate,
 };
 pub use size::Mib;
 pub use tag::{ProjectTag, TaggedVault, TaggedVaultDetail};
@@ -54,6 +55,7 @@ pub use task::{
     BackupDetail, CommonDetail, DeleteDetail, ErrorInfo, ExpirationDetail, RemoveDetail,
     ReplicationDetail, RestoreDetail, SyncDetail, Task, TaskExtra, TaskResource, VaultDeleteDetail,
 };
+pub use usage::{ExpiryMoved, ReplicationRegion, StorageUsage, VaultsSummary};
 pub use vault::{
     Billing, BillingExtra, BindRules, IncludeVolume, ResourceExtra, Vault, VaultResource,
 };

@@ -7,7 +7,9 @@
 mod actions;
 mod attachments;
 mod backups;
+pub mod bodies;
 mod fault;
+mod field;
 mod json;
 mod limits;
 mod links;
@@ -33,6 +35,7 @@ pub use backups::{
     states_shown_as, status_of,
 };
 pub use fault::{Fault, FaultKind};
+pub use field::Field;
 pub use json::Json;
 pub use limits::{AbsoluteLimits, Limits, Most, Usage};
 pub use links::{Link, Site};
@@ -42,7 +45,7 @@ pub use listing::{
 pub use messages::MessageView;
 pub use metadata::{parse_meta_item, parse_metadata};
 pub use microversion::{Microversion, VersionError};
-pub use quotas::{QuotaForm, QuotaSetView, parse_quotas};
+pub use quotas::{QuotaForm, QuotaSetView, QuotaUsage, parse_quotas};
 pub use records::RecordView;
 pub use services::{PoolView, ServiceView, parse_reason, parse_switch};
 pub use snapshots::{CreateSnapshot, SnapshotView, UpdateSnapshot};
@@ -51,4 +54,9 @@ pub use types::{
     parse_extra_specs, parse_type_access,
 };
 pub use versions::{MediaType, VersionDocument, VersionLink, Versions};
-pub use volumes::{CreateVolume, Nothing, UpdateVolume, VolumeDetail, VolumeSummary};
+pub use volumes::{CreateVolume, UpdateVolume, VolumeDetail, VolumeSummary};
+
+/// Reads a size; some write it as text.
+fn gib<'de, D: serde::Deserializer<'de>>(source: D) -> Result<emberkeep_model::Gib, D::Error> {
+    crate::lenient::number(source).map(emberkeep_model::Gib)
+}

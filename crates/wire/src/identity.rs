@@ -8,7 +8,9 @@ mod views;
 pub use auth::{
     AppCredentialRef, AuthMethod, AuthRequest, DomainRef, NamedRef, ScopeRequest, Secret,
 };
-pub use requests::{AppCredentialCreate, PasswordChange, ProjectCreate, UserCreate};
+pub use requests::{
+    AppCredentialCreate, PasswordChange, ProjectCreate, ProjectUpdate, UserCreate, UserUpdate,
+};
 pub use views::{
     AppCredentialView, CatalogEntry, DOMAIN_ID, DOMAIN_NAME, Domain, DomainView, Endpoint,
     EndpointView, Fault, FaultBody, IdName, Link, Links, ListLinks, MediaType, ProjectView,

@@ -78,7 +78,17 @@ ids! {
     /// Names a user.
     UserId = model::UserId;
     /// Names what is protected: a disk, a server, a file system.
-    ResourceId = model::VolumeId;
+    ResourceId = model::ResourceId;
+    /// Names a server.
+    ServerId = model::ServerId;
+    /// Names a file system.
+    FileSystemId = model::FileSystemId;
+}
+
+impl From<model::VolumeId> for ResourceId {
+    fn from(id: model::VolumeId) -> Self {
+        Self(id.to_string())
+    }
 }
 
 // A resource of a vault for disks is a volume, and the reverse.

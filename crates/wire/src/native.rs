@@ -1,8 +1,11 @@
 //! The native API: what neither Block Storage nor CBR can say — every kind of work with its
 //! progress, and a volume's bytes as a stream of extents.
 
+mod backups;
+mod exports;
 mod extents;
 mod preview;
+mod servers;
 
 use std::borrow::Cow;
 
@@ -10,8 +13,14 @@ use emberkeep_model as model;
 use emberkeep_model::{Progress, TaskState};
 use serde::{Deserialize, Serialize};
 
+pub use backups::{AdoptBegun, BackupOrigin, OriginVolume};
+pub use exports::{Export, ExportPage};
 pub use extents::{ExtentDecoder, ExtentEncoder, ExtentItem, ExtentStreamError, MAX_FRAME_BYTES};
 pub use preview::{BackupFate, PolicyPreview, PolicyTrial, PolicyZone};
+pub use servers::{
+    FileSystem, FileSystemPage, NewFileSystem, NewServer, Server, ServerDisk, ServerPage,
+    ServerVolumes,
+};
 
 use crate::time;
 

@@ -73,6 +73,14 @@ pub fn parse(text: &str) -> Result<Timestamp, BadTime> {
         .ok_or_else(|| BadTime(text.to_owned()))
 }
 
+/// Reads the `Date` of an HTTP answer: `Sat, 21 Nov 2026 17:24:36 GMT`.
+pub fn http_date(text: &str) -> Result<Timestamp, BadTime> {
+    jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .map(|instant| Timestamp(instant.as_microsecond()))
+        .map_err(|_| BadTime(text.to_owned()))
+}
+
 /// Instants beyond what a calendar can say (a `Timestamp` reaches further) are shown as its ends.
 fn civil(at: Timestamp) -> DateTime {
     let instant = jiff::Timestamp::from_microsecond(at.0).unwrap_or(if at.0 < 0 {
@@ -86,6 +94,15 @@ fn civil(at: Timestamp) -> DateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_of_http_are_read() {
+        let at = Timestamp(1_795_281_876_000_000);
+        assert_eq!(http_date("Sat, 21 Nov 2026 17:24:36 GMT"), Ok(at));
+        for text in ["", "yesterday", "2026-11-21T17:24:36Z"] {
+            assert!(http_date(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn both_spellings_are_written_and_read() {

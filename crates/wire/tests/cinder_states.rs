@@ -47,6 +47,7 @@ fn events() -> Vec<E> {
         E::ForceDeleteAsked,
         E::ResetToAvailable(SEALED),
         E::ResetToError,
+        E::Adopted(SEALED),
         E::Gone,
     ]
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use emberkeep_model::{
-    Assignment, Backup, BackupState, ByteCount, Gib, Project, ResourceUsage, Role, Sealed,
-    Timestamp, TokenRecord, User, VaultResource, VaultUsage, VolumeType,
+    Assignment, Backup, BackupState, ByteCount, CbrFacts, Gib, Project, ResourceUsage, Role,
+    Sealed, Timestamp, TokenRecord, User, VaultResource, VaultUsage, VolumeType,
 };
 
 use super::insert;
@@ -14,6 +14,7 @@ use crate::{Catalog, Row};
 pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Catalog>) {
     usage_is_summed(&*make().await).await;
     small_lists_are_ordered(&*make().await).await;
+    tokens_of_one_user_are_taken_back(&*make().await).await;
     ended_tokens_go(&*make().await).await;
 }
 
@@ -51,24 +52,24 @@ async fn usage_is_summed(catalog: &dyn Catalog) {
         ..Dice(stored).sealed()
     };
     let states = [
-        (one.volume_id, BackupState::Available(sealed(1000))),
+        (one.resource_id.into(), BackupState::Available(sealed(1000))),
         (
-            one.volume_id,
+            one.resource_id.into(),
             BackupState::Restoring {
                 sealed: sealed(200),
                 target: dice.id(),
             },
         ),
-        (one.volume_id, BackupState::Queued),
-        (two.volume_id, BackupState::Deleting),
+        (one.resource_id.into(), BackupState::Queued),
+        (two.resource_id.into(), BackupState::Deleting),
         (
-            two.volume_id,
+            two.resource_id.into(),
             BackupState::RestoreQueued {
                 sealed: sealed(5_000_000_000),
                 target: dice.id(),
             },
         ),
-        (two.volume_id, BackupState::Deleted),
+        (two.resource_id.into(), BackupState::Deleted),
         (dice.id(), BackupState::Deleted),
     ];
     let mut rows: Vec<_> = states
@@ -76,13 +77,14 @@ async fn usage_is_summed(catalog: &dyn Catalog) {
             volume_id,
             state,
             vault_id: Some(full.id),
+            cbr: CbrFacts::default(),
             ..dice.backup()
         })
         .to_vec();
     // Of the same volume, but in no vault.
     rows.push(Backup {
         vault_id: None,
-        volume_id: one.volume_id,
+        volume_id: one.resource_id.into(),
         ..dice.backup()
     });
     insert(catalog, rows.into_iter().map(Row::Backup)).await;
@@ -117,17 +119,17 @@ async fn usage_is_summed(catalog: &dyn Catalog) {
 
     let mut want = [
         ResourceUsage {
-            volume_id: one.volume_id,
+            resource_id: one.resource_id,
             used: ByteCount(1200),
             backups: 3,
         },
         ResourceUsage {
-            volume_id: two.volume_id,
+            resource_id: two.resource_id,
             used: ByteCount(5_000_000_000),
             backups: 2,
         },
     ];
-    want.sort_by_key(|u| u.volume_id);
+    want.sort_by_key(|u| u.resource_id);
     assert_eq!(catalog.resource_usage(full.id).await.expect("usage"), want);
     assert_eq!(catalog.resource_usage(empty.id).await.expect("usage"), []);
 }
@@ -178,6 +180,30 @@ async fn small_lists_are_ordered(catalog: &dyn Catalog) {
     got.sort_by_key(order);
     assert_eq!(got, mine, "every role of one user");
     assert_eq!(catalog.assignments(&dice.id()).await.expect("list"), []);
+}
+
+async fn tokens_of_one_user_are_taken_back(catalog: &dyn Catalog) {
+    let mut dice = Dice(23);
+    let (mine, others) = (dice.token(), dice.token());
+    let second = TokenRecord {
+        user_id: mine.user_id.clone(),
+        ..dice.token()
+    };
+    let all = [mine, second, others].map(|token| TokenRecord {
+        revoked: false,
+        ..token
+    });
+    insert(catalog, all.iter().cloned().map(Row::Token)).await;
+    let user = &all[0].user_id;
+    assert_eq!(catalog.revoke_tokens(user).await.expect("revokes"), 2);
+    for token in &all {
+        let now = catalog.token(&token.hash).await.expect("look up");
+        let want = TokenRecord {
+            revoked: token.user_id == *user,
+            ..token.clone()
+        };
+        assert_eq!(now, Some(want));
+    }
 }
 
 async fn ended_tokens_go(catalog: &dyn Catalog) {

@@ -26,6 +26,7 @@ pub(super) async fn run(make: &impl AsyncFn() -> Arc<dyn Catalog>) {
 fn one_of_each(dice: &mut Dice) -> Vec<Row> {
     let vault = dice.vault();
     let resource = dice.vault_resource(&vault);
+    let server = dice.server();
     let policy = dice.policy();
     let binding = dice.binding(&policy, &vault);
     vec![
@@ -35,6 +36,9 @@ fn one_of_each(dice: &mut Dice) -> Vec<Row> {
         Row::Backup(dice.backup()),
         Row::Vault(vault),
         Row::VaultResource(resource),
+        Row::Server(server.clone()),
+        Row::ServerVolume(dice.server_volume(&server)),
+        Row::FileSystem(dice.file_system()),
         Row::Checkpoint(dice.checkpoint()),
         Row::Task(dice.task()),
         Row::Project(dice.project()),
@@ -65,9 +69,18 @@ async fn stored(catalog: &dyn Catalog, row: &Row) -> Option<Row> {
         Row::Backup(r) => catalog.backup(r.id).await.map(|r| r.map(Row::Backup)),
         Row::Vault(r) => catalog.vault(r.id).await.map(|r| r.map(Row::Vault)),
         Row::VaultResource(r) => catalog
-            .vault_resource(r.volume_id)
+            .vault_resource(r.resource_id)
             .await
             .map(|r| r.map(Row::VaultResource)),
+        Row::Server(r) => catalog.server(r.id).await.map(|r| r.map(Row::Server)),
+        Row::ServerVolume(r) => catalog
+            .server_of(r.volume_id)
+            .await
+            .map(|r| r.map(Row::ServerVolume)),
+        Row::FileSystem(r) => catalog
+            .file_system(r.id)
+            .await
+            .map(|r| r.map(Row::FileSystem)),
         Row::Checkpoint(r) => catalog
             .checkpoint(r.id)
             .await
@@ -122,6 +135,9 @@ fn revision(row: &mut Row) -> Option<&mut u64> {
         Row::Backup(r) => Some(&mut r.revision),
         Row::Vault(r) => Some(&mut r.revision),
         Row::VaultResource(r) => Some(&mut r.revision),
+        Row::Server(r) => Some(&mut r.revision),
+        Row::ServerVolume(r) => Some(&mut r.revision),
+        Row::FileSystem(r) => Some(&mut r.revision),
         Row::Checkpoint(r) => Some(&mut r.revision),
         Row::Task(r) => Some(&mut r.revision),
         Row::Project(r) => Some(&mut r.revision),
@@ -148,8 +164,13 @@ fn in_place_of(old: &Row, mut row: Row) -> Row {
         (Row::Backup(o), Row::Backup(r)) => r.id = o.id,
         (Row::Vault(o), Row::Vault(r)) => r.id = o.id,
         (Row::VaultResource(o), Row::VaultResource(r)) => {
-            (r.volume_id, r.vault_id) = (o.volume_id, o.vault_id);
+            (r.resource_id, r.vault_id) = (o.resource_id, o.vault_id);
         }
+        (Row::Server(o), Row::Server(r)) => r.id = o.id,
+        (Row::ServerVolume(o), Row::ServerVolume(r)) => {
+            (r.volume_id, r.server_id) = (o.volume_id, o.server_id);
+        }
+        (Row::FileSystem(o), Row::FileSystem(r)) => r.id = o.id,
         (Row::Checkpoint(o), Row::Checkpoint(r)) => r.id = o.id,
         (Row::Task(o), Row::Task(r)) => r.id = o.id,
         (Row::Project(o), Row::Project(r)) => r.id = o.id.clone(),
@@ -184,7 +205,10 @@ fn key(row: &Row) -> Key {
         Row::VolumeType(r) => Key::VolumeType(r.id),
         Row::Backup(r) => Key::Backup(r.id),
         Row::Vault(r) => Key::Vault(r.id),
-        Row::VaultResource(r) => Key::VaultResource(r.volume_id),
+        Row::VaultResource(r) => Key::VaultResource(r.resource_id),
+        Row::Server(r) => Key::Server(r.id),
+        Row::ServerVolume(r) => Key::ServerVolume(r.volume_id),
+        Row::FileSystem(r) => Key::FileSystem(r.id),
         Row::Checkpoint(r) => Key::Checkpoint(r.id),
         Row::Task(r) => Key::Task(r.id),
         Row::Project(r) => Key::Project(r.id.clone()),
@@ -387,7 +411,7 @@ async fn uniqueness_is_kept(catalog: &dyn Catalog) {
     let (one, other) = (dice.vault(), dice.vault());
     let resource = dice.vault_resource(&one);
     let mut elsewhere = dice.vault_resource(&other);
-    elsewhere.volume_id = resource.volume_id;
+    elsewhere.resource_id = resource.resource_id;
     insert(
         catalog,
         [
@@ -402,7 +426,7 @@ async fn uniqueness_is_kept(catalog: &dyn Catalog) {
         .await;
     assert_exists("a resource of another vault", got);
     let moved = vec![
-        Change::Remove(Key::VaultResource(resource.volume_id), resource.revision),
+        Change::Remove(Key::VaultResource(resource.resource_id), resource.revision),
         Change::Insert(Row::VaultResource(elsewhere.clone())),
     ];
     catalog
@@ -410,7 +434,7 @@ async fn uniqueness_is_kept(catalog: &dyn Catalog) {
         .await
         .expect("out of one vault and into the other");
     let found = catalog
-        .vault_resource(resource.volume_id)
+        .vault_resource(resource.resource_id)
         .await
         .expect("look up");
     assert_eq!(found, Some(elsewhere));
@@ -427,7 +451,7 @@ async fn resources_need_their_vault(catalog: &dyn Catalog) {
     catalog.apply(add()).await.expect("the vault is there");
     assert_stale("it has a resource", catalog.apply(remove()).await);
     let mut all = vec![Change::Remove(
-        Key::VaultResource(resource.volume_id),
+        Key::VaultResource(resource.resource_id),
         resource.revision,
     )];
     all.extend(remove());
@@ -591,7 +615,7 @@ async fn one_of_many_inserters_wins(catalog: Arc<dyn Catalog>) {
         let results = race(4, |me| {
             let catalog = Arc::clone(&catalog);
             let mut resource = Dice(me as u64).vault_resource(&vault);
-            resource.volume_id = volume;
+            resource.resource_id = volume;
             async move {
                 catalog
                     .apply(vec![Change::Insert(Row::VaultResource(resource))])

@@ -5,12 +5,14 @@ use std::str::FromStr;
 
 use emberkeep_model::{
     AppCredential, Assignment, Attachment, AttachmentStatus, Backup, BackupState, ByteCount,
-    CbrFacts, Checkpoint, CheckpointResource, CheckpointStatus, CinderFacts, ContentOf, Gib, Lease,
-    Limit, Member, MemberStatus, Message, MessageAction, MessageDetail, ObjectType,
-    OperationDefinition, OperationType, Policy, PolicyBinding, Progress, Project, ProtectStatus,
-    ProtectType, QuotaClass, QuotaSet, Role, Sealed, ServiceSwitch, SkipReason, SkippedResource,
-    Snapshot, SnapshotStatus, SourceFacts, Tag, Task, TaskState, Timestamp, TokenRecord, User,
-    Vault, VaultResource, VaultStatus, Volume, VolumeSource, VolumeStatus, VolumeType, Work,
+    CbrFacts, Checkpoint, CheckpointResource, CheckpointStatus, CinderFacts, ContentOf, FileSystem,
+    Foreign, ForeignPlace, Gib, IncludedVolume, KeptColumn, Lease, Limit, Member, MemberStatus,
+    Message, MessageAction, MessageDetail, ObjectType, OperationDefinition, OperationType, Policy,
+    PolicyBinding, Progress, Project, ProtectStatus, ProtectType, QuotaClass, QuotaSet, Replica,
+    Role, Sealed, Server, ServerFacts, ServerVolume, ServiceSwitch, SkipReason, SkippedResource,
+    Snapshot, SnapshotStatus, SourceFacts, Synced, Tag, Task, TaskState, Timestamp, TokenRecord,
+    User, Vault, VaultResource, VaultStatus, Volume, VolumeChoice, VolumeSource, VolumeStatus,
+    VolumeType, Work,
 };
 
 /// A source of values that is the same for the same seed (splitmix64).
@@ -239,6 +241,10 @@ impl Dice {
             cbr: CbrFacts {
                 policy_id: self.maybe(Self::id),
                 expires_at: self.maybe(Self::time),
+                kind: self.pick(ObjectType::ALL),
+                part_of: self.maybe(Self::id),
+                server: self.maybe(Self::server_facts),
+                replica: self.maybe(Self::replica),
             },
             revision: self.below(5) as u64,
         }
@@ -279,12 +285,81 @@ impl Dice {
     pub(super) fn vault_resource(&mut self, vault: &Vault) -> VaultResource {
         VaultResource {
             vault_id: vault.id,
-            volume_id: self.id(),
+            resource_id: self.id(),
             name: self.maybe(Self::text),
             size: self.size(),
             status: self.pick(ProtectStatus::ALL),
             auto_protect: self.flip(),
+            choice: self.choice(),
             created_at: self.time(),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    fn choice(&mut self) -> VolumeChoice {
+        VolumeChoice {
+            include: self.list(|d| IncludedVolume {
+                id: d.id(),
+                os_version: d.maybe(Self::text),
+            }),
+            exclude: self.list(Self::id),
+        }
+    }
+
+    pub(super) fn replica(&mut self) -> Replica {
+        Replica {
+            region: self.text(),
+            source_region: self.text(),
+            source_project_id: self.id(),
+            source_backup_id: self.id(),
+            source_checkpoint_id: self.maybe(Self::id),
+            source_vault_id: self.maybe(Self::id),
+            source_name: self.maybe(Self::text),
+        }
+    }
+
+    fn server_facts(&mut self) -> ServerFacts {
+        ServerFacts {
+            os_type: self.maybe(Self::text),
+            architecture: self.maybe(Self::text),
+        }
+    }
+
+    pub(super) fn server(&mut self) -> Server {
+        Server {
+            id: self.id(),
+            project_id: self.id(),
+            user_id: self.id(),
+            name: self.text(),
+            description: self.maybe(Self::text),
+            facts: self.server_facts(),
+            metadata: self.pairs(),
+            created_at: self.time(),
+            updated_at: self.maybe(Self::time),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn server_volume(&mut self, server: &Server) -> ServerVolume {
+        ServerVolume {
+            volume_id: self.id(),
+            server_id: server.id,
+            created_at: self.time(),
+            revision: self.below(5) as u64,
+        }
+    }
+
+    pub(super) fn file_system(&mut self) -> FileSystem {
+        FileSystem {
+            id: self.id(),
+            project_id: self.id(),
+            user_id: self.id(),
+            name: self.text(),
+            description: self.maybe(Self::text),
+            path: format!("/{}", self.id::<emberkeep_model::ProjectId>()),
+            size: self.size(),
+            created_at: self.time(),
+            updated_at: self.maybe(Self::time),
             revision: self.below(5) as u64,
         }
     }
@@ -297,6 +372,10 @@ impl Dice {
             R::Removing,
             R::VolumeStatus,
             R::VolumeGone,
+            R::ServerStatus,
+            R::ServerGone,
+            R::NoVolumes,
+            R::FileSystemGone,
         ];
         Checkpoint {
             id: self.id(),
@@ -309,12 +388,13 @@ impl Dice {
             retention_days: self.maybe(|d| d.pick(&[0, 1, 99_999, u32::MAX])),
             status: self.pick(CheckpointStatus::ALL),
             resources: self.list(|d| CheckpointResource {
-                volume_id: d.id(),
+                resource_id: d.id(),
                 name: d.maybe(Self::text),
                 size: d.size(),
+                choice: d.choice(),
             }),
             skipped: self.list(|d| SkippedResource {
-                volume_id: d.id(),
+                resource_id: d.id(),
                 name: d.maybe(Self::text),
                 reason: d.pick(&reasons),
             }),
@@ -364,9 +444,27 @@ impl Dice {
             Work::DeleteBackup {
                 backup_id: self.id(),
             },
+            Work::ImportBackup {
+                backup_id: self.id(),
+            },
+            Work::AdoptBackup {
+                backup_id: self.id(),
+            },
+            Work::Replicate {
+                backup_id: self.id(),
+                volume_id: self.id(),
+            },
+            Work::SyncReplicas {
+                vault_id: self.id(),
+                found: Synced {
+                    added: self.below(5) as u64,
+                    gone: self.below(5) as u64,
+                    unreadable: self.below(5) as u64,
+                },
+            },
             Work::RemoveResources {
                 vault_id: self.id(),
-                volume_ids: self.list(Self::id),
+                resource_ids: self.list(Self::id),
             },
             Work::DeleteVault {
                 vault_id: self.id(),
@@ -411,6 +509,7 @@ impl Dice {
             },
             cancel_asked: self.flip(),
             not_before: self.time(),
+            object_type: self.pick(ObjectType::ALL),
             volume_id: self.maybe(Self::id),
             volume_name: self.maybe(Self::text),
             backup_id: self.maybe(Self::id),
@@ -562,12 +661,34 @@ impl Dice {
             temp_snapshot_id: self.maybe(Self::text),
             num_dependent_backups: self.pick(&[0, 1, -1, i64::MIN]),
             encryption_key_id: self.maybe(Self::text),
+            columns: self
+                .list(|d| {
+                    let kept = KeptColumn {
+                        holds: d.maybe(Self::text),
+                        beside: d.maybe(Self::text),
+                    };
+                    (d.text(), kept)
+                })
+                .into_iter()
+                .collect(),
             source: self.maybe(|d| SourceFacts {
                 name: d.maybe(Self::text),
                 description: d.maybe(Self::text),
                 metadata: d.pairs(),
                 image_metadata: d.pairs(),
                 bootable: d.flip(),
+            }),
+            foreign: self.maybe(|d| {
+                let place = ForeignPlace {
+                    driver: d.text(),
+                    container: d.text(),
+                    prefix: d.text(),
+                };
+                if d.flip() {
+                    Foreign::Kept(place)
+                } else {
+                    Foreign::Adopted(place)
+                }
             }),
         }
     }

@@ -44,6 +44,11 @@ impl Stored for Backup {
         "cinder",
         "policy_id",
         "expires_at",
+        "kind",
+        "part_of",
+        "server",
+        "replica",
+        "replica_of",
         "revision",
     ];
 
@@ -89,6 +94,15 @@ impl Stored for Backup {
             self.cinder.to_bind(),
             self.cbr.policy_id.to_bind(),
             self.cbr.expires_at.to_bind(),
+            self.cbr.kind.to_bind(),
+            self.cbr.part_of.to_bind(),
+            self.cbr.server.to_bind(),
+            self.cbr.replica.to_bind(),
+            self.cbr
+                .replica
+                .as_ref()
+                .map(|r| r.source_backup_id)
+                .to_bind(),
             self.revision.to_bind(),
         ]
     }
@@ -123,6 +137,10 @@ impl Stored for Backup {
             cbr: CbrFacts {
                 policy_id: cells.take("policy_id")?,
                 expires_at: cells.take("expires_at")?,
+                kind: cells.take("kind")?,
+                part_of: cells.take("part_of")?,
+                server: cells.take("server")?,
+                replica: cells.take("replica")?,
             },
             revision: cells.take("revision")?,
         })

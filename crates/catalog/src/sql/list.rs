@@ -11,9 +11,12 @@ use super::row::Stored;
 use super::statement::{Conditions, Statement, columns_of};
 use super::value::Field;
 use crate::{
-    AttachmentQuery, BackupField, BackupQuery, BackupText, Direction, MessageQuery, Paging,
-    PolicyQuery, SnapshotQuery, TaskQuery, VaultQuery, VolumeField, VolumeQuery,
+    AttachmentQuery, BackupField, BackupQuery, BackupText, Direction, InventoryQuery, MessageQuery,
+    Paging, PolicyQuery, SnapshotQuery, TaskQuery, VaultQuery, VolumeField, VolumeQuery,
 };
+
+/// The longest page, and the longest way to it, that still counts as quick.
+const QUICK_ROWS: u32 = 1000;
 
 /// A column to sort by.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,6 +81,8 @@ fn backup_text(field: BackupText) -> &'static str {
 /// The statements of one list: its page, and the count of all matches if that was asked for.
 pub(crate) struct List {
     pub(crate) page: Statement,
+    /// An index gives the page: it takes no longer with more rows.
+    pub(crate) is_quick: bool,
     pub(crate) total: Option<Statement>,
 }
 
@@ -108,6 +113,18 @@ pub(crate) fn snapshots(query: &SnapshotQuery) -> List {
 }
 
 pub(crate) fn backups(query: &BackupQuery) -> List {
+    let mut list = backups_with(query, &columns_of::<Backup>());
+    // What no index knows of is looked for in every row.
+    list.is_quick &= query.text.is_empty() && query.shared.is_none();
+    list
+}
+
+/// Lists the ids of the backups that match, each with its revision.
+pub(crate) fn backup_ids(query: &BackupQuery) -> Statement {
+    backups_with(query, "t.id, t.revision").page
+}
+
+fn backups_with(query: &BackupQuery, columns: &str) -> List {
     let mut wanted = Conditions::default();
     if !query.with_deleted {
         // As a literal, so that it matches the condition of the partial indexes.
@@ -123,6 +140,17 @@ pub(crate) fn backups(query: &BackupQuery) -> List {
         wanted.add("t.vault_id IS NOT NULL");
     }
     wanted.equal("checkpoint_id", query.checkpoint.as_ref());
+    wanted.equal("kind", query.kind.as_ref());
+    wanted.equal("part_of", query.part_of.as_ref());
+    if query.whole_only {
+        wanted.add("t.part_of IS NULL");
+    }
+    wanted.equal("replica_of", query.replica_of.as_ref());
+    match query.replicas {
+        Some(true) => wanted.add("t.replica_of IS NOT NULL"),
+        Some(false) => wanted.add("t.replica_of IS NULL"),
+        None => {}
+    }
     wanted.equal("parent_id", query.parent.as_ref());
     wanted.equal("availability_zone", query.availability_zone.as_ref());
     match query.incremental {
@@ -159,7 +187,7 @@ pub(crate) fn backups(query: &BackupQuery) -> List {
             wanted.equal(column, Some(&filter.value));
         }
     }
-    list::<Backup, _, _>(wanted, &query.sort, backup_column, &query.paging)
+    list_of::<Backup, _, _>(wanted, &query.sort, backup_column, &query.paging, columns)
 }
 
 pub(crate) fn vaults(query: &VaultQuery) -> List {
@@ -172,7 +200,7 @@ pub(crate) fn vaults(query: &VaultQuery) -> List {
     wanted.equal("status", query.status.as_ref());
     if let Some(places) = wanted.places(&query.resources) {
         wanted.add(format!(
-            "t.id IN (SELECT r.vault_id FROM vault_resources r WHERE r.volume_id IN ({places}))"
+            "t.id IN (SELECT r.vault_id FROM vault_resources r WHERE r.resource_id IN ({places}))"
         ));
     }
     if let Some(policy) = &query.policy {
@@ -182,6 +210,14 @@ pub(crate) fn vaults(query: &VaultQuery) -> List {
         ));
     }
     list::<Vault, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+}
+
+pub(crate) fn inventory<T: Stored, Id: Field>(query: &InventoryQuery<Id>) -> List {
+    let mut wanted = Conditions::default();
+    wanted.equal("project_id", query.project.as_ref());
+    wanted.equal("name", query.name.as_ref());
+    wanted.any_of("id", &query.ids);
+    list::<T, VolumeField, _>(wanted, &[], volume_column, &query.paging)
 }
 
 pub(crate) fn policies(query: &PolicyQuery) -> List {
@@ -203,6 +239,7 @@ pub(crate) fn tasks(query: &TaskQuery) -> List {
     wanted.equal("project_id", query.project.as_ref());
     wanted.words("kind", &query.work);
     wanted.words("state", &query.states);
+    wanted.equal("object_type", query.object_type.as_ref());
     wanted.equal("volume_id", query.volume.as_ref());
     wanted.equal("volume_name", query.volume_name.as_ref());
     wanted.equal("backup_id", query.backup.as_ref());
@@ -233,11 +270,23 @@ pub(crate) fn messages(query: &MessageQuery) -> List {
 }
 
 fn list<T: Stored, F: Copy, Id: Field>(
-    mut wanted: Conditions,
+    wanted: Conditions,
     sort: &[(F, Direction)],
     column: fn(F) -> Column,
     paging: &Paging<Id>,
 ) -> List {
+    list_of::<T, F, Id>(wanted, sort, column, paging, &columns_of::<T>())
+}
+
+fn list_of<T: Stored, F: Copy, Id: Field>(
+    mut wanted: Conditions,
+    sort: &[(F, Direction)],
+    column: fn(F) -> Column,
+    paging: &Paging<Id>,
+    columns: &str,
+) -> List {
+    let is_quick = paging.limit.is_some_and(|limit| limit <= QUICK_ROWS)
+        && paging.offset <= u64::from(QUICK_ROWS);
     let total = paging.with_total.then(|| Statement {
         text: format!(
             "SELECT COUNT(*) FROM {} t WHERE {}",
@@ -259,14 +308,17 @@ fn list<T: Stored, F: Copy, Id: Field>(
     let order: Vec<_> = keys.iter().map(order_by).collect();
     let page = Statement {
         text: format!(
-            "SELECT {} FROM {from} WHERE {} ORDER BY {} LIMIT {limit} OFFSET {offset}",
-            columns_of::<T>(),
+            "SELECT {columns} FROM {from} WHERE {} ORDER BY {} LIMIT {limit} OFFSET {offset}",
             wanted.text(),
             order.join(", ")
         ),
         binds: wanted.binds,
     };
-    List { page, total }
+    List {
+        page,
+        is_quick,
+        total,
+    }
 }
 
 /// Ends an order with `created_at` and `id`, so that no two rows are equal in it.

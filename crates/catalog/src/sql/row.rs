@@ -1,9 +1,9 @@
 //! Which table and columns each row is kept in.
 
 use emberkeep_model::{
-    AppCredential, Assignment, Attachment, Checkpoint, Member, Message, Policy, PolicyBinding,
-    Project, QuotaClass, QuotaSet, ServiceSwitch, Snapshot, TokenRecord, User, Vault,
-    VaultResource, Volume, VolumeType,
+    AppCredential, Assignment, Attachment, Checkpoint, FileSystem, Member, Message, Policy,
+    PolicyBinding, Project, QuotaClass, QuotaSet, Server, ServerVolume, ServiceSwitch, Snapshot,
+    TokenRecord, User, Vault, VaultResource, Volume, VolumeType,
 };
 
 use super::value::{Bind, Cell, Field};
@@ -41,6 +41,7 @@ pub(crate) trait Stored: Sized + Send + 'static {
         let mut cells = Cells {
             columns: Self::COLUMNS,
             record,
+            next: 0,
         };
         Self::from_cells(&mut cells).map_err(|reason| CatalogError::Corrupt { what, reason })
     }
@@ -50,11 +51,17 @@ pub(crate) trait Stored: Sized + Send + 'static {
 pub(crate) struct Cells<'a> {
     columns: &'a [&'a str],
     record: Record,
+    /// Values are mostly taken in order: the next one is looked for from here on.
+    next: usize,
 }
 
 impl Cells<'_> {
     pub(crate) fn take<T: Field>(&mut self, column: &str) -> Result<T, String> {
-        let place = self.columns.iter().position(|c| *c == column);
+        let place = match self.columns.get(self.next) {
+            Some(next) if *next == column => Some(self.next),
+            _ => self.columns.iter().position(|c| *c == column),
+        };
+        self.next = place.map_or(0, |place| place + 1);
         let cell = place.and_then(|i| self.record.get_mut(i));
         let cell = cell.ok_or_else(|| format!("{column}: no such column"))?;
         T::from_cell(std::mem::replace(cell, Cell::Null)).map_err(|why| format!("{column}: {why}"))
@@ -100,7 +107,16 @@ stored! {
     VaultResource, "vault resource" in "vault_resources", COMPUTED = Some((
         "added",
         "(SELECT COALESCE(MAX(o.added), 0) + 1 FROM vault_resources o WHERE o.vault_id = $2)",
-    )) => volume_id vault_id name size status auto_protect created_at revision;
+    )) => resource_id vault_id name size status auto_protect choice created_at revision;
+    Server, "server" in "servers" =>
+        id project_id user_id name description facts metadata created_at updated_at revision;
+    // $2 is `server_id`.
+    ServerVolume, "volume of a server" in "server_volumes", COMPUTED = Some((
+        "added",
+        "(SELECT COALESCE(MAX(o.added), 0) + 1 FROM server_volumes o WHERE o.server_id = $2)",
+    )) => volume_id server_id created_at revision;
+    FileSystem, "file system" in "file_systems" =>
+        id project_id user_id name description path size created_at updated_at revision;
     Checkpoint, "checkpoint" in "checkpoints" =>
         id project_id user_id vault_id name description automatic retention_days status resources
         skipped created_at updated_at revision;

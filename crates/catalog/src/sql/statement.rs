@@ -112,6 +112,21 @@ pub(crate) fn row<T: Stored>(key: &impl Field) -> Statement {
     rows_where::<T>(T::COLUMNS[0], key, "1")
 }
 
+/// Reads the rows with keys of one column.
+pub(crate) fn rows_of<T: Stored, K: Field>(keys: &[K]) -> Statement {
+    let mut wanted = Conditions::default();
+    wanted.among(T::COLUMNS[0], keys);
+    Statement {
+        text: format!(
+            "SELECT {} FROM {} t WHERE {}",
+            columns_of::<T>(),
+            T::TABLE,
+            wanted.text()
+        ),
+        binds: wanted.binds,
+    }
+}
+
 /// Reads a whole table.
 pub(crate) fn all_rows<T: Stored>(order: &str) -> Statement {
     Statement {
@@ -137,6 +152,14 @@ pub(crate) fn shares_in(vault: VaultId) -> Statement {
             columns_of::<Member>()
         ),
         binds: vec![vault.to_bind()],
+    }
+}
+
+/// Takes the tokens of a user back; returns a row for each.
+pub(crate) fn revoke_tokens(user: &UserId) -> Statement {
+    Statement {
+        text: "UPDATE tokens SET revoked = TRUE WHERE user_id = $1 RETURNING hash".to_owned(),
+        binds: vec![user.to_bind()],
     }
 }
 
@@ -197,19 +220,24 @@ pub(crate) fn vault_usage(vaults: &[VaultId]) -> Statement {
             "SELECT v.id, \
              (SELECT CAST(COALESCE(SUM(r.size), 0) AS BIGINT) FROM vault_resources r WHERE r.vault_id = v.id), \
              (SELECT CAST(COALESCE(SUM(b.bytes_stored), 0) AS BIGINT) FROM backups b \
-             WHERE b.vault_id = v.id AND b.state <> 'deleted'), \
-             (SELECT COUNT(*) FROM backups b WHERE b.vault_id = v.id AND b.state <> 'deleted') \
+             WHERE b.vault_id = v.id AND b.state <> 'deleted' AND b.kind <> 'server'), \
+             (SELECT COUNT(*) FROM backups b \
+             WHERE b.vault_id = v.id AND b.state <> 'deleted' AND b.part_of IS NULL) \
              FROM vaults v WHERE v.id IN ({places})"
         ),
         binds: wanted.binds,
     }
 }
 
-/// Counts what a vault holds of each volume: its id, bytes stored, backups.
+/// Counts what a vault holds of each resource: its id, bytes stored, backups. What is stored for
+/// a server are its volumes' backups; what is backed up as part of it counts with it.
 pub(crate) fn resource_usage(vault: VaultId) -> Statement {
     Statement {
-        text: "SELECT b.volume_id, CAST(COALESCE(SUM(b.bytes_stored), 0) AS BIGINT), COUNT(*) FROM backups b \
-               WHERE b.vault_id = $1 AND b.state <> 'deleted' GROUP BY b.volume_id ORDER BY b.volume_id"
+        text: "SELECT COALESCE(w.volume_id, b.volume_id) AS resource, \
+               CAST(COALESCE(SUM(CASE WHEN b.kind = 'server' THEN 0 ELSE b.bytes_stored END), 0) AS BIGINT), \
+               SUM(CASE WHEN b.part_of IS NULL THEN 1 ELSE 0 END) FROM backups b \
+               LEFT JOIN backups w ON w.id = b.part_of \
+               WHERE b.vault_id = $1 AND b.state <> 'deleted' GROUP BY resource ORDER BY resource"
             .to_owned(),
         binds: vec![vault.to_bind()],
     }

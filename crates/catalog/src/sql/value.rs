@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use emberkeep_model::{
     AttachmentId, AttachmentStatus, BackupId, ByteCount, CheckpointId, CheckpointResource,
-    CheckpointStatus, CinderFacts, Gib, MemberId, MemberStatus, MessageAction, MessageDetail,
-    MessageId, ObjectType, OperationDefinition, OperationType, PolicyId, ProjectId, ProtectStatus,
-    ProtectType, Role, SkippedResource, SnapshotId, SnapshotStatus, Tag, TaskId, Timestamp, UserId,
-    VaultId, VaultStatus, VolumeId, VolumeStatus, VolumeTypeId, Work,
+    CheckpointStatus, CinderFacts, FileSystemId, Gib, MemberId, MemberStatus, MessageAction,
+    MessageDetail, MessageId, ObjectType, OperationDefinition, OperationType, PolicyId, ProjectId,
+    ProtectStatus, ProtectType, Replica, ResourceId, Role, ServerFacts, ServerId, SkippedResource,
+    SnapshotId, SnapshotStatus, Tag, TaskId, Timestamp, UserId, VaultId, VaultStatus, VolumeChoice,
+    VolumeId, VolumeStatus, VolumeTypeId, Work,
 };
 
 /// A value to be bound; a missing one still has a type, which some engines insist on.
@@ -158,6 +159,9 @@ macro_rules! text_fields {
 
 text_fields!(
     VolumeId,
+    ServerId,
+    FileSystemId,
+    ResourceId,
     SnapshotId,
     VolumeTypeId,
     BackupId,
@@ -205,6 +209,6 @@ macro_rules! json_fields {
 }
 
 json_fields!(
-    OperationDefinition, BTreeMap<String, String>, BTreeMap<String, i64>, Vec<String>, Vec<ProjectId>, Vec<Role>, CinderFacts, Vec<Tag>, Vec<CheckpointResource>, Vec<SkippedResource>,
+    OperationDefinition, BTreeMap<String, String>, BTreeMap<String, i64>, Vec<String>, Vec<ProjectId>, Vec<Role>, CinderFacts, Vec<Tag>, Vec<CheckpointResource>, Vec<SkippedResource>, VolumeChoice, ServerFacts, Replica,
     Work
 );

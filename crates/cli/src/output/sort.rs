@@ -30,26 +30,21 @@ pub(super) fn keys(text: &str) -> Vec<By> {
         .collect()
 }
 
-/// Compares two items by the keys, the first that tells them apart.
-pub(super) fn compare(by: &[(String, bool)], a: &Value, b: &Value) -> Ordering {
-    by.iter()
-        .map(|(key, descending)| {
-            let (a, b) = (a.get(key), b.get(key));
-            match (missing(a), missing(b)) {
-                (false, false) => {
-                    let order = values(a.unwrap_or(&Value::Null), b.unwrap_or(&Value::Null));
-                    if *descending { order.reverse() } else { order }
-                }
-                // What is missing comes last, whichever way.
-                (a, b) => a.cmp(&b),
+/// Compares two items by their values, the first that tells them apart.
+pub(super) fn compare(descending: &[bool], a: &[Value], b: &[Value]) -> Ordering {
+    a.iter()
+        .zip(b)
+        .zip(descending)
+        .map(|((a, b), descending)| match (a.is_null(), b.is_null()) {
+            (false, false) => {
+                let order = values(a, b);
+                if *descending { order.reverse() } else { order }
             }
+            // What is missing comes last, whichever way.
+            (a, b) => a.cmp(&b),
         })
         .find(|order| order.is_ne())
         .unwrap_or(Ordering::Equal)
-}
-
-fn missing(value: Option<&Value>) -> bool {
-    value.is_none_or(Value::is_null)
 }
 
 fn values(a: &Value, b: &Value) -> Ordering {

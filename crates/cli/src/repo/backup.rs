@@ -9,10 +9,10 @@ use emberkeep_engine::{
     BackupError, BackupRequest, Manifest, ProjectRepository, SourceRecord, UnixMicros,
 };
 use emberkeep_model::{BackupId, ByteCount};
-use emberkeep_volumes::{ImageFormat, VolumeError, open_image};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::source::{Source, SourceArgs, default_name};
 use super::{PlaceArgs, find, repository_error, store_error, watch};
 use crate::error::{CliError, chain};
 use crate::output::Output;
@@ -22,7 +22,9 @@ use crate::output::Output;
 pub(super) struct BackupArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// The image file (raw or qcow2) or block device
+    /// The image file (raw or qcow2) or block device, or the address of an NBD export: nbd://HOST/NAME,
+    /// nbd+unix:///NAME?socket=PATH, nbds://HOST/NAME?tls-certificates=DIR; or a block node of a
+    /// running QEMU, which goes on writing: qmp+unix:///NODE?socket=PATH
     image: PathBuf,
     /// The backup's name [default: the image's file name without its ending]
     #[arg(long)]
@@ -36,21 +38,21 @@ pub(super) struct BackupArgs {
     /// Make it after no other
     #[arg(long)]
     full: bool,
-    /// The image's format, if it is not to be found out
-    #[arg(long, value_parser = ["raw", "qcow2"])]
-    format: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 /// Runs `repo backup`.
 pub(super) fn run(args: BackupArgs, output: &Output) -> Result<(), CliError> {
-    let format = args.format.as_deref().and_then(ImageFormat::named);
-    let source = open_image(&args.image, format).map_err(|error| image_error(&error))?;
     let project = args.place.own_project()?;
     let path = fs::canonicalize(&args.image).unwrap_or_else(|_| args.image.clone());
     let path = path.display().to_string();
     let parent = parent(&args, &path, &project)?;
 
-    let name = args.name.clone().unwrap_or_else(|| stem(&args.image));
+    let name = args
+        .name
+        .clone()
+        .unwrap_or_else(|| default_name(&args.image));
     let mut request = BackupRequest::new(BackupId(Uuid::new_v4()), name, now());
     request.description.clone_from(&args.description);
     request.parent = parent.as_ref().map(|manifest| manifest.backup_id);
@@ -60,10 +62,12 @@ pub(super) fn run(args: BackupArgs, output: &Output) -> Result<(), CliError> {
     };
 
     let begun = Instant::now();
-    let report = watch::watched("backing up", |run| {
-        project.backup(source.as_ref(), request, run)
-    })
-    .map_err(|error| backup_error(&error, &args.image))?;
+    let source = Source::open(&args.image, &args.source, parent.as_ref())?;
+    let done = watch::watched("backing up", |run| {
+        project.backup(source.snapshot(), request, run)
+    });
+    source.end(done.is_ok());
+    let report = done.map_err(|error| backup_error(&error, &args.image))?;
     report_backup(
         &report.manifest,
         parent.as_ref(),
@@ -130,29 +134,11 @@ fn report_backup(
     output.done(&words, &manifest.backup_id.to_string(), &json)
 }
 
-fn stem(image: &Path) -> String {
-    image.file_stem().map_or_else(
-        || "image".to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
-}
-
 fn now() -> UnixMicros {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     UnixMicros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-fn image_error(error: &VolumeError) -> CliError {
-    match error {
-        VolumeError::Missing { .. } => CliError::not_found(error.to_string()),
-        VolumeError::BadImage { .. } => CliError::refused(error.to_string()),
-        VolumeError::Exists { .. }
-        | VolumeError::NoSpace { .. }
-        | VolumeError::OutOfRange { .. }
-        | VolumeError::Io { .. } => CliError::failed(error.to_string()),
-    }
 }
 
 fn backup_error(error: &BackupError, image: &Path) -> CliError {

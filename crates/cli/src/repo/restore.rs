@@ -7,9 +7,10 @@ use std::time::Instant;
 use clap::Args;
 use emberkeep_engine::{Manifest, RestoreError};
 use emberkeep_model::ByteCount;
-use emberkeep_volumes::{FileTarget, RestoreTarget};
+use emberkeep_volumes::{FileTarget, NbdTarget, RestoreTarget, TargetState};
 use serde_json::json;
 
+use super::source::export_address;
 use super::{PlaceArgs, find, repository_error, store_error, watch};
 use crate::error::{CliError, chain};
 use crate::output::Output;
@@ -21,7 +22,8 @@ pub(super) struct RestoreArgs {
     place: PlaceArgs,
     /// The backup: its name, its id, or the beginning of it
     backup: String,
-    /// The file to write; a new one has holes where the volume had
+    /// The file to write; a new one has holes where the volume had. Or the address of a writable
+    /// NBD export, which needs --force
     output_file: PathBuf,
     /// Write over an existing file or block device, changing only what differs
     #[arg(long, visible_alias = "in-place")]
@@ -74,7 +76,15 @@ fn open_target(
     manifest: &Manifest,
     force: bool,
 ) -> Result<Box<dyn RestoreTarget>, CliError> {
-    let failed = |error| CliError::failed(format!("{error}"));
+    let failed = |error| CliError::failed(chain(&error));
+    if let Some(address) = export_address(file)? {
+        if !force {
+            let words = format!("{address} may hold data");
+            return Err(CliError::refused(words).hint("--force writes over it"));
+        }
+        let target = NbdTarget::open(&address, TargetState::HoldsData).map_err(failed)?;
+        return Ok(Box::new(target));
+    }
     let Ok(meta) = fs::metadata(file) else {
         return Ok(Box::new(
             FileTarget::create_new(file, manifest.size).map_err(failed)?,

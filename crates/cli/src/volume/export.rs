@@ -94,7 +94,7 @@ fn fill(target: &dyn RestoreTarget, from: u64, to: u64) -> Result<(), VolumeErro
 }
 
 /// Where an export is written, and what becomes of what is there.
-enum Place {
+pub(crate) enum Place {
     New(PathBuf),
     /// Written beside the old file and put in its place at the end.
     Beside(PathBuf),
@@ -102,7 +102,8 @@ enum Place {
 }
 
 impl Place {
-    fn at(file: &Path, force: bool) -> Result<Self, CliError> {
+    /// Looks at what is there; nothing of it is touched yet.
+    pub(crate) fn at(file: &Path, force: bool) -> Result<Self, CliError> {
         match fs::metadata(file) {
             Err(_) => Ok(Self::New(file.to_owned())),
             Ok(_) if !force => {
@@ -122,7 +123,16 @@ impl Place {
         }
     }
 
-    fn open(&self, size: u64) -> Result<Box<dyn RestoreTarget>, VolumeError> {
+    /// Returns the new file that is written; none where a device is.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::New(path) | Self::Beside(path) => Some(path),
+            Self::Device(_) => None,
+        }
+    }
+
+    /// Opens it for raw bytes.
+    pub(crate) fn open(&self, size: u64) -> Result<Box<dyn RestoreTarget>, VolumeError> {
         Ok(match self {
             Self::New(path) | Self::Beside(path) => {
                 Box::new(FileTarget::create_new(path, ByteCount(size))?)
@@ -144,7 +154,8 @@ impl Place {
         })
     }
 
-    fn settle(&self, file: &Path) -> Result<(), CliError> {
+    /// Puts what was written in the place of what was there.
+    pub(crate) fn settle(&self, file: &Path) -> Result<(), CliError> {
         match self {
             Self::New(_) | Self::Device(_) => Ok(()),
             Self::Beside(path) => fs::rename(path, file).map_err(|cause| {

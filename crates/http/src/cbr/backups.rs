@@ -20,7 +20,20 @@ use super::refusal::Refusal;
 use crate::App;
 
 fn shown(view: &BackupView) -> wire::Backup {
-    wire::Backup::of(&view.backup, view.progress, view.bootable)
+    let mut backup = wire::Backup::of(&view.backup, view.progress, view.bootable);
+    backup.children = view.parts.iter().map(shown).collect();
+    // Of a server nothing is read but its disks.
+    if !backup.children.is_empty() {
+        let incremental = backup.children.iter().all(|part| part.incremental);
+        backup.incremental = incremental;
+        backup.extend_info.incremental = incremental;
+        backup.extend_info.encrypted = backup.children.iter().any(|p| p.extend_info.encrypted);
+    }
+    let copies = view.copies.iter();
+    backup.replication_records = copies
+        .filter_map(|copy| wire::ReplicationRecord::of(copy, view.progress))
+        .collect();
+    backup
 }
 
 pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
@@ -70,7 +83,9 @@ fn query(asked: wire::BackupList, caller: &Caller) -> BackupQuery {
     BackupQuery {
         name: asked.name,
         states: asked.states,
-        volumes: asked.resource_id.into_iter().collect(),
+        volumes: asked.resource_id.into_iter().map(Into::into).collect(),
+        kind: asked.kind,
+        part_of: asked.parent_id,
         volume_name: asked.resource_name,
         vault: asked.vault_id,
         in_vaults_only: true,
@@ -78,6 +93,7 @@ fn query(asked: wire::BackupList, caller: &Caller) -> BackupQuery {
         checkpoint: asked.checkpoint_id,
         availability_zone: asked.resource_az,
         incremental: asked.incremental,
+        replicas: asked.replicas,
         created_from: asked.start_time,
         created_to: asked.end_time,
         sort: sort.collect(),
@@ -158,7 +174,10 @@ pub(super) async fn restore(
     let asked = read(body, wire::RestoreAsked::parse).await?;
     let to = CbrRestore {
         volume_id: asked.volume_id,
+        server_id: asked.server_id,
+        resource_id: asked.resource_id,
+        mappings: asked.mappings,
     };
-    let begun = app.service.cbr_restore(&call.caller, id, to).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"job_id": begun.task_id}))))
+    let task = app.service.cbr_restore(&call.caller, id, to).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"job_id": task}))))
 }

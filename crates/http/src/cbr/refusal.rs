@@ -5,7 +5,7 @@ use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use emberkeep_model::VolumeId;
+use emberkeep_model::ResourceId;
 use emberkeep_service::{CbrError, Fault, ServiceError, VaultUse};
 use emberkeep_wire::cbr::{Code, ErrorBody, Refused};
 
@@ -28,7 +28,7 @@ pub(super) enum Refusal {
     Query(String),
     /// Nothing of this id can be protected.
     #[error("Resource {0} does not exist.")]
-    NoSuchInstance(VolumeId),
+    NoSuchInstance(ResourceId),
     /// There is no such path or method.
     #[error("The API does not exist or has not been published.")]
     NoRoute,
@@ -161,7 +161,25 @@ fn own_code(error: &CbrError) -> Code {
         E::NoSuchDestination(_) => Code::NoSuchDestination,
         E::DestinationTakesNoReplicas(_) => Code::DestinationTakesNoReplicas,
         E::DestinationKind(_) => Code::ResourceType,
+        E::DestinationCheck(_) => Code::DestinationCheck,
+        E::NoSuchRegion(_) => Code::NoSuchRegion,
+        E::DestinationProject(_) => Code::DestinationProject,
+        E::VaultNotReplicable(_) => Code::VaultNotReplicable,
+        E::ReplicaOfReplica(_) => Code::ReplicaOfReplica,
+        E::NotReplicable(_) => Code::NotReplicable,
+        E::ReplicaStatus { .. } => Code::BackupNotDeletable,
+        E::ReplicatedAlready { .. } => Code::ReplicatedAlready,
         E::DestinationFull { .. } => Code::DestinationFull,
+        E::NoSuchServer(_) => Code::NoSuchServer,
+        E::NoSuchFileSystem(_) => Code::NoSuchResource,
+        E::VolumeInServer { .. } => Code::Changed,
+        E::ServerStatus { .. } => Code::ServerStatus,
+        E::NoDisks(_) => Code::NoDisks,
+        E::PartOfServer { .. } => Code::BackupNotDeletable,
+        E::TargetOtherServer { .. } => Code::TargetOtherServer,
+        E::TargetKind(_) => Code::TargetKind,
+        E::TargetSystemDisk(_) => Code::TargetSystemDisk,
+        E::Directory(_) => Code::BadParameter,
         E::VaultDeleteLocked(_) => Code::VaultDeleteLocked,
         E::BackupLocked(_) => Code::BackupLocked,
         E::TooManyTags { .. } => Code::TooManyTags,

@@ -11,6 +11,7 @@ use emberkeep_wire::cbr as wire;
 
 use super::edge::{Call, page, paging, wrapped};
 use super::refusal::Refusal;
+use super::replicate::complete;
 use crate::App;
 
 /// A task is written together with its backup: how far their times may be apart.
@@ -24,7 +25,8 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
     let query = TaskQuery {
         work: asked.work,
         states: asked.states,
-        volume: asked.resource_id,
+        object_type: asked.kind,
+        volume: asked.resource_id.map(Into::into),
         volume_name: asked.resource_name,
         vault: asked.vault_id,
         vault_name: asked.vault_name,
@@ -37,7 +39,13 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
     let made = how_made(&app, &call.caller, &found.items).await?;
     let shown =
         |task: &Task| wire::Task::of(task, backup_of(task).and_then(|id| made.get(&id).copied()));
-    let tasks: Vec<_> = found.items.iter().filter_map(shown).collect();
+    let mut tasks = Vec::with_capacity(found.items.len());
+    for task in &found.items {
+        if let Some(mut shown) = shown(task) {
+            complete(&app, &call.caller, task, &mut shown).await?;
+            tasks.push(shown);
+        }
+    }
     page(
         "operation_logs",
         &tasks,
@@ -52,7 +60,8 @@ pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response,
     let made = how_made(&app, &call.caller, std::slice::from_ref(&task)).await?;
     let incremental = backup_of(&task).and_then(|id| made.get(&id).copied());
     match wire::Task::of(&task, incremental) {
-        Some(shown) if task.project_id == call.caller.project_id => {
+        Some(mut shown) if task.project_id == call.caller.project_id => {
+            complete(&app, &call.caller, &task, &mut shown).await?;
             wrapped("operation_log", &shown)
         }
         // Other kinds of work, and other projects' tasks, are not CBR's to show.

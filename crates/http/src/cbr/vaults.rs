@@ -28,6 +28,7 @@ fn given(resources: Vec<wire::ResourceGiven>) -> Vec<NewResource> {
             id: resource.id,
             kind: resource.kind,
             name: resource.name,
+            choice: resource.choice.unwrap_or_default(),
         })
         .collect()
 }

@@ -145,6 +145,8 @@ fn refused(refusal: &StorageRefusal) -> Fault {
         | R::NoSuchAppCredential(_)
         | R::NoSuchImageProperty(_) => Fault::not_found(text),
         R::BackupHasDependents(_)
+        | R::ParentMissing { .. }
+        | R::NotForeign(_)
         | R::BackupNotExportable(_)
         | R::BackupExists(_)
         | R::BackupWithoutContent(_) => Fault::bad_request(format!("Invalid backup: {text}")),

@@ -1,7 +1,11 @@
 //! What a path asks for.
 
+use std::sync::LazyLock;
+
 use axum::http::Method;
 use emberkeep_wire::cinder::Microversion;
+
+use crate::routes::Served;
 
 /// A place below the mount point.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +102,8 @@ impl Place {
         let Some(rest) = path.strip_prefix("/v3/") else {
             return Self::Unknown;
         };
-        let parts: Vec<String> = rest.trim_end_matches('/').split('/').map(decoded).collect();
+        // A slash at the end names a thing without a name: Cinder has none, and clients wait for that 404.
+        let parts: Vec<String> = rest.split('/').map(decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         if let Some(route) = Route::of(&parts) {
             return Self::Api {
@@ -125,81 +130,186 @@ impl Place {
     }
 }
 
+/// Makes a route of the parts of a path that have no fixed word.
+type Make = fn(&[String]) -> Route;
+
+/// Every path below the project, and what it asks for; the first that fits counts.
+///
+/// `.json` may follow any last part but that of a `{key}`.
+const PATHS: &[(&str, Make)] = &[
+    ("backups", |_| Route::Backups { detail: false }),
+    ("backups/detail", |_| Route::Backups { detail: true }),
+    ("backups/import_record", |_| Route::ImportRecord),
+    ("backups/{backup_id}", |p| Route::Backup(p[0].clone())),
+    ("backups/{backup_id}/action", |p| {
+        Route::BackupAction(p[0].clone())
+    }),
+    ("backups/{backup_id}/restore", |p| {
+        Route::Restore(p[0].clone())
+    }),
+    ("backups/{backup_id}/export_record", |p| {
+        Route::ExportRecord(p[0].clone())
+    }),
+    ("backups/{backup_id}/metadata", |p| {
+        Route::Metadata(Owner::Backup, p[0].clone())
+    }),
+    ("backups/{backup_id}/metadata/{key}", |p| {
+        Route::MetadataItem(Owner::Backup, p[0].clone(), p[1].clone())
+    }),
+    ("volumes", |_| Route::Volumes { detail: false }),
+    ("volumes/detail", |_| Route::Volumes { detail: true }),
+    ("volumes/summary", |_| Route::VolumeSummary),
+    ("volumes/{volume_id}", |p| Route::Volume(p[0].clone())),
+    ("volumes/{volume_id}/action", |p| {
+        Route::VolumeAction(p[0].clone())
+    }),
+    ("volumes/{volume_id}/metadata", |p| {
+        Route::Metadata(Owner::Volume, p[0].clone())
+    }),
+    ("volumes/{volume_id}/metadata/{key}", |p| {
+        Route::MetadataItem(Owner::Volume, p[0].clone(), p[1].clone())
+    }),
+    ("snapshots", |_| Route::Snapshots { detail: false }),
+    ("snapshots/detail", |_| Route::Snapshots { detail: true }),
+    ("snapshots/{snapshot_id}", |p| Route::Snapshot(p[0].clone())),
+    ("snapshots/{snapshot_id}/action", |p| {
+        Route::SnapshotAction(p[0].clone())
+    }),
+    ("snapshots/{snapshot_id}/metadata", |p| {
+        Route::Metadata(Owner::Snapshot, p[0].clone())
+    }),
+    ("snapshots/{snapshot_id}/metadata/{key}", |p| {
+        Route::MetadataItem(Owner::Snapshot, p[0].clone(), p[1].clone())
+    }),
+    ("attachments", |_| Route::Attachments { detail: false }),
+    ("attachments/detail", |_| Route::Attachments {
+        detail: true,
+    }),
+    ("attachments/{attachment_id}", |p| {
+        Route::Attachment(p[0].clone())
+    }),
+    ("attachments/{attachment_id}/action", |p| {
+        Route::AttachmentAction(p[0].clone())
+    }),
+    ("types", |_| Route::Types),
+    ("types/{type_id}", |p| Route::Type(p[0].clone())),
+    ("types/{type_id}/action", |p| {
+        Route::TypeAction(p[0].clone())
+    }),
+    ("types/{type_id}/os-volume-type-access", |p| {
+        Route::TypeAccess(p[0].clone())
+    }),
+    ("types/{type_id}/encryption", |p| {
+        Route::TypeEncryption(p[0].clone())
+    }),
+    ("types/{type_id}/extra_specs", |p| {
+        Route::ExtraSpecs(p[0].clone())
+    }),
+    ("types/{type_id}/extra_specs/{key}", |p| {
+        Route::ExtraSpec(p[0].clone(), p[1].clone())
+    }),
+    ("os-quota-sets/{target_project_id}", |p| {
+        Route::QuotaSet(p[0].clone())
+    }),
+    ("os-quota-sets/{target_project_id}/defaults", |p| {
+        Route::QuotaDefaults(p[0].clone())
+    }),
+    ("os-quota-class-sets/{class_name}", |p| {
+        Route::QuotaClass(p[0].clone())
+    }),
+    ("os-services", |_| Route::Services),
+    ("os-services/{verb}", |p| Route::ServiceSwitch(p[0].clone())),
+    ("messages", |_| Route::Messages),
+    ("messages/{message_id}", |p| Route::Message(p[0].clone())),
+    ("scheduler-stats/get_pools", |_| Route::Pools),
+    ("os-availability-zone", |_| Route::Zones),
+    ("limits", |_| Route::Limits),
+    ("extensions", |_| Route::Extensions),
+    ("resource_filters", |_| Route::ResourceFilters),
+    ("os-volume-transfer", |_| Route::Nothing("transfers")),
+    ("os-volume-transfer/detail", |_| Route::Nothing("transfers")),
+    ("volume-transfers", |_| Route::Nothing("transfers")),
+    ("volume-transfers/detail", |_| Route::Nothing("transfers")),
+    ("qos-specs", |_| Route::Nothing("qos_specs")),
+    ("groups", |_| Route::Nothing("groups")),
+    ("groups/detail", |_| Route::Nothing("groups")),
+    ("group_types", |_| Route::Nothing("group_types")),
+    ("group_snapshots", |_| Route::Nothing("group_snapshots")),
+    ("group_snapshots/detail", |_| {
+        Route::Nothing("group_snapshots")
+    }),
+    ("consistencygroups", |_| Route::Nothing("consistencygroups")),
+    ("consistencygroups/detail", |_| {
+        Route::Nothing("consistencygroups")
+    }),
+    ("cgsnapshots", |_| Route::Nothing("cgsnapshots")),
+    ("cgsnapshots/detail", |_| Route::Nothing("cgsnapshots")),
+];
+
+/// The patterns of [`PATHS`], cut once; every request is held against them.
+static PATTERNS: LazyLock<Vec<(Vec<&str>, Make)>> = LazyLock::new(|| {
+    let cut = |&(path, make): &(&'static str, Make)| (path.split('/').collect(), make);
+    PATHS.iter().map(cut).collect()
+});
+
+const KEY: &str = "{key}";
+
+/// Lists what is served below the mount point, with and without the project in the path.
+pub(super) fn served() -> impl Iterator<Item = Served> {
+    let fixed = ["/", "/v3", "/v3/", "/healthcheck"].map(|path| Served {
+        path: path.to_owned(),
+        method: "get",
+    });
+    let methods = [
+        ("get", Method::GET),
+        ("post", Method::POST),
+        ("put", Method::PUT),
+        ("delete", Method::DELETE),
+    ];
+    let api = PATHS.iter().flat_map(move |(path, make)| {
+        let route = make(&[String::new(), String::new()]);
+        let taken = methods.clone().into_iter();
+        taken
+            .filter(move |(_, method)| route.takes(method))
+            .flat_map(move |(method, _)| {
+                ["/v3/", "/v3/{project_id}/"].map(|root| Served {
+                    path: format!("{root}{path}"),
+                    method,
+                })
+            })
+    });
+    fixed.into_iter().chain(api)
+}
+
 impl Route {
-    /// Reads what follows the project; `.json` may follow any last name but that of a key.
+    /// Reads what follows the project.
     fn of(parts: &[&str]) -> Option<Self> {
-        let plain = |part: &str| part.strip_suffix(".json").unwrap_or(part).to_owned();
-        if let [collection, id, "metadata", key] = parts {
-            let owner = Owner::of(collection)?;
-            return Some(Self::MetadataItem(
-                owner,
-                (*id).to_owned(),
-                (*key).to_owned(),
-            ));
-        }
-        if let ["types", id, "extra_specs", key] = parts {
-            return Some(Self::ExtraSpec((*id).to_owned(), (*key).to_owned()));
-        }
-        let last = plain(parts.last()?);
-        let mut parts = parts.to_vec();
-        if let Some(slot) = parts.last_mut() {
-            *slot = &last;
-        }
-        let route = match parts.as_slice() {
-            ["backups"] => Self::Backups { detail: false },
-            ["backups", "detail"] => Self::Backups { detail: true },
-            ["backups", "import_record"] => Self::ImportRecord,
-            ["backups", id] => Self::Backup((*id).to_owned()),
-            ["backups", id, "action"] => Self::BackupAction((*id).to_owned()),
-            ["backups", id, "restore"] => Self::Restore((*id).to_owned()),
-            ["backups", id, "export_record"] => Self::ExportRecord((*id).to_owned()),
-            ["volumes"] => Self::Volumes { detail: false },
-            ["volumes", "detail"] => Self::Volumes { detail: true },
-            ["volumes", "summary"] => Self::VolumeSummary,
-            ["volumes", id] => Self::Volume((*id).to_owned()),
-            ["volumes", id, "action"] => Self::VolumeAction((*id).to_owned()),
-            ["snapshots"] => Self::Snapshots { detail: false },
-            ["snapshots", "detail"] => Self::Snapshots { detail: true },
-            ["snapshots", id] => Self::Snapshot((*id).to_owned()),
-            ["snapshots", id, "action"] => Self::SnapshotAction((*id).to_owned()),
-            ["attachments"] => Self::Attachments { detail: false },
-            ["attachments", "detail"] => Self::Attachments { detail: true },
-            ["attachments", id] => Self::Attachment((*id).to_owned()),
-            ["attachments", id, "action"] => Self::AttachmentAction((*id).to_owned()),
-            [collection, id, "metadata"] => {
-                Self::Metadata(Owner::of(collection)?, (*id).to_owned())
-            }
-            ["types"] => Self::Types,
-            ["types", id] => Self::Type((*id).to_owned()),
-            ["types", id, "action"] => Self::TypeAction((*id).to_owned()),
-            ["types", id, "os-volume-type-access"] => Self::TypeAccess((*id).to_owned()),
-            ["types", id, "encryption"] => Self::TypeEncryption((*id).to_owned()),
-            ["types", id, "extra_specs"] => Self::ExtraSpecs((*id).to_owned()),
-            ["os-quota-sets", id] => Self::QuotaSet((*id).to_owned()),
-            ["os-quota-sets", id, "defaults"] => Self::QuotaDefaults((*id).to_owned()),
-            ["os-quota-class-sets", id] => Self::QuotaClass((*id).to_owned()),
-            ["os-services"] => Self::Services,
-            ["os-services", verb] => Self::ServiceSwitch((*verb).to_owned()),
-            ["messages"] => Self::Messages,
-            ["messages", id] => Self::Message((*id).to_owned()),
-            ["scheduler-stats", "get_pools"] => Self::Pools,
-            ["os-volume-transfer" | "volume-transfers"]
-            | ["os-volume-transfer" | "volume-transfers", "detail"] => Self::Nothing("transfers"),
-            ["qos-specs"] => Self::Nothing("qos_specs"),
-            ["groups"] | ["groups", "detail"] => Self::Nothing("groups"),
-            ["group_types"] => Self::Nothing("group_types"),
-            ["group_snapshots"] | ["group_snapshots", "detail"] => Self::Nothing("group_snapshots"),
-            ["consistencygroups"] | ["consistencygroups", "detail"] => {
-                Self::Nothing("consistencygroups")
-            }
-            ["cgsnapshots"] | ["cgsnapshots", "detail"] => Self::Nothing("cgsnapshots"),
-            ["os-availability-zone"] => Self::Zones,
-            ["limits"] => Self::Limits,
-            ["extensions"] => Self::Extensions,
-            ["resource_filters"] => Self::ResourceFilters,
-            _ => return None,
+        let (last, first) = parts.split_last()?;
+        let plain = last.strip_suffix(".json").unwrap_or(last);
+        let fits = |pattern: &[&str]| {
+            let Some((end, begin)) = pattern.split_last() else {
+                return false;
+            };
+            let fits = |(pattern, part): (&&str, &&str)| {
+                (pattern.starts_with('{') && !part.is_empty()) || pattern == part
+            };
+            begin.len() == first.len() && begin.iter().zip(first).all(fits) && fits((end, &plain))
         };
-        Some(route)
+        let (pattern, make) = PATTERNS.iter().find(|(pattern, _)| fits(pattern))?;
+        let free = pattern.iter().zip(parts).enumerate();
+        let free = free.filter(|(_, (pattern, _))| pattern.starts_with('{'));
+        let free: Vec<String> = free
+            .map(|(at, (pattern, part))| {
+                let is_last = at + 1 == parts.len();
+                let text = if is_last && *pattern != KEY {
+                    plain
+                } else {
+                    part
+                };
+                text.to_owned()
+            })
+            .collect();
+        Some(make(&free))
     }
 
     /// Tells whether there is such a method, in any microversion.
@@ -269,17 +379,6 @@ impl Route {
     }
 }
 
-impl Owner {
-    fn of(collection: &str) -> Option<Self> {
-        match collection {
-            "backups" => Some(Self::Backup),
-            "volumes" => Some(Self::Volume),
-            "snapshots" => Some(Self::Snapshot),
-            _ => None,
-        }
-    }
-}
-
 /// Resolves `%20` and the like; what is no such escape stays.
 fn decoded(part: &str) -> String {
     let bytes = part.as_bytes();
@@ -324,7 +423,8 @@ mod tests {
                 "/v3/backups.json",
                 api(None, Route::Backups { detail: false }),
             ),
-            ("/v3/backups/", api(None, Route::Backups { detail: false })),
+            ("/v3/backups/", Place::Unknown),
+            ("/v3/p/backups/", Place::Unknown),
             (
                 "/v3/0a-1/backups/detail",
                 api(Some("0a-1"), Route::Backups { detail: true }),

@@ -4,9 +4,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use emberkeep_service::{Binary, ServiceState};
 use emberkeep_wire::cinder::{
-    Fault, Nothing, PoolView, ServiceView, parse_reason, parse_switch, query_flag, query_text,
+    Fault, Field, PoolView, ServiceView, parse_reason, parse_switch, query_flag, query_text,
 };
-use emberkeep_wire::time::naive;
 use serde_json::{Map, Value, json};
 
 use super::call::{Answer, Call, json as answer, member};
@@ -41,16 +40,17 @@ fn view(call: &Call, service: &ServiceState) -> ServiceView {
     ServiceView {
         binary: service.binary.word().to_owned(),
         host: service.binary.host().to_owned(),
-        zone: call.service().settings().availability_zone.clone(),
+        zone: Some(call.service().settings().availability_zone.clone()),
         status: status(service.disabled).to_owned(),
         state: "up".to_owned(),
-        updated_at: naive(service.updated_at),
-        cluster: call.since(7).then_some(Nothing),
+        updated_at: Some(service.updated_at.into()),
+        cluster: Field::null_if(call.since(7)),
         disabled_reason: service.disabled_reason.clone(),
         replication_status: keeps_volumes.then(|| "disabled".to_owned()),
-        active_backend_id: keeps_volumes.then_some(Nothing),
+        active_backend_id: Field::null_if(keeps_volumes),
         frozen: keeps_volumes.then_some(false),
         backend_state: (keeps_volumes && call.since(49)).then(|| "up".to_owned()),
+        more: serde_json::Map::new(),
     }
 }
 

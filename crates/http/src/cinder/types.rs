@@ -80,10 +80,21 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
     )
 }
 
-fn shown(call: &Call, volume_type: &VolumeType) -> Answer {
+/// Answers a call that made or changed a type. Cinder's extensions add their fields to what is shown and
+/// listed, and not to all of these answers; clients' schemas know.
+fn changed(call: &Call, volume_type: &VolumeType, left_out: &[&str]) -> Answer {
     let view = VolumeTypeView::new(volume_type, call.caller.is_admin());
+    let mut view = serde_json::to_value(view)
+        .map_err(|error| ServiceError::Inner("rendering an answer", error.into()))?;
+    if let Some(fields) = view.as_object_mut() {
+        fields.retain(|key, _| !left_out.contains(&key.as_str()));
+    }
     member(StatusCode::OK, "volume_type", &view)
 }
+
+/// The extensions' fields.
+const SERVICE_CLASS: &str = "qos_specs_id";
+const ACCESS: &str = "os-volume-type-access:is_public";
 
 /// `POST /types`.
 pub(super) async fn create(call: &Call) -> Answer {
@@ -94,7 +105,8 @@ pub(super) async fn create(call: &Call) -> Answer {
         is_public: asked.is_public,
         extra_specs: asked.extra_specs,
     };
-    shown(call, &call.service().create_type(&call.caller, new).await?)
+    let made = call.service().create_type(&call.caller, new).await?;
+    changed(call, &made, &[SERVICE_CLASS])
 }
 
 /// `PUT /types/{id}`.
@@ -105,10 +117,8 @@ pub(super) async fn update(call: &Call, id: &str) -> Answer {
         description: asked.description,
         is_public: asked.is_public,
     };
-    shown(
-        call,
-        &call.service().edit_type(&call.caller, id, edit).await?,
-    )
+    let edited = call.service().edit_type(&call.caller, id, edit).await?;
+    changed(call, &edited, &[SERVICE_CLASS, ACCESS])
 }
 
 /// `DELETE /types/{id}`.

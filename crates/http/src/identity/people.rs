@@ -6,9 +6,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use emberkeep_model::{Project, User};
-use emberkeep_service::{NewProject, NewUser, ServiceError};
+use emberkeep_service::{NewProject, NewUser, ProjectChange, ServiceError, UserChange};
 use emberkeep_wire::identity::{
-    DOMAIN_ID, PasswordChange, ProjectCreate, ProjectView, UserCreate, UserView, list,
+    DOMAIN_ID, PasswordChange, ProjectCreate, ProjectUpdate, ProjectView, UserCreate, UserUpdate,
+    UserView, list,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -116,6 +117,37 @@ pub(super) async fn create_project(
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
+/// `PATCH /v3/projects/{project}`: for administrators.
+pub(super) async fn update_project(
+    State(app): State<App>,
+    caller: Signed,
+    Path(project): Path<String>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    caller.admin()?;
+    let asked = ProjectUpdate::parse(&read_json(body).await?)?;
+    let project = app.identity.project(&project).await?;
+    let change = ProjectChange {
+        name: asked.name,
+        description: asked.description,
+        enabled: asked.enabled,
+    };
+    let project = app.identity.change_project(&project.id, change).await?;
+    Ok(Json(json!({"project": ProjectView::new(&caller.root, &project)})).into_response())
+}
+
+/// `DELETE /v3/projects/{project}`: for administrators; one that holds something is refused.
+pub(super) async fn delete_project(
+    State(app): State<App>,
+    caller: Signed,
+    Path(project): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    caller.admin()?;
+    let project = app.identity.project(&project).await?;
+    app.identity.delete_project(&project.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// `GET /v3/users`: for administrators.
 pub(super) async fn users(
     State(app): State<App>,
@@ -165,6 +197,43 @@ pub(super) async fn create_user(
         .await?;
     let body = json!({"user": UserView::new(&caller.root, &user)});
     Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// `PATCH /v3/users/{user}`: for administrators, who may also set a password that they do not know.
+pub(super) async fn update_user(
+    State(app): State<App>,
+    caller: Signed,
+    Path(user): Path<String>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    caller.admin()?;
+    let asked = UserUpdate::parse(&read_json(body).await?)?;
+    let user = app.identity.user(&user).await?;
+    let default_project_id = match asked.default_project_id {
+        Some(Some(id)) => Some(Some(app.identity.project(&id).await?.id)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let change = UserChange {
+        name: asked.name,
+        password: asked.password.map(|password| password.0),
+        default_project_id,
+        enabled: asked.enabled,
+    };
+    let user = app.identity.change_user(&user.id, change).await?;
+    Ok(Json(json!({"user": UserView::new(&caller.root, &user)})).into_response())
+}
+
+/// `DELETE /v3/users/{user}`: for administrators.
+pub(super) async fn delete_user(
+    State(app): State<App>,
+    caller: Signed,
+    Path(user): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    caller.admin()?;
+    let user = app.identity.user(&user).await?;
+    app.identity.delete_user(&user.id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /v3/users/{user}/password`: a user's own, who must know the old one.

@@ -156,24 +156,16 @@ pub(super) async fn export(
 ) -> Result<Response, Refusal> {
     let source = app.service.export(&call.caller, id).await;
     let source = source.map_err(|error| call.refuse(error))?;
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let handle = Handle::current();
-    tokio::task::spawn_blocking(move || {
-        let outbox = Outbox { sender, handle };
-        match send(&source, &outbox) {
-            Ok(()) => {}
-            Err(Stopped::Gone) => {
-                tracing::debug!(volume_id = %id, "nobody takes the export any more")
-            }
-            Err(Stopped::Failed(error)) => {
-                tracing::error!(volume_id = %id, error = &error as &dyn std::error::Error, "an export failed");
-                // Nobody there to tell is fine.
-                let _ = outbox.put(Err(io::Error::other(error)));
-            }
+    let pieces = streamed(move |outbox| match send(&source, &outbox) {
+        Ok(()) => {}
+        Err(Stopped::Gone) => {
+            tracing::debug!(volume_id = %id, "nobody takes the export any more")
         }
-    });
-    let pieces = stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|piece| (piece, receiver))
+        Err(Stopped::Failed(error)) => {
+            tracing::error!(volume_id = %id, error = error.as_ref(), "an export failed");
+            // Nobody there to tell is fine.
+            let _ = outbox.put(Err(io::Error::other(error)));
+        }
     });
     let mut response = Body::from_stream(pieces).into_response();
     let kind = HeaderValue::from_static(EXTENTS_CONTENT_TYPE);
@@ -181,31 +173,43 @@ pub(super) async fn export(
     Ok(response)
 }
 
+/// Streams what `work` puts into its outbox, from a thread that may block.
+pub(super) fn streamed(
+    work: impl FnOnce(Outbox) + Send + 'static,
+) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let handle = Handle::current();
+    tokio::task::spawn_blocking(move || work(Outbox { sender, handle }));
+    stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    })
+}
+
 /// Why an export stops early.
-enum Stopped {
+pub(super) enum Stopped {
     /// The client is gone or takes nothing any more.
     Gone,
-    /// The volume cannot be read.
-    Failed(VolumeError),
+    /// What is to be sent cannot be read.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<VolumeError> for Stopped {
     fn from(error: VolumeError) -> Self {
-        Self::Failed(error)
+        Self::Failed(Box::new(error))
     }
 }
 
 /// Takes pieces from a thread that blocks.
-struct Outbox {
+pub(super) struct Outbox {
     sender: mpsc::Sender<io::Result<Bytes>>,
     handle: Handle,
 }
 
 impl Outbox {
-    fn put(&self, piece: io::Result<Bytes>) -> Result<(), Stopped> {
-        let sent = self
-            .handle
-            .block_on(timeout(STANDSTILL, self.sender.send(piece)));
+    pub(super) fn put(&self, piece: io::Result<Bytes>) -> Result<(), Stopped> {
+        // The clock is asked from within: the thread may know of no runtime.
+        let sending = async { timeout(STANDSTILL, self.sender.send(piece)).await };
+        let sent = self.handle.block_on(sending);
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Stopped::Gone),

@@ -66,7 +66,7 @@ pub(super) async fn set_zone(
     }))
 }
 
-async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ServiceError> {
+pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ServiceError> {
     let bytes = read_body(body)
         .await
         .map_err(|error| invalid("body", error.to_string()))?;

@@ -13,7 +13,7 @@ use super::edge::{Call, CallFor, CallOn, Refusal, invalid};
 use crate::App;
 
 /// The kinds of work, by our own words.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
     "create_volume",
     "extend_volume",
     "delete_volume",
@@ -22,6 +22,8 @@ const KINDS: [&str; 11] = [
     "backup",
     "restore",
     "delete_backup",
+    "import_backup",
+    "adopt_backup",
     "remove_resources",
     "delete_vault",
     "sweep",

@@ -7,6 +7,7 @@ mod admin;
 mod around;
 mod backups;
 mod inventory;
+mod refusals;
 mod replay;
 mod tenant;
 

@@ -1,16 +1,19 @@
-//! `behaviour.json`: which backup an incremental one builds on.
+//! `behaviour.json`: which backup an incremental one builds on, and what a restart makes of what a crash left.
 
-use emberkeep_model::{BackupId, Timestamp};
-use emberkeep_plan::{Candidate, choose_parent};
+use emberkeep_model::{BackupId, Timestamp, VolumeStatus};
+use emberkeep_plan::{
+    Candidate, HeldVolume, Interrupted, Outcome as Restarted, after_restart, choose_parent,
+};
 use uuid::Uuid;
 
 use crate::datetime::DateTime;
 use crate::json::Json;
 
 use super::Check;
-use super::entry::{Outcome, part, text};
+use super::entry::{Outcome, equal, part, text};
 
-pub(super) const CHECKS: [(&str, Check); 1] = [("parent_choice", parent_choice)];
+pub(super) const CHECKS: [(&str, Check); 2] =
+    [("parent_choice", parent_choice), ("recovery", recovery)];
 
 fn parent_choice(entry: &Json, _: &Json) -> Outcome {
     let rows = part(entry, "backups")?
@@ -42,6 +45,73 @@ fn parent_choice(entry: &Json, _: &Json) -> Outcome {
         Ok(())
     } else {
         Err(format!("chose {chosen:?}, should be {wanted:?}"))
+    }
+}
+
+fn recovery(entry: &Json, _: &Json) -> Outcome {
+    let before = part(entry, "before")?;
+    let backup = part(before, "backup")?;
+    let held = |name: &str| backup.get(name).is_some_and(|value| *value != Json::Null);
+    let found = match text(backup, "status")? {
+        "creating" => Interrupted::Creating,
+        "restoring" => Interrupted::Restoring,
+        "deleting" => Interrupted::Deleting {
+            encrypted: held("encryption_key_id"),
+        },
+        "error" => Interrupted::Failed {
+            leftovers: held("temp_volume_id") || held("temp_snapshot_id"),
+        },
+        _ => Interrupted::Idle,
+    };
+    let volume = before.get("volume").filter(|volume| **volume != Json::Null);
+    let volume_held = match volume {
+        Some(volume) => Some(HeldVolume {
+            status: status(volume, "status")?.ok_or("a volume without status")?,
+            previous: status(volume, "previous_status")?,
+        }),
+        None => None,
+    };
+    let (outcome, volume_status) = after_restart(found, volume_held);
+
+    let mut backup = backup.clone();
+    let fields = backup.as_dict_mut().ok_or("the backup is no dict")?;
+    match outcome {
+        Restarted::Failed(reason) => {
+            fields.insert("status", "error");
+            fields.insert("fail_reason", reason);
+        }
+        Restarted::Available => fields.insert("status", "available"),
+        Restarted::NotDeleted => fields.insert("status", "error_deleting"),
+        Restarted::DropLeftovers => {
+            for name in ["temp_volume_id", "temp_snapshot_id"] {
+                if fields.get(name).is_some() {
+                    fields.insert(name, Json::Null);
+                }
+            }
+        }
+        Restarted::DeleteAgain => {
+            fields.insert("status", "deleted");
+            fields.insert("deleted", true);
+        }
+        Restarted::Kept => {}
+    }
+    let after = part(entry, "after")?;
+    equal("backup", part(after, "backup")?, &backup)?;
+    let Some(volume) = volume else { return Ok(()) };
+    let mut volume = volume.clone();
+    if let (Some(fields), Some(status)) = (volume.as_dict_mut(), volume_status) {
+        fields.insert("status", status.as_str());
+    }
+    equal("volume", part(after, "volume")?, &volume)
+}
+
+fn status(volume: &Json, name: &str) -> Result<Option<VolumeStatus>, String> {
+    match volume.get(name) {
+        Some(Json::Text(word)) => word
+            .parse()
+            .map(Some)
+            .map_err(|_| format!("what is {word}?")),
+        _ => Ok(None),
     }
 }
 

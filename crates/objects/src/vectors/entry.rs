@@ -24,6 +24,7 @@ pub(super) fn name_of(entry: &Json) -> String {
         "target_version",
         "version_cap",
         "value",
+        "api_call",
     ];
     let said = parts.iter().filter_map(|part| entry.get(part));
     let said: Vec<String> = said.map(Json::to_string).collect();

@@ -3,6 +3,7 @@
 use emberkeep_model::Timestamp;
 
 use crate::backup::{Backup, BackupImport};
+use crate::conformance::Subject;
 use crate::error::ObjectError;
 use crate::json::{Dict, Json};
 use crate::memory::MemoryBackups;
@@ -12,8 +13,14 @@ use super::entry::{Outcome, admin, expect, now, text};
 use super::persisted::edit_to;
 
 pub(super) fn methods(entry: &Json, _: &Json) -> Outcome {
+    now(method(entry, &MemoryBackups::default()))
+}
+
+/// Does what an entry's name tells in a new database.
+pub(super) async fn method(entry: &Json, store: &dyn Subject) -> Outcome {
     let name = text(entry, "name")?;
-    match now(run(name, entry)) {
+    store.set_now(Timestamp(1_700_000_000_000_000));
+    match run(store, name, entry).await {
         Some(found) => expect(entry, "result", found),
         None => Err("this runner does not know what to do".to_owned()),
     }
@@ -36,7 +43,7 @@ fn fresh() -> Result<Backup, ObjectError> {
     Ok(backup)
 }
 
-async fn saved(store: &MemoryBackups) -> Result<Backup, ObjectError> {
+async fn saved(store: &dyn Subject) -> Result<Backup, ObjectError> {
     let mut backup = fresh()?;
     backup.create(store).await?;
     Backup::get_by_id(store, &admin(), &id_of(&backup)).await
@@ -50,44 +57,43 @@ fn id_of(backup: &Backup) -> String {
         .to_owned()
 }
 
-async fn run(name: &str, entry: &Json) -> Option<Result<Json, ObjectError>> {
-    let store = MemoryBackups::new(Timestamp(1_700_000_000_000_000));
+async fn run(store: &dyn Subject, name: &str, entry: &Json) -> Option<Result<Json, ObjectError>> {
     Some(match name {
-        "create_twice" => create_twice(&store).await,
-        "create_with_id" => create_with_id(&store).await,
-        "import_create_same_id" => import_twice(&store).await,
-        "create_without_volume_id" => create_without_volume_id(&store).await,
+        "create_twice" => create_twice(store).await,
+        "create_with_id" => create_with_id(store).await,
+        "import_create_same_id" => import_twice(store).await,
+        "create_without_volume_id" => create_without_volume_id(store).await,
         "get_unset_field" => Backup::new(admin()).value("size").map(|_| Json::Null),
         "orphan_lazy_load" => {
             let mut orphan = Backup::orphan();
-            orphan.parent(&store).await.map(|_| Json::Null)
+            orphan.parent(store).await.map(|_| Json::Null)
         }
-        "orphan_destroy" => Backup::orphan().destroy(&store).await.map(|()| Json::Null),
-        "save_changed_id" => save_changed_id(&store, recorded_id(entry))
+        "orphan_destroy" => Backup::orphan().destroy(store).await.map(|()| Json::Null),
+        "save_changed_id" => save_changed_id(store, recorded_id(entry))
             .await
             .map(|_| Json::Null),
-        "row_by_old_id" => row_by_old_id(&store, recorded_id(entry)).await,
-        "save_missing_row" => save_missing_row(&store, recorded_id(entry)).await,
-        "metadata_in_place" => metadata_in_place(&store, entry).await,
-        "metadata_none" => metadata_none(&store).await,
-        "fail_reason_length_then_null" => fail_reason(&store).await,
+        "row_by_old_id" => row_by_old_id(store, recorded_id(entry)).await,
+        "save_missing_row" => save_missing_row(store, recorded_id(entry)).await,
+        "metadata_in_place" => metadata_in_place(store, entry).await,
+        "metadata_none" => metadata_none(store).await,
+        "fail_reason_length_then_null" => fail_reason(store).await,
         _ => return None,
     })
 }
 
-async fn create_twice(store: &MemoryBackups) -> Result<Json, ObjectError> {
+async fn create_twice(store: &dyn Subject) -> Result<Json, ObjectError> {
     let mut backup = fresh()?;
     backup.create(store).await?;
     backup.create(store).await.map(|()| Json::Null)
 }
 
-async fn create_with_id(store: &MemoryBackups) -> Result<Json, ObjectError> {
+async fn create_with_id(store: &dyn Subject) -> Result<Json, ObjectError> {
     let mut backup = fresh()?;
     backup.assign("id", "x")?;
     backup.create(store).await.map(|()| Json::Null)
 }
 
-async fn import_twice(store: &MemoryBackups) -> Result<Json, ObjectError> {
+async fn import_twice(store: &dyn Subject) -> Result<Json, ObjectError> {
     for _ in 0..2 {
         let mut import = BackupImport::new(admin());
         for name in ["id", "user_id", "project_id", "volume_id"] {
@@ -98,21 +104,21 @@ async fn import_twice(store: &MemoryBackups) -> Result<Json, ObjectError> {
     Ok(Json::Null)
 }
 
-async fn create_without_volume_id(store: &MemoryBackups) -> Result<Json, ObjectError> {
+async fn create_without_volume_id(store: &dyn Subject) -> Result<Json, ObjectError> {
     let mut backup = fresh()?;
     backup.unset(Backup::VOLUME_ID);
     backup.create(store).await.map(|()| Json::Null)
 }
 
 /// Gives the backup another id and saves it; returns the old id.
-async fn save_changed_id(store: &MemoryBackups, id: String) -> Result<String, ObjectError> {
+async fn save_changed_id(store: &dyn Subject, id: String) -> Result<String, ObjectError> {
     let mut backup = saved(store).await?;
     backup.set(Backup::ID, id)?;
     backup.save(store).await?;
     Ok(id_of(&backup))
 }
 
-async fn row_by_old_id(store: &MemoryBackups, id: String) -> Result<Json, ObjectError> {
+async fn row_by_old_id(store: &dyn Subject, id: String) -> Result<Json, ObjectError> {
     let mut backup = saved(store).await?;
     let old = id_of(&backup);
     backup.set(Backup::ID, id)?;
@@ -121,13 +127,13 @@ async fn row_by_old_id(store: &MemoryBackups, id: String) -> Result<Json, Object
     Ok(Json::Bool(refused && there))
 }
 
-async fn save_missing_row(store: &MemoryBackups, id: String) -> Result<Json, ObjectError> {
+async fn save_missing_row(store: &dyn Subject, id: String) -> Result<Json, ObjectError> {
     let mut backup = fresh()?;
     backup.set(Backup::ID, id)?;
     backup.save(store).await.map(|()| Json::Null)
 }
 
-async fn metadata_in_place(store: &MemoryBackups, entry: &Json) -> Result<Json, ObjectError> {
+async fn metadata_in_place(store: &dyn Subject, entry: &Json) -> Result<Json, ObjectError> {
     let wanted = entry.get("result").and_then(|result| result.get("now"));
     let wanted = wanted.and_then(Json::as_dict).cloned().unwrap_or_default();
     let mut backup = saved(store).await?;
@@ -147,13 +153,13 @@ async fn metadata_in_place(store: &MemoryBackups, entry: &Json) -> Result<Json, 
     Ok(result.into())
 }
 
-async fn metadata_none(store: &MemoryBackups) -> Result<Json, ObjectError> {
+async fn metadata_none(store: &dyn Subject) -> Result<Json, ObjectError> {
     let mut backup = saved(store).await?;
     backup.set_null(Backup::METADATA)?;
     backup.save(store).await.map(|()| Json::Null)
 }
 
-async fn fail_reason(store: &MemoryBackups) -> Result<Json, ObjectError> {
+async fn fail_reason(store: &dyn Subject) -> Result<Json, ObjectError> {
     let mut backup = saved(store).await?;
     let mut found = Vec::new();
     backup.set(Backup::FAIL_REASON, "x".repeat(300))?;

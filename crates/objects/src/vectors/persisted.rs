@@ -1,6 +1,7 @@
 //! `objects.json`: a backup through its whole life in the database.
 
 use crate::backup::{Backup, BackupImport};
+use crate::conformance::Subject;
 use crate::context::{Context, ReadDeleted};
 use crate::datetime::DateTime;
 use crate::error::ObjectError;
@@ -15,7 +16,7 @@ use super::entry::{
 };
 
 pub(super) fn persisted(entry: &Json, _: &Json) -> Outcome {
-    now(life(entry))
+    now(life(entry, &MemoryBackups::default()))
 }
 
 fn said(error: &ObjectError) -> String {
@@ -23,7 +24,7 @@ fn said(error: &ObjectError) -> String {
 }
 
 /// Sets the clock to a recorded time.
-fn set_clock(store: &MemoryBackups, time: Option<&Json>) -> Outcome {
+fn set_clock(store: &dyn Subject, time: Option<&Json>) -> Outcome {
     if let Some(text) = time.and_then(Json::as_text) {
         let time = DateTime::parse(text).and_then(DateTime::timestamp);
         store.set_now(time.map_err(|error| error.to_string())?);
@@ -35,15 +36,16 @@ fn data_of<'a>(entry: &'a Json, primitive: &str, field: &str) -> Option<&'a Json
     entry.get(primitive)?.get(DATA)?.get(field)
 }
 
-async fn life(entry: &Json) -> Outcome {
-    let (store, context) = (MemoryBackups::default(), admin());
-    set_clock(&store, data_of(entry, "primitive", "created_at"))?;
+/// Lives an entry's life in a new database.
+pub(super) async fn life(entry: &Json, store: &dyn Subject) -> Outcome {
+    let context = admin();
+    set_clock(store, data_of(entry, "primitive", "created_at"))?;
     let input = dict(entry, "input")?;
     let mut row = BackupImport::new(context.clone());
     assign_all(&mut *row, input).map_err(|error| said(&error))?;
-    row.create(&store).await.map_err(|error| said(&error))?;
+    row.create(store).await.map_err(|error| said(&error))?;
     let id = text(part(entry, "input")?, "id")?;
-    let mut backup = load(&store, &context, id).await?;
+    let mut backup = load(store, &context, id).await?;
     equal(
         "primitive",
         part(entry, "primitive")?,
@@ -54,9 +56,9 @@ async fn life(entry: &Json) -> Outcome {
     if let Some(Json::Dict(after)) = entry.get("after_save_primitive").and_then(|p| p.get(DATA)) {
         edit(&mut backup, part(entry, "primitive")?, after)?;
         same_changes("changes after edit", entry, "after_edit_changes", &backup)?;
-        set_clock(&store, after.get("updated_at"))?;
-        backup.save(&store).await.map_err(|error| said(&error))?;
-        let loaded = load(&store, &context, id).await?;
+        set_clock(store, after.get("updated_at"))?;
+        backup.save(store).await.map_err(|error| said(&error))?;
+        let loaded = load(store, &context, id).await?;
         let wanted = part(entry, "after_save_primitive")?;
         equal("after save", wanted, &loaded.to_primitive())?;
         let changes = "after_save_object_changes";
@@ -66,15 +68,15 @@ async fn life(entry: &Json) -> Outcome {
     let Some(Json::Dict(destroyed)) = entry.get("after_destroy") else {
         return Ok(());
     };
-    set_clock(&store, destroyed.get("deleted_at"))?;
-    backup.destroy(&store).await.map_err(|error| said(&error))?;
+    set_clock(store, destroyed.get("deleted_at"))?;
+    backup.destroy(store).await.map_err(|error| said(&error))?;
     let found = backup.to_primitive();
     for (field, wanted) in destroyed.iter() {
         let found = found.get(DATA).and_then(|data| data.get(field));
         equal(field, wanted, found.unwrap_or(&Json::Null))?;
     }
     if let Some(wanted) = entry.get("get_after_destroy") {
-        match Backup::get_by_id(&store, &context, id).await {
+        match Backup::get_by_id(store, &context, id).await {
             Ok(_) => return Err("found after destroy".to_owned()),
             Err(error) => same_error(wanted, &error)?,
         }
@@ -84,13 +86,13 @@ async fn life(entry: &Json) -> Outcome {
             read_deleted: ReadDeleted::Yes,
             ..context
         };
-        let row = load(&store, &seeing, id).await?;
+        let row = load(store, &seeing, id).await?;
         equal("row after destroy", wanted, &row.to_primitive())?;
     }
     Ok(())
 }
 
-async fn load(store: &MemoryBackups, context: &Context, id: &str) -> Result<Backup, String> {
+async fn load(store: &dyn Subject, context: &Context, id: &str) -> Result<Backup, String> {
     Backup::get_by_id(store, context, id)
         .await
         .map_err(|error| said(&error))

@@ -1,13 +1,11 @@
-//! What is asked for: the bodies of requests, and what lists can be narrowed by. What was not
-//! said is not sent.
+//! What is asked for: the bodies of requests. What was not said is not sent.
 
 use std::collections::BTreeMap;
 
 use emberkeep_model::Gib;
 use serde::Serialize;
 
-use crate::connection::Call;
-use crate::ids::{BackupId, ProjectId, SnapshotId, VolumeId};
+use crate::ids::{BackupId, SnapshotId, VolumeId};
 
 /// A volume to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -128,110 +126,52 @@ pub enum RestoreTo {
     NewVolume(Option<String>),
 }
 
-/// Which volumes to list; what is none does not matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VolumeQuery {
-    /// Those called so.
+/// An attachment to be made, since 3.27.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NewAttachment {
+    /// Of which volume.
+    #[serde(rename = "volume_uuid")]
+    pub volume_id: VolumeId,
+    /// For which server.
+    #[serde(rename = "instance_uuid", skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// What the other side says of itself; without it the volume is only set aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<BTreeMap<String, String>>,
+    /// `rw` or `ro`; since 3.54.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// A type of volumes to be made; for administrators.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NewVolumeType {
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether every project may use it; it may, unless said otherwise.
+    #[serde(
+        rename = "os-volume-type-access:is_public",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub is_public: Option<bool>,
+    /// What it asks of back ends.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra_specs: BTreeMap<String, String>,
+}
+
+/// Changes of a type of volumes; what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct VolumeTypeChange {
+    /// The new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Those in this status.
-    pub status: Option<String>,
-    /// Those that a system can start from, or not.
-    pub bootable: Option<bool>,
-    /// Of every project; for administrators.
-    pub all_projects: bool,
-    /// Of this project; for administrators, with `all_projects`.
-    pub project_id: Option<ProjectId>,
-    /// The order: keys such as `created_at:desc,name:asc`.
-    pub sort: Option<String>,
-}
-
-impl VolumeQuery {
-    /// Asks for those called so.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: Some(name.into()),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn of(&self, call: Call) -> Call {
-        call.query("name", self.name.as_ref())
-            .query("status", self.status.as_ref())
-            .query("bootable", self.bootable)
-            .query("all_tenants", self.all_projects.then_some(true))
-            .query("project_id", self.project_id.as_ref())
-            .query("sort", self.sort.as_ref())
-    }
-}
-
-/// Which snapshots to list; what is none does not matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SnapshotQuery {
-    /// Those called so.
-    pub name: Option<String>,
-    /// Those in this status.
-    pub status: Option<String>,
-    /// Those of this volume.
-    pub volume_id: Option<VolumeId>,
-    /// Of every project; for administrators.
-    pub all_projects: bool,
-    /// Of this project; for administrators, with `all_projects`.
-    pub project_id: Option<ProjectId>,
-    /// The order: keys such as `created_at:desc,name:asc`.
-    pub sort: Option<String>,
-}
-
-impl SnapshotQuery {
-    /// Asks for those called so.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: Some(name.into()),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn of(&self, call: Call) -> Call {
-        call.query("name", self.name.as_ref())
-            .query("status", self.status.as_ref())
-            .query("volume_id", self.volume_id.as_ref())
-            .query("all_tenants", self.all_projects.then_some(true))
-            .query("project_id", self.project_id.as_ref())
-            .query("sort", self.sort.as_ref())
-    }
-}
-
-/// Which backups to list; what is none does not matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BackupQuery {
-    /// Those called so.
-    pub name: Option<String>,
-    /// Those in this status.
-    pub status: Option<String>,
-    /// Those of this volume.
-    pub volume_id: Option<VolumeId>,
-    /// Of every project; for administrators.
-    pub all_projects: bool,
-    /// Of this project; for administrators, with `all_projects`.
-    pub project_id: Option<ProjectId>,
-    /// The order: keys such as `created_at:desc,name:asc`.
-    pub sort: Option<String>,
-}
-
-impl BackupQuery {
-    /// Asks for those called so.
-    pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: Some(name.into()),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn of(&self, call: Call) -> Call {
-        call.query("name", self.name.as_ref())
-            .query("status", self.status.as_ref())
-            .query("volume_id", self.volume_id.as_ref())
-            .query("all_tenants", self.all_projects.then_some(true))
-            .query("project_id", self.project_id.as_ref())
-            .query("sort", self.sort.as_ref())
-    }
+    /// The new text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether every project may use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_public: Option<bool>,
 }

@@ -1,17 +1,15 @@
-//! What a project may have and what it has, and which services there are
-//! (`cinder-backup.md §2.7`).
+//! What a project may have and what it has (`cinder-backup.md §2.7`).
 
 use std::collections::BTreeMap;
 
-use emberkeep_wire::lenient;
-use emberkeep_wire::time::Moment;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::BlockStorage;
+use super::{AbsoluteLimits, BlockStorage, QuotaUsage};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::ProjectId;
+use crate::version::Microversion;
 
 /// What a project may have of each thing: −1 is as much as it wants. The keys are the
 /// service's: `backups`, `backup_gigabytes`, `volumes`, `gigabytes`, `snapshots`,
@@ -27,21 +25,6 @@ pub struct QuotaSet {
 /// What a project may have and has of each thing, by the same keys.
 pub type QuotaUsages = BTreeMap<String, QuotaUsage>;
 
-/// What a project may have and has of one thing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct QuotaUsage {
-    /// What it may have; −1 is as much as it wants.
-    #[serde(deserialize_with = "lenient::number")]
-    pub limit: i64,
-    /// What it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub in_use: i64,
-    /// What is being made for it.
-    #[serde(deserialize_with = "lenient::number")]
-    pub reserved: i64,
-}
-
 impl<'de> Deserialize<'de> for QuotaSet {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
         let all = Map::deserialize(source)?;
@@ -53,72 +36,6 @@ impl<'de> Deserialize<'de> for QuotaSet {
                 .collect(),
         })
     }
-}
-
-/// What the caller's project may have and has, in fixed words.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct AbsoluteLimits {
-    /// Volumes it may have; −1 is as many as it wants, here and below.
-    #[serde(deserialize_with = "lenient::number")]
-    pub max_total_volumes: i64,
-    /// Snapshots it may have.
-    #[serde(deserialize_with = "lenient::number")]
-    pub max_total_snapshots: i64,
-    /// GiB of volumes and snapshots it may have.
-    #[serde(deserialize_with = "lenient::number")]
-    pub max_total_volume_gigabytes: i64,
-    /// Backups it may have.
-    #[serde(deserialize_with = "lenient::number")]
-    pub max_total_backups: i64,
-    /// GiB of backups it may have, each at the full size of its volume.
-    #[serde(deserialize_with = "lenient::number")]
-    pub max_total_backup_gigabytes: i64,
-    /// Volumes it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_volumes_used: i64,
-    /// GiB of volumes and snapshots it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_gigabytes_used: i64,
-    /// Snapshots it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_snapshots_used: i64,
-    /// Backups it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_backups_used: i64,
-    /// GiB of backups it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_backup_gigabytes_used: i64,
-}
-
-/// A process of the cloud's that serves volumes or backups.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Service {
-    /// What it is, e.g. `cinder-backup`.
-    #[serde(deserialize_with = "lenient::text")]
-    pub binary: String,
-    /// Where it is.
-    #[serde(deserialize_with = "lenient::text")]
-    pub host: String,
-    /// Its zone.
-    pub zone: Option<String>,
-    /// Whether work goes to it: `enabled` or `disabled`.
-    #[serde(deserialize_with = "lenient::text")]
-    pub status: String,
-    /// Whether it is alive: `up` or `down`.
-    #[serde(deserialize_with = "lenient::text")]
-    pub state: String,
-    /// When it last said so.
-    pub updated_at: Option<Moment>,
-    /// Why it is disabled.
-    pub disabled_reason: Option<String>,
-    /// The cluster it is part of; since 3.7.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
-    /// Everything else the service says.
-    #[serde(flatten)]
-    pub more: Map<String, Value>,
 }
 
 impl BlockStorage {
@@ -183,50 +100,24 @@ impl BlockStorage {
 
     /// Returns what the caller's own project may have and has.
     pub async fn limits(&self) -> Result<AbsoluteLimits, SdkError> {
+        self.absolute(Call::get(["limits"])).await
+    }
+
+    /// Returns what any project may have and has; since 3.39, for administrators.
+    pub async fn limits_of(&self, project: &ProjectId) -> Result<AbsoluteLimits, SdkError> {
+        self.needs("limits of another project", Microversion::v3(39))
+            .await?;
+        self.absolute(Call::get(["limits"]).query("project_id", Some(project)))
+            .await
+    }
+
+    async fn absolute(&self, call: Call) -> Result<AbsoluteLimits, SdkError> {
         #[derive(Deserialize)]
         struct Limits {
             absolute: AbsoluteLimits,
         }
-        self.one::<Limits>("limits", Call::get(["limits"]))
+        self.one::<Limits>("limits", call)
             .await
             .map(|limits| limits.absolute)
-    }
-
-    /// Lists the services, of one kind or on one host if given; for administrators.
-    pub async fn services(
-        &self,
-        binary: Option<&str>,
-        host: Option<&str>,
-    ) -> Result<Vec<Service>, SdkError> {
-        let call = Call::get(["os-services"])
-            .query("binary", binary)
-            .query("host", host);
-        self.one("services", call).await
-    }
-
-    /// Lets work go to a service; for administrators.
-    pub async fn enable_service(&self, binary: &str, host: &str) -> Result<(), SdkError> {
-        let body = json!({"binary": binary, "host": host});
-        self.whole(Call::put(["os-services", "enable"], body))
-            .await
-            .map(drop)
-    }
-
-    /// Lets no more work go to a service; for administrators.
-    pub async fn disable_service(
-        &self,
-        binary: &str,
-        host: &str,
-        reason: Option<&str>,
-    ) -> Result<(), SdkError> {
-        let mut body = json!({"binary": binary, "host": host});
-        let mut how = "disable";
-        if let Some(reason) = reason {
-            body["disabled_reason"] = json!(reason);
-            how = "disable-log-reason";
-        }
-        self.whole(Call::put(["os-services", how], body))
-            .await
-            .map(drop)
     }
 }

@@ -1,7 +1,5 @@
 //! Snapshots of volumes (`cinder-backup.md §2.8`).
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::{BlockStorage, NewSnapshot, Snapshot, SnapshotQuery, VolumeChange, only_named, there};
@@ -77,27 +75,6 @@ impl BlockStorage {
 
     async fn snapshot_action(&self, id: &SnapshotId, body: Value) -> Result<(), SdkError> {
         self.done(Call::post(["snapshots", id.as_str(), "action"], body))
-            .await
-    }
-
-    /// Adds pairs to a snapshot, or changes their values; returns all of them.
-    pub async fn set_snapshot_metadata(
-        &self,
-        id: &SnapshotId,
-        pairs: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, SdkError> {
-        let path = ["snapshots", id.as_str(), "metadata"];
-        self.one("metadata", Call::post(path, json!({"metadata": pairs})))
-            .await
-    }
-
-    /// Takes one pair off a snapshot.
-    pub async fn delete_snapshot_metadata(
-        &self,
-        id: &SnapshotId,
-        key: &str,
-    ) -> Result<(), SdkError> {
-        self.done(Call::delete(["snapshots", id.as_str(), "metadata", key]))
             .await
     }
 

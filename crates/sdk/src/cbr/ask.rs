@@ -226,6 +226,17 @@ pub struct VaultChange {
     pub locked: Option<bool>,
 }
 
+/// Changes of all vaults of a project at once (Huawei); what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct VaultsChange {
+    /// Whether passing `threshold` is notified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smn_notify: Option<bool>,
+    /// Use in percent of the capacity from which notices go out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<u8>,
+}
+
 fn in_billing<S: Serializer>(size: &Option<Gib>, sink: S) -> Result<S::Ok, S::Error> {
     sink.collect_map(size.iter().map(|size| ("size", size)))
 }

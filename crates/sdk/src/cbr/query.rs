@@ -318,3 +318,12 @@ fn commas(ids: &[ResourceId]) -> Option<String> {
     let texts: Vec<_> = ids.iter().map(ResourceId::as_str).collect();
     (!texts.is_empty()).then(|| texts.join(","))
 }
+
+/// Whose use of storage to list; what is none does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StorageUsageQuery {
+    /// This resource's.
+    pub resource_id: Option<ResourceId>,
+    /// That of resources of this kind.
+    pub resource_type: Option<word::ResourceType>,
+}

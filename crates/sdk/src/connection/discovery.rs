@@ -3,6 +3,7 @@
 use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 
+use super::http::How;
 use super::{Connection, Face, headers, http};
 use crate::auth::Session;
 use crate::error::SdkError;
@@ -60,12 +61,11 @@ impl Connection {
         let url = document_url(self.base(session, Face::BlockStorage)?);
         let sender = &self.inner.http;
         sender
-            .send(&url, true, || {
+            .send(&url, How::QUESTION, || {
                 sender
                     .client()
                     .get(url.clone())
                     .headers(headers(session, None))
-                    .timeout(sender.total())
             })
             .await
     }

@@ -1,7 +1,8 @@
 //! Sending, with patience: timeouts, retries where they are safe, answers of bounded size.
 
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::RETRY_AFTER;
@@ -12,6 +13,24 @@ use crate::error::SdkError;
 
 /// The longest answer that is read into memory: far more than a full page of anything.
 const LONGEST_ANSWER: usize = 64 << 20;
+
+/// How a request may be sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Whether it may be sent again after it may have arrived.
+    pub(super) only_reads: bool,
+    /// Whether all of it must be over in the time for an exchange; a transfer of a volume
+    /// takes as long as it takes.
+    pub(super) hurry: bool,
+}
+
+impl How {
+    /// A question, to be answered in time.
+    pub(super) const QUESTION: Self = Self {
+        only_reads: true,
+        hurry: true,
+    };
+}
 
 /// What sends, and how patiently.
 #[derive(Debug)]
@@ -41,22 +60,27 @@ impl Http {
         &self.streams
     }
 
-    /// Returns the time that a whole exchange may take.
-    pub(super) fn total(&self) -> Duration {
-        self.timeouts.total
-    }
-
     /// Sends what `build` builds, again and again where that cannot do harm: always when it
     /// was never sent or the service put it off, and after a lost answer if it only reads.
     pub(super) async fn send(
         &self,
         url: &Url,
-        only_reads: bool,
+        how: How,
         build: impl Fn() -> RequestBuilder,
     ) -> Result<Response, SdkError> {
+        let begun = Instant::now();
+        // One span of time for all tries: whoever waits does not count them.
+        let left = || self.timeouts.total.saturating_sub(begun.elapsed());
+        let only_reads = how.only_reads;
         let mut tries = 0;
+        let mut before = None;
         loop {
-            let sent = build().send().await;
+            let request = if how.hurry {
+                build().timeout(left())
+            } else {
+                build()
+            };
+            let sent = request.send().await;
             let pause = match &sent {
                 Ok(response) => put_off(response, only_reads),
                 Err(cause) if cause.is_connect() || (only_reads && cause.is_timeout()) => {
@@ -65,14 +89,25 @@ impl Http {
                 Err(cause) if only_reads && (cause.is_request() || cause.is_body()) => Some(None),
                 Err(_) => None,
             };
-            let settled = || sent.map_err(|cause| SdkError::transport(url.as_str(), cause));
+            // A last try that ran out of time says less than the one before it.
+            let cut_short =
+                how.hurry && left().is_zero() && matches!(&sent, Err(cause) if cause.is_timeout());
+            let sent = match before.take() {
+                Some(before) if cut_short => before,
+                _ => sent,
+            };
+            let settled = |sent: Result<Response, reqwest::Error>| {
+                sent.map_err(|cause| SdkError::transport(url.as_str(), cause))
+            };
             let Some(asked) = pause else {
-                return settled();
+                return settled(sent);
             };
             let pause = asked.unwrap_or_else(|| self.pause(tries));
-            if tries >= self.retries.count || pause > self.retries.longest_pause {
-                return settled();
+            let over = how.hurry && pause >= left();
+            if tries >= self.retries.count || pause > self.retries.longest_pause || over {
+                return settled(sent);
             }
+            before = Some(sent);
             tries += 1;
             tokio::time::sleep(pause).await;
         }
@@ -144,11 +179,19 @@ fn client(config: &CloudConfig, read_timeout: Option<Duration>) -> Result<Client
         builder = builder.no_proxy();
     }
     if let Some(path) = &config.ca_file {
-        let pem = std::fs::read(path).map_err(|cause| SdkError::CaFile {
+        let unusable = |cause| SdkError::CaFile {
             path: path.clone(),
             cause,
-        })?;
-        for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(failed)? {
+        };
+        let pem = std::fs::read(path).map_err(unusable)?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|cause| unusable(io::Error::new(io::ErrorKind::InvalidData, cause)))?;
+        // A file of something else reads as a bundle of none.
+        if certificates.is_empty() {
+            let cause = io::Error::new(io::ErrorKind::InvalidData, "it holds no certificate");
+            return Err(unusable(cause));
+        }
+        for certificate in certificates {
             builder = builder.add_root_certificate(certificate);
         }
     }

@@ -6,7 +6,7 @@ use emberkeep_wire::native::{
     EXTENTS_CONTENT_TYPE, ExtentDecoder, ExtentEncoder, ExtentItem, ExtentStreamError,
     MAX_FRAME_BYTES, Volume,
 };
-use futures::stream;
+use futures_util::stream;
 use reqwest::{Body, Method, Response};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -137,9 +137,18 @@ const READ: &str = "GET /volumes/{id}/data";
 
 impl VolumeExport {
     pub(super) async fn begin(response: Response) -> Result<Self, SdkError> {
+        Self::decoded(response, ExtentDecoder::default()).await
+    }
+
+    /// Reads a stream whose extents come in any order.
+    pub(super) async fn scattered(response: Response) -> Result<Self, SdkError> {
+        Self::decoded(response, ExtentDecoder::scattered()).await
+    }
+
+    async fn decoded(response: Response, decoder: ExtentDecoder) -> Result<Self, SdkError> {
         let mut export = Self {
             response,
-            decoder: ExtentDecoder::default(),
+            decoder,
             size: 0,
         };
         match export.item().await? {

@@ -26,6 +26,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) token: Option<&'static str>,
     pub(crate) retry_after: Option<u64>,
+    /// What time the service says it has.
+    pub(crate) date: Option<&'static str>,
     pub(crate) body: String,
     /// A length that the body does not have.
     pub(crate) wrong_length: Option<usize>,
@@ -207,6 +209,9 @@ async fn serve(
     }
     if let Some(seconds) = answer.retry_after {
         text += &format!("Retry-After: {seconds}\r\n");
+    }
+    if let Some(date) = answer.date {
+        text += &format!("Date: {date}\r\n");
     }
     let length = answer.wrong_length.unwrap_or(answer.body.len());
     text += &format!("Content-Length: {length}\r\n\r\n{}", answer.body);

@@ -17,6 +17,8 @@ pub(super) struct KeystoneFile {
     user_domain_name: Option<String>,
     project_domain_name: Option<String>,
     token_cache_secs: Option<u64>,
+    public_url: Option<String>,
+    ca_file: Option<PathBuf>,
 }
 
 /// Who says what tokens are good for.
@@ -45,6 +47,10 @@ pub struct KeystoneConfig {
     pub project_domain_name: String,
     /// How long an answer about a token is kept at most.
     pub token_cache_secs: u64,
+    /// Where clients are sent for a token, if they reach Keystone by another address.
+    pub public_url: Option<String>,
+    /// Certificates (PEM) of those who may vouch for Keystone, besides the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Keystone's own default, beyond which a token that was taken back would be good for too long.
@@ -118,5 +124,7 @@ pub(super) fn read(
             .or(file.project_domain_name)
             .unwrap_or_else(default),
         token_cache_secs,
+        public_url: env("PUBLIC_URL").or(file.public_url),
+        ca_file: env("CA_FILE").map(PathBuf::from).or(file.ca_file),
     }))
 }

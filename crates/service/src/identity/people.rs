@@ -4,7 +4,7 @@ use emberkeep_catalog::{CatalogError, Change, Key, Row};
 use emberkeep_model::{Assignment, Project, ProjectId, Role, User, UserId};
 use uuid::Uuid;
 
-use super::{DomainName, Identity, Named};
+use super::{DomainName, Identity, Named, UserChange};
 use crate::ServiceError;
 
 /// The names of what the first run makes.
@@ -12,9 +12,9 @@ const FIRST_USER: &str = "admin";
 const FIRST_PROJECT: &str = "emberkeep";
 
 /// The longest name of a user (Keystone's limit).
-const LONGEST_USER_NAME: usize = 255;
+pub(super) const LONGEST_USER_NAME: usize = 255;
 /// The longest name of a project (Keystone's limit).
-const LONGEST_PROJECT_NAME: usize = 64;
+pub(super) const LONGEST_PROJECT_NAME: usize = 64;
 
 /// What the first run made.
 #[derive(Debug, Clone)]
@@ -111,13 +111,13 @@ impl Identity {
         Ok(user)
     }
 
-    /// Gives a user a new password. Tokens got with the old one stay good until they end.
+    /// Gives a user a new password. Whoever knew the old one is out: the user's tokens are taken back.
     pub async fn set_password(&self, user: &UserId, password: &str) -> Result<(), ServiceError> {
-        let mut row = self.user(user.as_str()).await?;
-        row.password_hash = self.passwords.hash(password.to_owned()).await?;
-        self.catalog
-            .apply(vec![Change::Save(Row::User(row))])
-            .await?;
+        let change = UserChange {
+            password: Some(password.to_owned()),
+            ..UserChange::default()
+        };
+        self.change_user(user, change).await?;
         Ok(())
     }
 
@@ -303,7 +303,7 @@ fn in_domain<T>(domain: &DomainName, rows: Vec<T>) -> Vec<T> {
     if domain.is_ours() { rows } else { Vec::new() }
 }
 
-fn check_name(name: &str, longest: usize) -> Result<(), ServiceError> {
+pub(super) fn check_name(name: &str, longest: usize) -> Result<(), ServiceError> {
     let length = name.chars().count();
     if name.trim().is_empty() || length > longest {
         return Err(ServiceError::Invalid {

@@ -124,7 +124,10 @@ async fn the_first_run_makes_an_administrator_and_later_ones_nothing() {
         info.project,
         Some((house.admin.project.id.clone(), "emberkeep".to_owned()))
     );
-    assert_eq!(info.roles, [Role::Admin, Role::Member, Role::Reader]);
+    assert_eq!(
+        info.roles,
+        [Role::Admin, Role::Manager, Role::Member, Role::Reader]
+    );
     assert_eq!(info.methods, ["password"]);
     assert_eq!(info.audit_ids.len(), 1);
     assert_eq!(info.audit_ids[0].len(), 22);
@@ -359,6 +362,93 @@ async fn tokens_end_when_their_time_is_over_or_they_are_taken_back() {
         None,
         "it was swept out"
     );
+}
+
+#[tokio::test]
+async fn a_new_password_and_being_disabled_take_tokens_back() {
+    let house = house().await;
+    let (bob, project) = (house.user("bob").await, house.project("p").await);
+    let role = house.identity.add_role(&bob.id, &project.id, Role::Manager);
+    role.await.expect("gives a role");
+    let disabled = UserChange {
+        enabled: Some(false),
+        ..UserChange::default()
+    };
+    let renamed = UserChange {
+        name: Some("robert".to_owned()),
+        enabled: Some(true),
+        ..UserChange::default()
+    };
+    let other = UserChange {
+        password: Some("other".to_owned()),
+        ..UserChange::default()
+    };
+    let mut names = ("bob", "bob's");
+    for (what, change, stays) in [
+        ("renamed", renamed, true),
+        ("another password", other, false),
+        ("disabled", disabled, false),
+    ] {
+        let scope = scoped(&project);
+        let issued = house.sign_in(names.0, names.1, scope).await.expect(what);
+        assert_eq!(
+            issued.info.roles,
+            [Role::Manager, Role::Member, Role::Reader]
+        );
+        let changed = house.identity.change_user(&bob.id, change).await;
+        changed.expect(what);
+        let after = house.identity.validate(&issued.token).await;
+        assert_eq!(after.is_ok(), stays, "{what}");
+        names = ("robert", if stays { "bob's" } else { "other" });
+    }
+    assert!(is_unauthenticated(
+        house.sign_in("robert", "other", Scope::Unscoped).await
+    ));
+    // The administrator was not touched by any of it.
+    house.admin().await;
+}
+
+#[tokio::test]
+async fn who_is_deleted_leaves_nothing() {
+    let house = house().await;
+    let (bob, project) = (house.user("bob").await, house.project("p").await);
+    let role = house.identity.add_role(&bob.id, &project.id, Role::Member);
+    role.await.expect("gives a role");
+    let scope = scoped(&project);
+    let issued = house.sign_in("bob", "bob's", scope).await.expect("is in");
+    let new = NewAppCredential {
+        name: "robot".to_owned(),
+        description: None,
+        secret: None,
+        roles: Vec::new(),
+        expires_at: None,
+        unrestricted: false,
+    };
+    let made = house.identity.create_app_credential(&issued.info, new);
+    let (credential, _) = made.await.expect("makes one");
+    house
+        .identity
+        .delete_user(&bob.id)
+        .await
+        .expect("is deleted");
+    assert!(is_unauthenticated(
+        house.identity.validate(&issued.token).await
+    ));
+    assert_eq!(
+        house.catalog.assignments(&bob.id).await.expect("answers"),
+        []
+    );
+    let left = house.catalog.app_credential(&credential.id).await;
+    assert_eq!(left.expect("answers"), None);
+    house
+        .identity
+        .delete_project(&project.id)
+        .await
+        .expect("holds nothing");
+    let gone = house.identity.project(project.id.as_str()).await;
+    assert!(matches!(gone, Err(ServiceError::NoSuchProject(_))));
+    let again = house.identity.delete_user(&bob.id).await;
+    assert!(matches!(again, Err(ServiceError::NoSuchUser(_))));
 }
 
 #[tokio::test]

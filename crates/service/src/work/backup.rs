@@ -8,7 +8,7 @@ use emberkeep_engine::{
 };
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, ByteCount, MessageAction, MessageDetail,
-    ProtectStatus, Sealed, SnapshotStatus, Task, Timestamp, VolumeStatus,
+    ObjectType, ProtectStatus, Sealed, SnapshotStatus, Task, Timestamp, VolumeStatus,
 };
 use emberkeep_volumes::SourceSnapshot;
 
@@ -27,10 +27,28 @@ impl Service {
         run: &Run,
     ) -> Result<Facts, Stop> {
         let backup = self.claim_backup(id, Wanted::Copy).await?;
-        let source = self.source_to_back_up(task, &backup).await?;
+        match backup.cbr.kind {
+            ObjectType::Disk => {
+                let source = self.source_to_back_up(task, &backup).await?;
+                self.copy_volume(&backup, source, run)
+                    .await
+                    .map(Facts::Sealed)
+            }
+            ObjectType::Server => self.act_backup_server(task, &backup, run).await,
+            ObjectType::Turbo => self.act_backup_file_system(task, &backup, run).await,
+        }
+    }
+
+    /// Copies what was frozen to the repository.
+    pub(super) async fn copy_volume(
+        &self,
+        backup: &Backup,
+        source: Box<dyn SourceSnapshot>,
+        run: &Run,
+    ) -> Result<Sealed, Stop> {
         let (repository, run) = (self.repository.clone(), run.clone());
-        let mut request = request_for(&backup);
-        request.parent = self.parent_content(&backup).await?;
+        let mut request = request_for(backup);
+        request.parent = self.parent_content(backup).await?;
         let project = backup.project_id.clone();
         let copied = tokio::task::spawn_blocking(move || {
             let project = repository.project(project.as_str())?;
@@ -38,13 +56,13 @@ impl Service {
         })
         .await;
         match copied {
-            Ok(Ok(manifest)) => Ok(Facts::Sealed(Sealed {
+            Ok(Ok(manifest)) => Ok(Sealed {
                 at: Timestamp(manifest.finished_at.0),
                 read: ByteCount(manifest.statistics.read_bytes),
                 data: ByteCount(manifest.statistics.data_bytes),
                 new: ByteCount(manifest.statistics.new_bytes),
                 stored: ByteCount(manifest.statistics.stored_bytes),
-            })),
+            }),
             Ok(Err(BackupError::Cancelled)) => Err(Stop::Cancelled),
             Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
             Err(panicked) => Err(Stop::Failed(format!("the backup ended badly: {panicked}"))),
@@ -81,7 +99,7 @@ impl Service {
     }
 
     /// Gives a volume that is being backed up its status before back.
-    async fn let_go(&self, backup: &Backup) -> Result<(), ServiceError> {
+    pub(super) async fn let_go(&self, backup: &Backup) -> Result<(), ServiceError> {
         racing(|| async {
             let changes = self.volume_back(backup, VolumeStatus::BackingUp).await?;
             if changes.is_empty() {
@@ -96,7 +114,7 @@ impl Service {
     /// Returns the change that ends `backup`'s hold on its volume, unless the hold is not its own:
     /// once a volume was let go the next backup may be asked for, and the volume
     /// must stay as it is until that one has frozen it.
-    async fn volume_back(
+    pub(super) async fn volume_back(
         &self,
         backup: &Backup,
         ended: VolumeStatus,
@@ -121,13 +139,19 @@ impl Service {
             ..BackupQuery::default()
         };
         let unfinished = self.catalog.backups(&query).await?.items;
-        Ok(unfinished
-            .iter()
-            .any(|other| other.id != backup.id && other.snapshot_id.is_none()))
+        Ok(unfinished.iter().any(|other| {
+            let freezes = other.snapshot_id.is_none()
+                && other.foreign().is_none()
+                && other.cbr.replica.is_none();
+            other.id != backup.id && freezes
+        }))
     }
 
     /// Names the parent as the repository knows it; none if its content belongs to another project.
-    async fn parent_content(&self, backup: &Backup) -> Result<Option<BackupId>, ServiceError> {
+    pub(super) async fn parent_content(
+        &self,
+        backup: &Backup,
+    ) -> Result<Option<BackupId>, ServiceError> {
         let Some(id) = backup.parent_id else {
             return Ok(None);
         };
@@ -153,7 +177,13 @@ impl Service {
                 ProtectStatus::Available,
                 VolumeStatus::BackingUp,
             ),
-            Verdict::Done(Facts::Nothing | Facts::SweepAgain) => {
+            Verdict::Done(
+                Facts::Nothing
+                | Facts::SweepAgain
+                | Facts::Found(_)
+                | Facts::Restored(_)
+                | Facts::Synced(_),
+            ) => {
                 unreachable!("a backup that is done has a manifest")
             }
             Verdict::Failed(reason) => (
@@ -188,13 +218,22 @@ impl Service {
                 )),
                 Verdict::Cancelled => {}
             }
+            let mut changed = Vec::new();
+            if backup.cbr.kind == ObjectType::Server
+                && let BackupState::Failed { reason } = &backup.state
+            {
+                let (parts, rows) = self.parts_stopped(&backup, reason, ended).await?;
+                changed.extend(parts);
+                changes.extend(rows);
+            }
+            changed.push(backup.clone());
             changes.extend(
-                self.checkpoint_after(backup.checkpoint_id, std::slice::from_ref(&backup))
+                self.checkpoint_after(backup.checkpoint_id, &changed)
                     .await?,
             );
             changes.push(Change::Save(Row::Backup(backup.clone())));
         }
-        changes.extend(self.protect_status(backup.volume_id, protect).await?);
+        changes.extend(self.protect_status(backup.resource_id(), protect).await?);
         match backup.snapshot_id {
             Some(snapshot) => {
                 if let Some(mut row) = self.catalog.snapshot(snapshot).await?
@@ -227,12 +266,20 @@ impl Service {
         }))
     }
 
-    /// Lets the frozen copy of a settled backup go.
+    /// Lets the frozen copies of a settled backup go: one of the task's own name, or several that
+    /// begin with it.
     pub(super) async fn release_freeze(&self, task: &Task) {
         let (provider, freeze) = (Arc::clone(&self.volumes), task.id.to_string());
+        let is_set = task.object_type == ObjectType::Server;
         let released = self
             .blocking("releasing the frozen volume", move || {
-                provider.release(&freeze)
+                if !is_set {
+                    return provider.release(&freeze);
+                }
+                let set = format!("{freeze}.");
+                let freezes = provider.freezes()?;
+                let mut freezes = freezes.iter().filter(|name| name.starts_with(&set));
+                freezes.try_for_each(|name| provider.release(name))
             })
             .await;
         if let Err(error) = released {
@@ -242,7 +289,7 @@ impl Service {
 }
 
 /// Copies, unless an interrupted attempt has done so already.
-fn copy(
+pub(super) fn copy(
     project: &ProjectRepository,
     source: &dyn SourceSnapshot,
     mut request: BackupRequest,
@@ -262,7 +309,7 @@ fn copy(
 }
 
 /// Says what the engine has to know of a backup; `extra` lets the catalogue be rebuilt from the store.
-fn request_for(backup: &Backup) -> BackupRequest {
+pub(super) fn request_for(backup: &Backup) -> BackupRequest {
     let name = backup.name.clone().unwrap_or_default();
     let mut request = BackupRequest::new(backup.id, name, UnixMicros(backup.created_at.0));
     request.description = backup.description.clone();
@@ -288,6 +335,8 @@ fn request_for(backup: &Backup) -> BackupRequest {
         ("expires_at", serde_json::json!(backup.cbr.expires_at)),
         ("data_timestamp", serde_json::json!(backup.data_timestamp)),
         ("cinder", serde_json::json!(backup.cinder)),
+        ("kind", serde_json::json!(backup.cbr.kind)),
+        ("part_of", serde_json::json!(backup.cbr.part_of)),
     ];
     request.extra = facts
         .into_iter()

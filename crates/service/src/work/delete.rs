@@ -3,7 +3,7 @@
 use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ProjectId,
-    ProtectStatus, Task, TaskState, VaultId, VaultStatus, VolumeId, Work,
+    ProtectStatus, ResourceId, Task, TaskState, VaultId, VaultStatus, Work,
 };
 
 use super::{Facts, Stop, Verdict, Wanted};
@@ -15,6 +15,10 @@ use crate::{Service, ServiceError};
 impl Service {
     pub(super) async fn act_delete_backup(&self, id: BackupId) -> Result<Facts, Stop> {
         let backup = self.claim_backup(id, Wanted::Delete).await?;
+        for part in self.parts_of(&backup).await? {
+            let part = self.claim_backup(part.id, Wanted::Delete).await?;
+            self.delete_manifest(&part).await?;
+        }
         self.delete_manifest(&backup).await?;
         Ok(Facts::Nothing)
     }
@@ -22,13 +26,13 @@ impl Service {
     /// Removes a backup from the repository; one that is not there is fine. Content that another
     /// backup shows too stays until the last of them goes.
     async fn delete_manifest(&self, backup: &Backup) -> Result<(), ServiceError> {
-        let (project, id) = backup.content();
+        let (_, id) = backup.content();
         if self.is_shown_elsewhere(backup, id).await? {
             return Ok(());
         }
-        let (repository, project) = (self.repository.clone(), project.clone());
+        let place = self.place_of(backup)?;
         self.blocking("deleting the backup", move || {
-            repository.project(project.as_str())?.delete(id).map(|_| ())
+            place.open()?.delete(id).map(|_| ())
         })
         .await
     }
@@ -67,7 +71,7 @@ impl Service {
         let Some(mut backup) = self.catalog.backup(id).await? else {
             return Ok(Vec::new());
         };
-        let event = match verdict {
+        let event = || match verdict {
             Verdict::Done(_) => BackupEvent::Gone,
             Verdict::Failed(reason) => BackupEvent::Stopped {
                 reason: reason.clone(),
@@ -76,11 +80,24 @@ impl Service {
                 reason: "cancelled".into(),
             },
         };
-        if !Wanted::Delete.by(&backup.state) || backup.take(event, self.now()).is_err() {
+        if !Wanted::Delete.by(&backup.state) || backup.take(event(), self.now()).is_err() {
             return Ok(Vec::new());
         }
         let mut changes = Vec::new();
+        let mut changed = vec![backup.clone()];
+        for mut part in self.parts_of(&backup).await? {
+            if Wanted::Delete.by(&part.state) && part.take(event(), self.now()).is_ok() {
+                if matches!(verdict, Verdict::Done(_)) {
+                    changes.extend(self.count_dependent(&part, -1).await?);
+                }
+                changed.push(part.clone());
+                changes.push(Change::Save(Row::Backup(part)));
+            }
+        }
         match verdict {
+            Verdict::Done(_) if backup.foreign().is_some() => {
+                changes.extend(self.count_foreign(&backup, -1).await?);
+            }
             Verdict::Done(_) => changes.extend(self.count_dependent(&backup, -1).await?),
             Verdict::Failed(_) => changes.push(self.message(
                 &backup.project_id,
@@ -92,7 +109,7 @@ impl Service {
             Verdict::Cancelled => {}
         }
         changes.extend(
-            self.checkpoint_after(backup.checkpoint_id, std::slice::from_ref(&backup))
+            self.checkpoint_after(backup.checkpoint_id, &changed)
                 .await?,
         );
         if matches!(verdict, Verdict::Done(_)) {
@@ -134,10 +151,13 @@ impl Service {
         &self,
         task: &Task,
         vault: VaultId,
-        only: Option<&Vec<VolumeId>>,
+        only: Option<&Vec<ResourceId>>,
     ) -> Result<Facts, Stop> {
-        let concerns =
-            |backup: &&Backup| only.is_none_or(|volumes| volumes.contains(&backup.volume_id));
+        // What is part of a server's backup goes with it.
+        let concerns = |backup: &&Backup| {
+            let named = only.is_none_or(|named| named.contains(&backup.resource_id()));
+            named && backup.cbr.part_of.is_none()
+        };
         let mut busy = false;
         for backup in self.backups_in(vault).await?.iter().filter(concerns) {
             busy |= !self.delete_with_vault(task, backup.id).await?;
@@ -153,30 +173,37 @@ impl Service {
     /// Deletes one backup and its row; returns false while something else goes on with it.
     async fn delete_with_vault(&self, task: &Task, id: BackupId) -> Result<bool, ServiceError> {
         let asked = racing(|| async {
-            let Some(mut backup) = self.catalog.backup(id).await? else {
+            let Some(backup) = self.catalog.backup(id).await? else {
                 return Ok(None);
             };
             let now = self.now();
-            let asked = backup
-                .take(BackupEvent::DeleteAsked, now)
-                .and_then(|()| backup.take(BackupEvent::Claimed, now));
-            // `Deleting` may be what an interrupted attempt of ours left.
-            if asked.is_err() && backup.take(BackupEvent::Claimed, now).is_err() {
-                return Ok(None);
+            let mut all = self.parts_of(&backup).await?;
+            all.push(backup);
+            for backup in &mut all {
+                let asked = backup
+                    .take(BackupEvent::DeleteAsked, now)
+                    .and_then(|()| backup.take(BackupEvent::Claimed, now));
+                // `Deleting` may be what an interrupted attempt of ours left.
+                if asked.is_err() && backup.take(BackupEvent::Claimed, now).is_err() {
+                    return Ok(None);
+                }
+                if backup.state != BackupState::Deleting {
+                    return Ok(None);
+                }
             }
-            if backup.state != BackupState::Deleting {
-                return Ok(None);
-            }
-            self.commit(vec![Change::Save(Row::Backup(backup.clone()))])
+            let rows = all.iter().cloned();
+            self.commit(rows.map(|b| Change::Save(Row::Backup(b))).collect())
                 .await?;
-            Ok(Some(backup))
+            Ok(Some(all))
         })
         .await?;
-        let Some(backup) = asked else {
+        let Some(all) = asked else {
             let left = self.catalog.backup(id).await?;
             return Ok(left.is_none_or(|b| b.deleted_at.is_some()));
         };
-        self.delete_manifest(&backup).await?;
+        for backup in &all {
+            self.delete_manifest(backup).await?;
+        }
         racing(|| async {
             let verdict = Verdict::Done(Facts::Nothing);
             let changes = self.rows_backup_deleted(task, id, &verdict).await?;
@@ -189,17 +216,17 @@ impl Service {
     pub(super) async fn rows_removed(
         &self,
         vault: VaultId,
-        volumes: &[VolumeId],
+        ids: &[ResourceId],
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
         let resources = self.catalog.vault_resources(vault).await?;
         let concerned = resources
             .into_iter()
-            .filter(|r| volumes.contains(&r.volume_id));
+            .filter(|r| ids.contains(&r.resource_id));
         Ok(concerned
             .map(|mut resource| match verdict {
                 Verdict::Done(_) => {
-                    Change::Remove(Key::VaultResource(resource.volume_id), resource.revision)
+                    Change::Remove(Key::VaultResource(resource.resource_id), resource.revision)
                 }
                 Verdict::Failed(_) | Verdict::Cancelled => {
                     resource.status = ProtectStatus::Error;
@@ -222,7 +249,7 @@ impl Service {
                 let resources = self.catalog.vault_resources(id).await?;
                 let mut changes: Vec<Change> = resources
                     .into_iter()
-                    .map(|r| Change::Remove(Key::VaultResource(r.volume_id), r.revision))
+                    .map(|r| Change::Remove(Key::VaultResource(r.resource_id), r.revision))
                     .collect();
                 changes.extend(self.unbind_all(id).await?);
                 changes.push(Change::Remove(Key::Vault(id), vault.revision));

@@ -83,10 +83,13 @@ impl Service {
             )
             .await?;
         if matches!(verdict, Verdict::Done(_))
-            && let Some(mut resource) = self.catalog.vault_resource(id).await?
+            && let Some(mut resource) = self.catalog.vault_resource(id.into()).await?
         {
             resource.size = size;
             changes.push(Change::Save(Row::VaultResource(resource)));
+        }
+        if matches!(verdict, Verdict::Done(_)) {
+            changes.extend(self.server_grown(id, size).await?);
         }
         Ok(changes)
     }
@@ -130,7 +133,9 @@ impl Service {
         match verdict {
             Verdict::Done(_) => {
                 let volume = self.catalog.volume(id).await?;
-                Ok(volume.iter().map(Self::volume_gone).collect())
+                let mut changes: Vec<Change> = volume.iter().map(Self::volume_gone).collect();
+                changes.extend(self.volume_leaves_server(id).await?);
+                Ok(changes)
             }
             Verdict::Failed(_) | Verdict::Cancelled => {
                 let failed = VolumeStatus::ErrorDeleting;

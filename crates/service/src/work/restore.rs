@@ -5,8 +5,8 @@ use std::sync::Arc;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, MessageAction, MessageDetail, ProtectStatus, Task, Volume,
-    VolumeId, VolumeStatus,
+    Backup, BackupEvent, BackupId, MessageAction, MessageDetail, ObjectType, ProtectStatus,
+    SourceFacts, Task, Volume, VolumeId, VolumeStatus,
 };
 use emberkeep_volumes::TargetState;
 
@@ -19,6 +19,7 @@ use crate::{Service, ServiceError};
 impl Service {
     pub(super) async fn act_restore(
         &self,
+        task: &Task,
         backup_id: BackupId,
         volume_id: VolumeId,
         fresh: bool,
@@ -27,6 +28,21 @@ impl Service {
         let backup = self
             .claim_backup(backup_id, Wanted::Restore(volume_id))
             .await?;
+        match backup.cbr.kind {
+            ObjectType::Disk => self.write_volume(&backup, volume_id, fresh, run).await,
+            ObjectType::Server => self.act_restore_server(task, &backup, run).await,
+            ObjectType::Turbo => self.act_restore_file_system(task, &backup, run).await,
+        }
+    }
+
+    /// Writes a backup to a volume.
+    pub(super) async fn write_volume(
+        &self,
+        backup: &Backup,
+        volume_id: VolumeId,
+        fresh: bool,
+        run: &Run,
+    ) -> Result<Facts, Stop> {
         let volume = self
             .catalog
             .volume(volume_id)
@@ -49,13 +65,13 @@ impl Service {
                 }
             })
             .await?;
-        let (repository, run) = (self.repository.clone(), run.clone());
-        let (project, content) = backup.content();
-        let project = project.clone();
+        if backup.foreign().is_some() {
+            return self.restore_foreign(backup, target, run).await;
+        }
+        let (place, run) = (self.place_of(backup)?, run.clone());
+        let (_, content) = backup.content();
         let written = tokio::task::spawn_blocking(move || {
-            let project = repository
-                .project(project.as_str())
-                .map_err(RestoreError::from)?;
+            let project = place.open().map_err(RestoreError::from)?;
             project.restore(content, target.as_ref(), &run)
         })
         .await;
@@ -75,8 +91,55 @@ impl Service {
         fresh: bool,
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
-        let mut changes = Vec::new();
         let found = self.catalog.backup(backup_id).await?;
+        match found {
+            Some(whole) if !whole.is_of_volume() => {
+                self.rows_whole_restored(task, whole, volume_id, verdict)
+                    .await
+            }
+            found => {
+                self.rows_volume_restored(task, found, volume_id, fresh, verdict)
+                    .await
+            }
+        }
+    }
+
+    /// Returns the rows that follow from how the restore of a server or file system ended.
+    async fn rows_whole_restored(
+        &self,
+        task: &Task,
+        mut whole: Backup,
+        target: VolumeId,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let protect = match verdict {
+            Verdict::Done(_) => ProtectStatus::Available,
+            Verdict::Failed(_) | Verdict::Cancelled => ProtectStatus::Error,
+        };
+        let mut changes = self.rows_parts_restored(task, &whole, verdict).await?;
+        changes.extend(self.protect_status(target, protect).await?);
+        // An administrator may have moved it on meanwhile.
+        if Wanted::Restore(target).by(&whole.state)
+            && whole.take(BackupEvent::RestoreEnded, self.now()).is_ok()
+        {
+            if let Verdict::Failed(reason) = verdict {
+                whole.fail_reason = Some(reason.clone());
+            }
+            changes.push(Change::Save(Row::Backup(whole)));
+        }
+        Ok(changes)
+    }
+
+    /// Returns the rows that follow from how the writing of one volume ended.
+    pub(super) async fn rows_volume_restored(
+        &self,
+        task: &Task,
+        found: Option<Backup>,
+        volume_id: VolumeId,
+        fresh: bool,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        let mut changes = Vec::new();
         if let Some(mut backup) = found.clone()
             // An administrator may have moved it on meanwhile.
             && Wanted::Restore(volume_id).by(&backup.state)
@@ -87,7 +150,7 @@ impl Service {
                 changes.push(self.message(
                     &backup.project_id,
                     &task.request_id,
-                    About::Backup(backup_id),
+                    About::Backup(backup.id),
                     MessageAction::RestoreBackup,
                     MessageDetail::RestoreDriverError,
                 ));
@@ -104,8 +167,16 @@ impl Service {
         if let Some(mut volume) = self.catalog.volume(volume_id).await? {
             volume.status = status;
             volume.updated_at = Some(self.now());
-            if let (Verdict::Done(_), Some(backup)) = (verdict, &found) {
-                put_back(&mut volume, backup);
+            if let (Verdict::Done(facts), Some(backup)) = (verdict, &found) {
+                let source = match facts {
+                    Facts::Restored(source) => source.as_deref(),
+                    Facts::Nothing
+                    | Facts::Sealed(_)
+                    | Facts::Found(_)
+                    | Facts::SweepAgain
+                    | Facts::Synced(_) => backup.cinder.source.as_ref(),
+                };
+                put_back(&mut volume, backup, source);
             }
             changes.push(Change::Save(Row::Volume(volume)));
         }
@@ -115,10 +186,10 @@ impl Service {
 }
 
 /// Makes a restored volume say what the backed up one said (`cinder-backup.md §3.3`).
-fn put_back(volume: &mut Volume, backup: &Backup) {
+fn put_back(volume: &mut Volume, backup: &Backup, source: Option<&SourceFacts>) {
     const SOURCE: &str = "src_backup_id";
     let id = backup.id.to_string();
-    if let Some(source) = &backup.cinder.source {
+    if let Some(source) = source {
         volume.metadata = source.metadata.clone();
         let nameless = volume
             .name

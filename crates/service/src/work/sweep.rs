@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use emberkeep_catalog::Change;
-use emberkeep_engine::{Run, SweepError, SweepOptions};
+use emberkeep_engine::{Run, SweepError, SweepOptions, SweepReport};
 use emberkeep_model::Task;
 
 use super::{Facts, Stop, Verdict};
@@ -15,22 +15,26 @@ const WAIT: Duration = Duration::from_secs(10);
 
 impl Service {
     pub(super) async fn act_sweep(&self, task: &Task, run: &Run) -> Result<Facts, Stop> {
-        let (repository, project, run) = (
-            self.repository.clone(),
-            task.project_id.clone(),
-            run.clone(),
-        );
+        // What the project has in other regions goes with what it has here.
+        let project = task.project_id.as_str();
+        let mut places = vec![self.place_in(None, project)?];
+        for region in self.regions.others.keys() {
+            places.push(self.place_in(Some(region), project)?);
+        }
+        let run = run.clone();
         let swept = tokio::task::spawn_blocking(move || {
-            let project = repository
-                .project(project.as_str())
-                .map_err(SweepError::from)?;
-            project.sweep(
-                SweepOptions {
+            let mut total = SweepReport::default();
+            for place in places {
+                let project = place.open().map_err(SweepError::from)?;
+                let options = SweepOptions {
                     dry_run: false,
                     wait: WAIT,
-                },
-                &run,
-            )
+                };
+                let report = project.sweep(options, &run)?;
+                total.freed_bytes += report.freed_bytes;
+                total.pending_packs += report.pending_packs;
+            }
+            Ok(total)
         })
         .await;
         match swept {
@@ -61,7 +65,13 @@ impl Service {
                 .await?
                 .into_iter()
                 .collect()),
-            Verdict::Done(Facts::Nothing | Facts::Sealed(_))
+            Verdict::Done(
+                Facts::Nothing
+                | Facts::Sealed(_)
+                | Facts::Found(_)
+                | Facts::Restored(_)
+                | Facts::Synced(_),
+            )
             | Verdict::Failed(_)
             | Verdict::Cancelled => Ok(Vec::new()),
         }

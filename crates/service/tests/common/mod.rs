@@ -27,8 +27,12 @@ pub(crate) struct House {
     pub(crate) repository: Repository,
     pub(crate) dir: tempfile::TempDir,
     clock: Arc<dyn Clock>,
+    choose: Choose,
     workers: Option<Workers>,
 }
+
+/// What an operator would set.
+type Choose = Arc<dyn Fn(&mut Settings) + Send + Sync>;
 
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -38,6 +42,13 @@ impl House {
         Self::at(Arc::new(SystemClock)).await
     }
 
+    /// Builds one as an operator who has chosen something.
+    pub(crate) async fn with(choose: impl Fn(&mut Settings) + Send + Sync + 'static) -> Self {
+        let mut house = Self::new().await;
+        house.choose = Arc::new(choose);
+        house.restarted().await
+    }
+
     /// Builds one with a clock of the test's own.
     pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -45,21 +56,27 @@ impl House {
         let store: Arc<dyn ObjectStore> =
             Arc::new(LocalStore::create(dir.path().join("repository")).unwrap());
         let repository = Repository::init(store, &key, InitOptions::default()).unwrap();
-        Self::build(dir, repository, clock).await
+        Self::build(dir, repository, clock, Arc::new(|_| {})).await
     }
 
-    async fn build(dir: tempfile::TempDir, repository: Repository, clock: Arc<dyn Clock>) -> Self {
+    async fn build(
+        dir: tempfile::TempDir,
+        repository: Repository,
+        clock: Arc<dyn Clock>,
+        choose: Choose,
+    ) -> Self {
         let catalog: Arc<dyn Catalog> = Arc::new(
             SqliteCatalog::open(dir.path().join("catalogue.db"))
                 .await
                 .unwrap(),
         );
         let volumes = Arc::new(FileProvider::open(dir.path()).unwrap());
-        let settings = Settings {
+        let mut settings = Settings {
             sweep_delay_secs: 0,
             grace_secs: 1,
             ..Settings::default()
         };
+        choose(&mut settings);
         let service = Service::new(
             Arc::clone(&catalog),
             repository.clone(),
@@ -75,6 +92,7 @@ impl House {
             repository,
             dir,
             clock,
+            choose,
             workers: None,
         }
     }
@@ -92,7 +110,7 @@ impl House {
         }
         let (dir, repository, clock) = (self.dir, self.repository, self.clock);
         drop((self.service, self.catalog, self.volumes));
-        Self::build(dir, repository, clock).await
+        Self::build(dir, repository, clock, self.choose).await
     }
 
     pub(crate) fn path(&self, volume: VolumeId) -> PathBuf {

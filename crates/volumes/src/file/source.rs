@@ -99,7 +99,7 @@ impl SourceSnapshot for FileSource {
 }
 
 /// Tells data from holes in `range`; all is data where the file system cannot tell.
-pub(super) fn data_and_holes(file: &File, range: Range<u64>) -> io::Result<Vec<Extent>> {
+pub(crate) fn data_and_holes(file: &File, range: Range<u64>) -> io::Result<Vec<Extent>> {
     let mut extents = Vec::new();
     let mut push = |start: u64, end: u64, kind| {
         if start < end {

@@ -124,6 +124,11 @@ impl FileTarget {
         VolumeError::io(format!("writing {}", self.what), cause)
     }
 
+    /// Ends a new file where its content does.
+    pub(crate) fn cut(&self, end: u64) -> Result<(), VolumeError> {
+        self.file.set_len(end).map_err(|cause| self.failed(cause))
+    }
+
     fn write_zeroes(&self, range: Range<u64>) -> io::Result<()> {
         let mut at = range.start;
         while at < range.end {

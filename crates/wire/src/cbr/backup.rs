@@ -5,7 +5,7 @@ use emberkeep_model::{BackupState, Gib, ObjectType, Progress};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ENTERPRISE_PROJECT, VOLUME_TYPE, Word, provider_id, size, word};
+use super::{ENTERPRISE_PROJECT, Word, provider_id, resource_type, size, word};
 use crate::ids::{BackupId, CheckpointId, ProjectId, ResourceId, SnapshotId, VaultId};
 use crate::lenient;
 use crate::time::Moment;
@@ -234,25 +234,77 @@ pub struct ReplicationExtra {
     pub destination_vault_id: Option<VaultId>,
 }
 
+impl ReplicationRecord {
+    /// Shows how the copying of a backup stands, by the row of its copy; none if it is no copy.
+    pub fn of(copy: &model::Backup, progress: Option<Progress>) -> Option<Self> {
+        let replica = copy.cbr.replica.as_ref()?;
+        let failed = match &copy.state {
+            BackupState::Failed { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        let status = match &copy.state {
+            BackupState::Queued => "waiting_replicate",
+            BackupState::Copying => "replicating",
+            BackupState::Failed { .. } => "fail",
+            BackupState::Available(_)
+            | BackupState::RestoreQueued { .. }
+            | BackupState::Restoring { .. }
+            | BackupState::DeleteQueued
+            | BackupState::Deleting
+            | BackupState::Deleted => "success",
+        };
+        Some(Self {
+            id: copy.id.to_string(),
+            status: status.into(),
+            created_at: copy.created_at.into(),
+            vault_id: replica.source_vault_id.map(Into::into),
+            source_backup_id: replica.source_backup_id.into(),
+            source_checkpoint_id: replica.source_checkpoint_id.map(Into::into),
+            source_project_id: (&replica.source_project_id).into(),
+            source_region: replica.source_region.clone(),
+            destination_backup_id: Some(copy.id.into()),
+            destination_checkpoint_id: copy.checkpoint_id.map(Into::into),
+            destination_project_id: (&copy.project_id).into(),
+            destination_region: replica.region.clone(),
+            destination_vault_id: copy.vault_id.map(Into::into),
+            extra_info: ReplicationExtra {
+                progress: match status {
+                    "success" => Some(100),
+                    _ => Some(progress.map_or(0, |progress| progress.percent())),
+                },
+                fail_code: failed.is_some().then(|| "BackupService.9910".to_owned()),
+                fail_reason: failed,
+                auto_trigger: Some(copy.automatic),
+                destination_vault_id: copy.vault_id.map(Into::into),
+            },
+        })
+    }
+}
+
 impl Backup {
     /// Shows a backup with how far the work on it has come, and whether a system can start
-    /// from the volume it is of.
+    /// from what it is of. The backups of a server's disks are for the caller to add.
     pub fn of(backup: &model::Backup, progress: Option<Progress>, bootable: bool) -> Self {
         let incremental = backup.is_incremental();
+        let is_server = backup.cbr.kind == ObjectType::Server;
         Self {
             id: backup.id.into(),
             name: backup.name.clone().unwrap_or_default(),
             description: backup.description.clone(),
             status: status(&backup.state).into(),
-            image_type: "backup".into(),
+            image_type: if backup.cbr.replica.is_some() {
+                "replication".into()
+            } else {
+                "backup".into()
+            },
             checkpoint_id: backup.checkpoint_id.map(Into::into),
             vault_id: backup.vault_id.map(Into::into),
             project_id: (&backup.project_id).into(),
-            provider_id: provider_id(ObjectType::Disk).into(),
+            provider_id: provider_id(backup.cbr.kind).into(),
             enterprise_project_id: ENTERPRISE_PROJECT.into(),
-            resource_id: backup.volume_id.into(),
+            resource_id: backup.resource_id().into(),
             resource_name: backup.volume_name.clone().unwrap_or_default(),
-            resource_type: VOLUME_TYPE.into(),
+            resource_type: resource_type(backup.cbr.kind).into(),
             resource_size: backup.size,
             resource_az: backup.availability_zone.clone(),
             created_at: backup.created_at.into(),
@@ -260,7 +312,7 @@ impl Backup {
             protected_at: backup.state.sealed().map(|sealed| sealed.at.into()),
             expired_at: backup.cbr.expires_at.map(Into::into),
             // The wire's parent is the server a disk belongs to, not the backup before.
-            parent_id: None,
+            parent_id: backup.cbr.part_of.map(Into::into),
             children: Vec::new(),
             replication_records: Vec::new(),
             incremental,
@@ -275,11 +327,16 @@ impl Backup {
                 } else {
                     "na".into()
                 },
-                os_images_data: None,
-                contain_system_disk: None,
+                // Nothing here makes images of servers.
+                os_images_data: is_server.then(Vec::new),
+                contain_system_disk: is_server.then_some(bootable),
                 encrypted: false,
-                system_disk: Some(false),
-                architecture: None,
+                system_disk: Some(backup.cbr.part_of.is_some() && bootable),
+                architecture: backup
+                    .cbr
+                    .server
+                    .as_ref()
+                    .and_then(|server| server.architecture.clone()),
                 progress: percent(&backup.state, progress),
                 app_consistency: None,
             },

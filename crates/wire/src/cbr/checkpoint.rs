@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::code;
 use super::size::{Mib, gib_text, mib_text};
 use super::vault::{ResourceExtra, protect_status};
-use super::{VOLUME_TYPE, Word, provider_id, word};
+use super::{Word, provider_id, resource_type, word};
 use crate::ids::{CheckpointId, PolicyId, ProjectId, ResourceId, VaultId};
 use crate::lenient;
 use crate::time::Moment;
@@ -202,10 +202,11 @@ impl Checkpoint {
         vault: Option<&model::Vault>,
         resources: &[(model::VaultResource, model::ResourceUsage)],
     ) -> Self {
-        let now = |id: model::VolumeId| {
+        let object = vault.map_or(ObjectType::Disk, |vault| vault.object_type);
+        let now = |id: model::ResourceId| {
             resources
                 .iter()
-                .find(|(resource, _)| resource.volume_id == id)
+                .find(|(resource, _)| resource.resource_id == id)
         };
         let idle = match checkpoint.status {
             CheckpointStatus::Protecting => model::ProtectStatus::Protecting,
@@ -214,26 +215,26 @@ impl Checkpoint {
             }
         };
         let taken = checkpoint.resources.iter().map(|resource| {
-            let (status, size, count) = now(resource.volume_id)
+            let (status, size, count) = now(resource.resource_id)
                 .map_or((idle, Mib(0), 0), |(now, stored)| {
                     (now.status, stored.used.into(), stored.backups)
                 });
             CheckpointResource {
-                id: resource.volume_id.into(),
+                id: resource.resource_id.into(),
                 name: resource.name.clone().unwrap_or_default(),
-                kind: VOLUME_TYPE.into(),
+                kind: resource_type(object).into(),
                 protect_status: protect_status(status).into(),
                 resource_size: Some(resource.size),
                 backup_size: Some(size),
                 backup_count: Some(count),
-                extra_info: ResourceExtra::default(),
+                extra_info: ResourceExtra::of(&resource.choice),
             }
         });
         let skipped = checkpoint.skipped.iter().map(|resource| {
             let (code, reason) = code::skipped(resource.reason);
             SkippedResource {
-                id: resource.volume_id.into(),
-                kind: VOLUME_TYPE.into(),
+                id: resource.resource_id.into(),
+                kind: resource_type(object).into(),
                 name: resource.name.clone().unwrap_or_default(),
                 code: code.into(),
                 reason: reason.into(),
@@ -252,8 +253,7 @@ impl Checkpoint {
             vault: CheckpointVault {
                 id: checkpoint.vault_id.into(),
                 name: vault.map(|vault| vault.name.clone()).unwrap_or_default(),
-                provider_id: provider_id(vault.map_or(ObjectType::Disk, |vault| vault.object_type))
-                    .into(),
+                provider_id: provider_id(object).into(),
                 resources: taken.collect(),
                 skipped_resources: skipped.collect(),
             },

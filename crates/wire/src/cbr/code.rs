@@ -29,9 +29,12 @@ codes! {
     NothingToBackUp = 400 "BackupService.0001";
     TargetTooSmall = 400 "BackupService.2001";
     TargetBackingUp = 400 "BackupService.2002";
+    TargetOtherServer = 400 "BackupService.2003";
     BackupNotRestorable = 400 "BackupService.2005";
+    TargetKind = 400 "BackupService.2009";
     TargetRestoring = 400 "BackupService.2010";
     TargetStatus = 400 "BackupService.2011";
+    TargetSystemDisk = 400 "BackupService.2013";
     VaultTooManyResources = 400 "BackupService.6100";
     VaultSize = 400 "BackupService.6101";
     ResourceType = 400 "BackupService.6102";
@@ -54,9 +57,18 @@ codes! {
     BackupLocked = 400 "BackupService.6220";
     TooManyTags = 400 "BackupService.6600";
     DiskStatus = 400 "BackupService.7003";
+    ServerStatus = 400 "BackupService.7101";
+    NoDisks = 400 "BackupService.7108";
     BadParameter = 400 "BackupService.9900";
     TooManyPolicies = 400 "BackupService.6001";
     PolicyDestination = 400 "BackupService.6003";
+    ReplicaOfReplica = 400 "BackupService.1002";
+    NotReplicable = 400 "BackupService.1003";
+    NoSuchRegion = 400 "BackupService.1005";
+    ReplicatedAlready = 400 "BackupService.1009";
+    DestinationProject = 400 "BackupService.1011";
+    DestinationCheck = 400 "BackupService.6118";
+    VaultNotReplicable = 400 "BackupService.6128";
     DestinationTakesNoReplicas = 400 "BackupService.6119";
     NoSuchDestination = 400 "BackupService.6120";
     PolicyUnsuited = 400 "BackupService.6127";
@@ -78,6 +90,7 @@ codes! {
     NoSuchResource = 404 "BackupService.6302";
     NoSuchTask = 404 "BackupService.6500";
     NoSuchDisk = 404 "BackupService.7000";
+    NoSuchServer = 404 "BackupService.7100";
     NoSuchSnapshot = 404 "BackupService.7202";
     NoRoute = 404 "APIGW.0101";
     Unauthenticated = 401 "APIGW.0301";
@@ -111,6 +124,22 @@ pub(super) fn skipped(reason: SkipReason) -> (&'static str, &'static str) {
         SkipReason::VolumeGone => (
             Code::NoSuchDisk.answer().1,
             "The disk does not exist any more.",
+        ),
+        SkipReason::ServerStatus => (
+            Code::ServerStatus.answer().1,
+            "A disk of the server is neither available nor in use.",
+        ),
+        SkipReason::ServerGone => (
+            Code::NoSuchServer.answer().1,
+            "The server does not exist any more.",
+        ),
+        SkipReason::NoVolumes => (
+            Code::NoDisks.answer().1,
+            "The server has no disk that is to be backed up.",
+        ),
+        SkipReason::FileSystemGone => (
+            Code::NoSuchResource.answer().1,
+            "The file system does not exist any more.",
         ),
     }
 }

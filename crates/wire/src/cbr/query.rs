@@ -8,8 +8,8 @@ mod lists;
 use std::str::FromStr;
 
 use emberkeep_model::{
-    BackupId, CheckpointId, MemberStatus, ObjectType, PolicyId, ProtectType, TaskId, Timestamp,
-    VaultId, VaultStatus, VolumeId,
+    BackupId, CheckpointId, MemberStatus, ObjectType, PolicyId, ProtectType, ResourceId, TaskId,
+    Timestamp, VaultId, VaultStatus,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ pub use lists::{MemberList, PolicyList, ProtectableList, UsageList};
 use super::backup::STATUS_WORDS as BACKUP_STATUSES;
 use super::form::{Refused, short, uuid};
 use super::task::{KIND_WORDS, STATUS_WORDS as TASK_STATUSES};
-use super::{PAGE_LIMIT, VOLUME_TYPE, provider_id};
+use super::{PAGE_LIMIT, provider_id, resource_type};
 use crate::time;
 
 /// Which part of a list is wanted.
@@ -52,7 +52,7 @@ pub struct VaultList {
     pub object_type: Option<ObjectType>,
     pub protect_type: Option<ProtectType>,
     pub status: Option<VaultStatus>,
-    pub resources: Vec<VolumeId>,
+    pub resources: Vec<ResourceId>,
     pub policy_id: Option<PolicyId>,
     pub never: bool,
     pub page: Limits<VaultId>,
@@ -137,8 +137,10 @@ pub enum BackupOrder {
 #[expect(missing_docs, reason = "each is the query parameter it is named for")]
 pub struct BackupList {
     pub checkpoint_id: Option<CheckpointId>,
+    pub kind: Option<ObjectType>,
+    pub parent_id: Option<BackupId>,
     pub vault_id: Option<VaultId>,
-    pub resource_id: Option<VolumeId>,
+    pub resource_id: Option<ResourceId>,
     pub resource_name: Option<String>,
     pub resource_az: Option<String>,
     pub name: Option<String>,
@@ -153,6 +155,7 @@ pub struct BackupList {
     pub end_time: Option<Timestamp>,
     pub used_percent: Option<u8>,
     pub incremental: Option<bool>,
+    pub replicas: Option<bool>,
     pub sort: Vec<(BackupSort, BackupOrder)>,
     pub never: bool,
     pub page: Limits<BackupId>,
@@ -169,20 +172,19 @@ impl BackupList {
             "member_status",
             &["pending", "accept", "accepted", "reject", "rejected"],
         )?;
-        let kind = given.one("resource_type");
-        let parent: Option<Uuid> = given.id("parent_id")?;
+        let kind = given.one("resource_type").map(object_of);
         let (states, asked) = given.words("status", BACKUP_STATUSES)?;
         Ok(Self {
             checkpoint_id: given.id("checkpoint_id")?,
+            kind: kind.flatten(),
+            parent_id: given.id("parent_id")?,
             vault_id: given.id("vault_id")?,
             resource_id: given.id("resource_id")?,
             resource_name: given.one("resource_name").map(str::to_owned),
             resource_az: given.one("resource_az").map(str::to_owned),
             name: given.one("name").map(str::to_owned),
-            never: image == Some("replication")
-                || kind.is_some_and(|kind| kind != VOLUME_TYPE)
-                || parent.is_some()
-                || (asked && states.is_empty()),
+            replicas: image.map(|image| image == "replication"),
+            never: kind == Some(None) || (asked && states.is_empty()),
             states,
             shared: owner == Some("shared"),
             all_granted: owner == Some("all_granted"),
@@ -254,7 +256,8 @@ pub struct TaskList {
     pub states: Vec<&'static str>,
     pub vault_id: Option<VaultId>,
     pub vault_name: Option<String>,
-    pub resource_id: Option<VolumeId>,
+    pub kind: Option<ObjectType>,
+    pub resource_id: Option<ResourceId>,
     pub resource_name: Option<String>,
     pub start_time: Option<Timestamp>,
     pub end_time: Option<Timestamp>,
@@ -269,10 +272,14 @@ impl TaskList {
         let (mut work, kind_asked) = given.words("operation_type", KIND_WORDS)?;
         let (states, status_asked) = given.words("status", TASK_STATUSES)?;
         let provider: Option<Uuid> = given.id("provider_id")?;
-        let ours = provider_id(ObjectType::Disk);
+        let kind = provider.map(|provider| {
+            let provider = provider.to_string();
+            let mut kinds = ObjectType::ALL.iter().copied();
+            kinds.find(|kind| provider_id(*kind) == provider)
+        });
         let never = (kind_asked && work.is_empty())
             || (status_asked && states.is_empty())
-            || provider.is_some_and(|provider| provider.to_string() != ours);
+            || kind == Some(None);
         if work.is_empty() {
             work = KIND_WORDS
                 .iter()
@@ -282,6 +289,7 @@ impl TaskList {
         Ok(Self {
             work,
             states,
+            kind: kind.flatten(),
             vault_id: given.id("vault_id")?,
             vault_name: given.one("vault_name").map(str::to_owned),
             resource_id: given.id("resource_id")?,
@@ -292,6 +300,12 @@ impl TaskList {
             page: given.page()?,
         })
     }
+}
+
+/// Returns the kind of vault that resources of a type are in.
+pub(super) fn object_of(word: &str) -> Option<ObjectType> {
+    let mut kinds = ObjectType::ALL.iter().copied();
+    kinds.find(|kind| resource_type(*kind) == word)
 }
 
 /// Returns the model's value for a word that passed, if the model has one.

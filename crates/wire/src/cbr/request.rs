@@ -2,17 +2,22 @@
 
 mod member;
 mod policy;
+mod replicate;
 mod tag;
 mod vault;
 
 use std::str::FromStr;
 
-use emberkeep_model::{ObjectType, ProtectType, Tag, VaultId, VolumeId};
+use emberkeep_model::{
+    BackupId, IncludedVolume, ObjectType, ProtectType, ResourceId, ServerId, Tag, VaultId,
+    VolumeChoice, VolumeId,
+};
 use serde_json::Value;
 use uuid::Uuid;
 
 pub use member::{AddMembers, MemberAnswer};
 pub use policy::{PolicyBound, PolicyCreate, PolicyUpdate};
+pub use replicate::{ReplicateBackup, ReplicateTo, ReplicateVault, SyncBackups, SyncVault};
 pub use tag::{TagCondition, TagQuery, TagSet, TagsAction};
 pub use vault::{ExpirationUpdate, MigrateResources, SetResources, VaultsUpdate};
 
@@ -38,6 +43,8 @@ pub struct ResourceGiven {
     pub kind: String,
     /// A name for it.
     pub name: Option<String>,
+    /// Which disks of a server are meant; none if nothing is said.
+    pub choice: Option<VolumeChoice>,
 }
 
 /// `POST /vaults`.
@@ -212,8 +219,9 @@ pub struct CheckpointCreate {
     pub incremental: bool,
     /// Counts as made by a schedule.
     pub automatic: bool,
-    /// Which resources, as given, each once; empty means all.
-    pub resources: Vec<String>,
+    /// Which resources, as given, each once, some with the disks that are meant in this run
+    /// alone; empty means all.
+    pub resources: Vec<(String, Option<VolumeChoice>)>,
     /// The policy it runs for.
     pub policy_id: Option<Uuid>,
     /// Days to keep.
@@ -237,7 +245,7 @@ impl CheckpointCreate {
             .flag("auto_trigger")?
             .unwrap_or(false);
         let resources = match holder("resources").texts("resources")? {
-            Some(ids) if !ids.is_empty() => ids,
+            Some(ids) if !ids.is_empty() => ids.into_iter().map(|id| (id, None)).collect(),
             Some(_) | None => detailed(holder("resource_details"))?,
         };
         if resources.len() > MAX_RESOURCES {
@@ -263,19 +271,19 @@ impl CheckpointCreate {
 }
 
 /// Reads the resources of a run that come with details; one alone may do without the list.
-fn detailed(fields: &Fields<'_>) -> Result<Vec<String>, Refused> {
+fn detailed(fields: &Fields<'_>) -> Result<Vec<(String, Option<VolumeChoice>)>, Refused> {
     let items = match fields.value("resource_details") {
         Some(Value::Object(_)) => fields.object("resource_details")?.into_iter().collect(),
         _ => fields.objects("resource_details")?.unwrap_or_default(),
     };
-    let mut ids = Vec::with_capacity(items.len());
+    let mut named: Vec<(String, Option<VolumeChoice>)> = Vec::with_capacity(items.len());
     for item in items {
         let given = resource(&item)?;
-        if !ids.contains(&given.id) {
-            ids.push(given.id);
+        if !named.iter().any(|(id, _)| *id == given.id) {
+            named.push((given.id, given.choice));
         }
     }
-    Ok(ids)
+    Ok(named)
 }
 
 fn retention_days(fields: &Fields<'_>, automatic: bool) -> Result<Option<u32>, Refused> {
@@ -296,28 +304,35 @@ fn retention_days(fields: &Fields<'_>, automatic: bool) -> Result<Option<u32>, R
 pub struct RestoreAsked {
     /// The volume to write to, if one is named.
     pub volume_id: Option<VolumeId>,
+    /// The server to write to, if one is named.
+    pub server_id: Option<ServerId>,
+    /// What to write to, of whatever kind (Huawei).
+    pub resource_id: Option<ResourceId>,
+    /// Which backup of a server's disk goes to which disk.
+    pub mappings: Vec<(BackupId, VolumeId)>,
 }
 
 impl RestoreAsked {
-    /// Reads the body. What concerns servers is checked for form and else left alone: a
-    /// backup of a disk goes to the volume that is named.
+    /// Reads the body. Whether a server is started again is not ours to do.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
         let map = body(bytes)?;
         let restore = Fields::wrapped(&map, "restore")?;
-        restore.id::<Uuid>("server_id")?;
         restore.flag("power_on")?;
+        let mut mappings = Vec::new();
         for mapping in restore.objects("mappings")?.unwrap_or_default() {
-            for name in ["backup_id", "volume_id"] {
-                mapping
-                    .id::<Uuid>(name)?
-                    .ok_or_else(|| mapping.missing(name))?;
-            }
+            let backup = mapping.id("backup_id")?;
+            let volume = mapping.id("volume_id")?;
+            mappings.push((
+                backup.ok_or_else(|| mapping.missing("backup_id"))?,
+                volume.ok_or_else(|| mapping.missing("volume_id"))?,
+            ));
         }
-        let volume_id = match restore.id("volume_id")? {
-            Some(id) => Some(id),
-            None => restore.id("resource_id")?,
-        };
-        Ok(Self { volume_id })
+        Ok(Self {
+            volume_id: restore.id("volume_id")?,
+            server_id: restore.id("server_id")?,
+            resource_id: restore.id("resource_id")?,
+            mappings,
+        })
     }
 }
 
@@ -403,10 +418,40 @@ fn resources(fields: &Fields<'_>) -> Result<Option<Vec<ResourceGiven>>, Refused>
         .map(Some)
 }
 
+/// Reads which disks of a server are meant.
+fn choice(extra: &Fields<'_>) -> Result<VolumeChoice, Refused> {
+    let mut choice = VolumeChoice::default();
+    for id in extra.texts("exclude_volumes")?.unwrap_or_default() {
+        let id = id
+            .parse()
+            .map_err(|error| extra.refuse("exclude_volumes", error))?;
+        choice.exclude.push(id);
+    }
+    for item in extra.objects("include_volumes")?.unwrap_or_default() {
+        let id = item.id("id")?.ok_or_else(|| item.missing("id"))?;
+        let os_version = item
+            .text("os_version", Text::Any(255))?
+            .filter(|version| !version.is_empty());
+        choice.include.push(IncludedVolume { id, os_version });
+    }
+    for (name, count) in [
+        ("exclude_volumes", choice.exclude.len()),
+        ("include_volumes", choice.include.len()),
+    ] {
+        if count > MAX_RESOURCES {
+            return Err(extra.refuse(name, format_args!("must name at most {MAX_RESOURCES}")));
+        }
+    }
+    Ok(choice)
+}
+
 fn resource(item: &Fields<'_>) -> Result<ResourceGiven, Refused> {
-    // What it excludes or includes are disks of a server: nothing that a disk has.
-    item.object("extra_info")?;
+    let choice = match item.object("extra_info")? {
+        Some(extra) => Some(choice(&extra)?),
+        None => None,
+    };
     Ok(ResourceGiven {
+        choice,
         id: item.wanted("id", Text::Filled(255))?,
         kind: item.wanted("type", Text::Filled(255))?,
         name: item

@@ -2,12 +2,12 @@
 //! these shapes.
 
 use emberkeep_model as model;
-use emberkeep_model::{ObjectType, TaskState, Work};
+use emberkeep_model::{TaskState, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::code::Code;
-use super::{VOLUME_TYPE, Word, provider_id, word};
+use super::{Word, provider_id, resource_type, word};
 use crate::ids::{BackupId, CheckpointId, PolicyId, ProjectId, ResourceId, TaskId, VaultId};
 use crate::lenient;
 use crate::time::Moment;
@@ -20,8 +20,8 @@ pub(super) const KIND_WORDS: &[(&str, &[&str])] = &[
     ("delete", &["delete_backup"]),
     ("remove_resource", &["remove_resources"]),
     ("vault_delete", &["delete_vault"]),
-    ("replication", &[]),
-    ("sync", &[]),
+    ("replication", &["replicate"]),
+    ("sync", &["sync_replicas"]),
     ("copy", &[]),
 ];
 
@@ -308,10 +308,14 @@ impl Task {
     /// backup that it made was made, where that is known.
     pub fn of(task: &model::Task, incremental: Option<bool>) -> Option<Self> {
         let (operation_type, part) = part(task, incremental)?;
-        let resource = task.volume_id.map(|id| TaskResource {
+        let about = match &task.work {
+            Work::Replicate { volume_id, .. } => Some(*volume_id),
+            _ => task.volume_id,
+        };
+        let resource = about.map(|id| TaskResource {
             id: id.into(),
             name: task.volume_name.clone().unwrap_or_default(),
-            kind: VOLUME_TYPE.into(),
+            kind: resource_type(task.object_type).into(),
             extra_info: None,
         });
         let mut extra_info = TaskExtra {
@@ -332,13 +336,15 @@ impl Task {
             Part::Restore(detail) => extra_info.restore = Some(detail),
             Part::Remove(detail) => extra_info.remove_resources = Some(detail),
             Part::VaultDelete(detail) => extra_info.vault_delete = Some(detail),
+            Part::Replication(detail) => extra_info.replication = Some(detail),
+            Part::Sync(detail) => extra_info.sync = Some(detail),
         }
         Some(Self {
             id: task.id.into(),
             operation_type: operation_type.into(),
             status: status(&task.state).into(),
             project_id: (&task.project_id).into(),
-            provider_id: Some(provider_id(ObjectType::Disk).into()),
+            provider_id: Some(provider_id(task.object_type).into()),
             vault_id: task.vault_id.map(Into::into),
             vault_name: task.vault_name.clone(),
             checkpoint_id: task.checkpoint_id.map(Into::into),
@@ -361,9 +367,12 @@ enum Part {
     Restore(RestoreDetail),
     Remove(RemoveDetail),
     VaultDelete(VaultDeleteDetail),
+    Replication(ReplicationDetail),
+    Sync(SyncDetail),
 }
 
 fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, Part)> {
+    let kind = resource_type(task.object_type);
     let backup_name = task.backup_name.clone().unwrap_or_default();
     let volume_name = |id| {
         task.volume_name
@@ -403,21 +412,21 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
                 backup_name,
             }),
         ),
-        Work::RemoveResources { volume_ids, .. } => (
+        Work::RemoveResources { resource_ids, .. } => (
             "remove_resource",
             Part::Remove(RemoveDetail {
                 fail_count: if has_failed(&task.state) {
-                    volume_ids.len()
+                    resource_ids.len()
                 } else {
                     0
                 },
-                total_count: volume_ids.len(),
-                resources: volume_ids
+                total_count: resource_ids.len(),
+                resources: resource_ids
                     .iter()
                     .map(|id| TaskResource {
                         id: (*id).into(),
-                        name: volume_name(*id),
-                        kind: VOLUME_TYPE.into(),
+                        name: volume_name((*id).into()),
+                        kind: kind.into(),
                         extra_info: None,
                     })
                     .collect(),
@@ -430,11 +439,32 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
                 total_count: None,
             }),
         ),
+        // What its copy's row knows besides is for whoever has that to add.
+        Work::Replicate { backup_id, .. } => (
+            "replication",
+            Part::Replication(ReplicationDetail {
+                source_checkpoint_id: task.checkpoint_id.map(Into::into),
+                source_project_id: (&task.project_id).into(),
+                destination_backup_id: Some((*backup_id).into()),
+                destination_backup_name: backup_name,
+                ..ReplicationDetail::default()
+            }),
+        ),
+        Work::SyncReplicas { found, .. } => (
+            "sync",
+            Part::Sync(SyncDetail {
+                sync_backup_num: Some(found.added),
+                delete_backup_num: Some(found.gone),
+                err_sync_backup_num: Some(found.unreadable),
+            }),
+        ),
         Work::CreateVolume { .. }
         | Work::ExtendVolume { .. }
         | Work::DeleteVolume { .. }
         | Work::CreateSnapshot { .. }
         | Work::DeleteSnapshot { .. }
+        | Work::ImportBackup { .. }
+        | Work::AdoptBackup { .. }
         | Work::Sweep => return None,
     })
 }

@@ -66,16 +66,17 @@ fn resource(
 ) -> (model::VaultResource, model::ResourceUsage) {
     let resource = model::VaultResource {
         vault_id: id(VAULT),
-        volume_id: id(DISK),
+        resource_id: id(DISK),
         name: Some("data-1".to_owned()),
         size: Gib(20),
         status,
         auto_protect: true,
+        choice: model::VolumeChoice::default(),
         created_at: at("2026-03-01T09:32:00"),
         revision: 1,
     };
     let usage = model::ResourceUsage {
-        volume_id: id(DISK),
+        resource_id: id(DISK),
         used: ByteCount(used),
         backups,
     };
@@ -141,9 +142,10 @@ fn checkpoint_as_documented() {
         retention_days: None,
         status: CheckpointStatus::Protecting,
         resources: vec![model::CheckpointResource {
-            volume_id: id(DISK),
+            resource_id: id(DISK),
             name: Some("data-1".to_owned()),
             size: Gib(20),
+            choice: model::VolumeChoice::default(),
         }],
         skipped: vec![],
         created_at: at("2026-03-01T09:40:12.004511"),
@@ -169,7 +171,7 @@ fn checkpoint_as_documented() {
     checkpoint.status = CheckpointStatus::Deleted;
     checkpoint.retention_days = Some(30);
     checkpoint.skipped = vec![model::SkippedResource {
-        volume_id: id(DISK),
+        resource_id: id(DISK),
         name: Some("data-2".to_owned()),
         reason: SkipReason::BackupRunning,
     }];
@@ -269,6 +271,7 @@ fn task(work: Work, state: TaskState) -> model::Task {
         progress: Progress::default(),
         cancel_asked: false,
         not_before: at("2026-03-01T10:02:00"),
+        object_type: model::ObjectType::Disk,
         volume_id: Some(id(DISK)),
         volume_name: Some("data-1".to_owned()),
         backup_id: Some(id(BACKUP)),
@@ -335,7 +338,7 @@ fn each_kind_of_task_has_its_part() {
         (
             Work::RemoveResources {
                 vault_id: id(VAULT),
-                volume_ids: vec![id(DISK)],
+                resource_ids: vec![id(DISK)],
             },
             "remove_resource",
             "remove_resources",

@@ -282,6 +282,23 @@ impl Vault {
     }
 }
 
+impl ResourceExtra {
+    /// Shows which disks of a server are meant.
+    pub(super) fn of(choice: &model::VolumeChoice) -> Self {
+        Self {
+            exclude_volumes: choice.exclude.iter().map(|id| (*id).into()).collect(),
+            include_volumes: choice
+                .include
+                .iter()
+                .map(|volume| IncludeVolume {
+                    id: volume.id.into(),
+                    os_version: volume.os_version.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
 impl VaultResource {
     fn of(
         resource: &model::VaultResource,
@@ -289,14 +306,14 @@ impl VaultResource {
         kind: ObjectType,
     ) -> Self {
         Self {
-            id: resource.volume_id.into(),
+            id: resource.resource_id.into(),
             name: resource.name.clone().unwrap_or_default(),
             kind: resource_type(kind).into(),
             size: resource.size,
             protect_status: protect_status(resource.status).into(),
             backup_size: stored.used.into(),
             backup_count: stored.backups,
-            extra_info: ResourceExtra::default(),
+            extra_info: ResourceExtra::of(&resource.choice),
             auto_protect: resource.auto_protect,
         }
     }

@@ -19,7 +19,7 @@ pub enum BackupAction {
     ForceDelete,
 }
 
-static RESET_BACKUP: Shape = Shape {
+pub(super) static RESET_BACKUP: Shape = Shape {
     required: &["status"],
     ..Shape::new("os-reset_status", &[rule("status", Kind::Text)])
 };
@@ -134,19 +134,19 @@ pub enum VolumeAction {
     ForceDelete,
 }
 
-static EXTEND: Shape = Shape {
+pub(super) static EXTEND: Shape = Shape {
     required: &["new_size"],
     ..Shape::new("os-extend", &[rule("new_size", Kind::Size)])
 };
-static SET_BOOTABLE: Shape = Shape {
+pub(super) static SET_BOOTABLE: Shape = Shape {
     required: &["bootable"],
     ..Shape::new("os-set_bootable", &[rule("bootable", Kind::Flag)])
 };
-static SET_READONLY: Shape = Shape {
+pub(super) static SET_READONLY: Shape = Shape {
     required: &["readonly"],
     ..Shape::new("os-update_readonly_flag", &[rule("readonly", Kind::Flag)])
 };
-static RETYPE: Shape = Shape {
+pub(super) static RETYPE: Shape = Shape {
     required: &["new_type"],
     ..Shape::new(
         "os-retype",
@@ -156,11 +156,11 @@ static RETYPE: Shape = Shape {
         ],
     )
 };
-static SET_IMAGE: Shape = Shape {
+pub(super) static SET_IMAGE: Shape = Shape {
     required: &["metadata"],
     ..Shape::new("os-set_image_metadata", &[rule("metadata", Kind::Metadata)])
 };
-static UNSET_IMAGE: Shape = Shape {
+pub(super) static UNSET_IMAGE: Shape = Shape {
     required: &["key"],
     ..Shape::new("os-unset_image_metadata", &[rule("key", Kind::Text)])
 };

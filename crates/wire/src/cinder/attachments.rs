@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use emberkeep_model::{Attachment, AttachmentStatus, Volume, VolumeId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::actions::connector_pairs;
 use super::schema::{missing, refuse, uuid_like, wrong_type};
 use super::{Fault, Json, Microversion};
-use crate::time::naive;
+use crate::time::Moment;
+use crate::{ids, lenient};
 
 /// Asks for an attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,16 +103,19 @@ pub fn parse_connector(body: &Json) -> Result<BTreeMap<String, String>, Fault> {
 }
 
 /// An attachment in a short list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AttachmentSummary {
+    /// Its id.
+    #[serde(deserialize_with = "lenient::text")]
     pub id: String,
+    /// How it stands: `reserved`, `attaching`, `attached` …
+    #[serde(deserialize_with = "lenient::text")]
     pub status: String,
+    /// The server.
     pub instance: Option<String>,
-    pub volume_id: String,
+    /// The volume.
+    pub volume_id: ids::VolumeId,
 }
 
 impl AttachmentSummary {
@@ -120,41 +125,47 @@ impl AttachmentSummary {
             id: attachment.id.to_string(),
             status: attachment.status.to_string(),
             instance: attachment.instance_id.clone(),
-            volume_id: attachment.volume_id.to_string(),
+            volume_id: attachment.volume_id.into(),
         }
     }
 }
 
 /// All of an attachment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct AttachmentDetail {
+    /// What a short list says.
     #[serde(flatten)]
     pub summary: AttachmentSummary,
-    /// Empty until it is in use.
-    pub attached_at: String,
-    pub detached_at: String,
+    /// Since when; empty until it is in use.
+    pub attached_at: Moment,
+    /// Until when; empty while it is in use.
+    pub detached_at: Moment,
+    /// `rw` or `ro`.
+    #[serde(deserialize_with = "lenient::text")]
     pub attach_mode: String,
-    pub connection_info: BTreeMap<String, String>,
+    /// How the volume is reached; what stands here is the back end's own.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub connection_info: Map<String, Value>,
 }
 
 impl AttachmentDetail {
     /// Shows `attachment`.
     pub fn new(attachment: &Attachment) -> Self {
-        let mut connection_info = BTreeMap::new();
+        let mut connection_info = Map::new();
         if attachment.status != AttachmentStatus::Reserved {
-            connection_info.insert("volume_id".to_owned(), attachment.volume_id.to_string());
-            connection_info.insert("attachment_id".to_owned(), attachment.id.to_string());
-            connection_info.insert("access_mode".to_owned(), attachment.mode.clone());
-            connection_info.insert("driver_volume_type".to_owned(), "local".to_owned());
+            connection_info.insert(
+                "volume_id".to_owned(),
+                attachment.volume_id.to_string().into(),
+            );
+            connection_info.insert("attachment_id".to_owned(), attachment.id.to_string().into());
+            connection_info.insert("access_mode".to_owned(), attachment.mode.clone().into());
+            connection_info.insert("driver_volume_type".to_owned(), "local".into());
         }
         Self {
             summary: AttachmentSummary::new(attachment),
-            attached_at: attachment.attached_at.map(naive).unwrap_or_default(),
-            detached_at: String::new(),
+            attached_at: attachment.attached_at.map(Moment::from).unwrap_or_default(),
+            detached_at: Moment::default(),
             attach_mode: attachment.mode.clone(),
             connection_info,
         }
@@ -162,19 +173,23 @@ impl AttachmentDetail {
 }
 
 /// An attachment as the volume shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VolumeAttachment {
-    pub id: String,
-    pub attachment_id: String,
-    pub volume_id: String,
+    /// The volume.
+    pub id: ids::VolumeId,
+    /// The attachment.
+    pub attachment_id: Option<String>,
+    /// The volume again.
+    pub volume_id: ids::VolumeId,
+    /// The server.
     pub server_id: Option<String>,
+    /// The server's host.
     pub host_name: Option<String>,
+    /// The device there, e.g. `/dev/vdb`.
     pub device: Option<String>,
-    pub attached_at: Option<String>,
+    /// Since when.
+    pub attached_at: Option<Moment>,
 }
 
 impl VolumeAttachment {
@@ -184,13 +199,13 @@ impl VolumeAttachment {
             .iter()
             .filter(|one| one.volume_id == volume.id && one.status == AttachmentStatus::Attached)
             .map(|one| Self {
-                id: one.volume_id.to_string(),
-                attachment_id: one.id.to_string(),
-                volume_id: one.volume_id.to_string(),
+                id: one.volume_id.into(),
+                attachment_id: Some(one.id.to_string()),
+                volume_id: one.volume_id.into(),
                 server_id: one.instance_id.clone(),
                 host_name: one.host.clone(),
                 device: one.mountpoint.clone(),
-                attached_at: one.attached_at.map(naive),
+                attached_at: one.attached_at.map(Moment::from),
             })
             .collect()
     }

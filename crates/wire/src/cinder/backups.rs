@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{Backup, BackupId, BackupState, SnapshotId, VolumeId};
+use emberkeep_model::{Backup, BackupId, BackupState, Gib, SnapshotId, VolumeId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::schema::{Kind, Rule, Shape, rule, rule_since};
-use super::{Fault, Json, Link, Microversion, Site};
-use crate::time::naive;
+use super::{Fault, Json, Link, Microversion, Site, gib};
+use crate::time::Moment;
+use crate::{ids, lenient};
 
 /// Cinder keeps no more of a reason than this.
 const MAX_REASON: usize = 255;
@@ -46,7 +48,7 @@ const CREATE_RULES: [Rule; 9] = [
     rule_since("metadata", Kind::MetadataOrNull, 43),
     rule_since("availability_zone", Kind::Text, 51),
 ];
-static CREATE: Shape = Shape {
+pub(super) static CREATE: Shape = Shape {
     required: &["volume_id"],
     ..Shape::new("backup", &CREATE_RULES)
 };
@@ -81,7 +83,7 @@ pub struct UpdateBackup {
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
-static UPDATE: Shape = Shape::new(
+pub(super) static UPDATE: Shape = Shape::new(
     "backup",
     &[
         rule("name", Kind::Text),
@@ -111,7 +113,7 @@ pub struct RestoreBackup {
     pub name: Option<String>,
 }
 
-static RESTORE: Shape = Shape::new(
+pub(super) static RESTORE: Shape = Shape::new(
     "restore",
     &[
         rule("name", Kind::Text),
@@ -135,10 +137,11 @@ impl RestoreBackup {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreStarted {
     /// Which backup.
-    pub backup_id: String,
+    pub backup_id: ids::BackupId,
     /// Onto which volume.
-    pub volume_id: String,
+    pub volume_id: ids::VolumeId,
     /// The volume's name, empty if it has none.
+    #[serde(default, deserialize_with = "lenient::text")]
     pub volume_name: String,
 }
 
@@ -146,8 +149,8 @@ impl RestoreStarted {
     /// Shows that `backup` is being restored to the volume.
     pub fn new(backup: BackupId, volume: VolumeId, name: Option<&str>) -> Self {
         Self {
-            backup_id: backup.to_string(),
-            volume_id: volume.to_string(),
+            backup_id: backup.into(),
+            volume_id: volume.into(),
             volume_name: name.unwrap_or_default().to_owned(),
         }
     }
@@ -202,47 +205,69 @@ impl BackupSummary {
 }
 
 /// All of a backup. Clients refuse answers that hold more than their microversion's fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BackupDetail {
-    pub id: String,
+    /// Its id.
+    pub id: ids::BackupId,
+    /// Its status, e.g. `available`.
+    #[serde(deserialize_with = "lenient::text")]
     pub status: String,
-    pub size: u32,
-    /// 0 for our own: content is shared between backups, none owns objects.
+    /// The volume's size.
+    #[serde(deserialize_with = "gib")]
+    pub size: Gib,
+    /// How many objects it is kept in; 0 for our own: content is shared between backups, none
+    /// owns objects.
+    #[serde(deserialize_with = "lenient::number")]
     pub object_count: i64,
+    /// The zone it lies in.
     pub availability_zone: Option<String>,
+    /// Where it is kept.
     pub container: Option<String>,
-    pub created_at: String,
-    pub updated_at: Option<String>,
+    /// When it was asked for.
+    pub created_at: Option<Moment>,
+    /// When something about it last changed.
+    pub updated_at: Option<Moment>,
+    /// Its name; may be missing.
     pub name: Option<String>,
+    /// Free text.
     pub description: Option<String>,
+    /// Why making it failed.
     pub fail_reason: Option<String>,
-    pub volume_id: String,
+    /// Of which volume.
+    pub volume_id: ids::VolumeId,
+    /// Where it is found.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub links: Vec<Link>,
+    /// Whether it was made from another one's map.
+    #[serde(deserialize_with = "lenient::flag")]
     pub is_incremental: bool,
-    /// False for our own unless that is counted: no backup needs another one.
+    /// Whether others need it; false for our own unless that is counted: no backup needs another
+    /// one.
+    #[serde(deserialize_with = "lenient::flag")]
     pub has_dependent_backups: bool,
-    pub snapshot_id: Option<String>,
-    pub data_timestamp: String,
-    /// Since 3.43.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// From which snapshot of it.
+    pub snapshot_id: Option<ids::SnapshotId>,
+    /// The instant whose content it has.
+    pub data_timestamp: Option<Moment>,
+    /// The tenant's own pairs; since 3.43.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
-    /// Since 3.18, for administrators.
+    /// The project it belongs to; since 3.18, for administrators.
     #[serde(
         rename = "os-backup-project-attr:project_id",
-        default,
         skip_serializing_if = "Option::is_none"
     )]
-    pub project_id: Option<String>,
-    /// Since 3.56, for administrators.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<String>,
-    /// Since 3.64, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ids::ProjectId>,
+    /// Whose it is; since 3.56, for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<ids::UserId>,
+    /// The key that the volume is encrypted with; since 3.64, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption_key_id: Option<String>,
+    /// Everything else that a service says; nothing, of ours.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// A key of this id is none.
@@ -255,33 +280,34 @@ impl BackupDetail {
         let since = |minor| version >= Microversion::v3(minor);
         Self {
             status: status_of(&backup.state).to_owned(),
-            size: backup.size.0,
+            size: backup.size,
             object_count: backup.cinder.object_count,
             availability_zone: backup.availability_zone.clone(),
             container: backup.container.clone(),
-            created_at: naive(backup.created_at),
-            updated_at: backup.updated_at.map(naive),
+            created_at: Some(backup.created_at.into()),
+            updated_at: backup.updated_at.map(Moment::from),
             name: backup.name.clone(),
             description: backup.description.clone(),
             fail_reason: backup
                 .fail_reason
                 .as_ref()
                 .map(|r| r.chars().take(MAX_REASON).collect()),
-            volume_id: backup.volume_id.to_string(),
+            volume_id: backup.volume_id.into(),
             links: site.links("backups", &id),
             is_incremental: backup.is_incremental(),
             has_dependent_backups: backup.cinder.num_dependent_backups != 0,
-            snapshot_id: backup.snapshot_id.map(|id| id.to_string()),
-            data_timestamp: naive(backup.data_timestamp),
+            snapshot_id: backup.snapshot_id.map(Into::into),
+            data_timestamp: Some(backup.data_timestamp.into()),
             metadata: since(43).then(|| backup.metadata.clone()),
-            project_id: (admin && since(18)).then(|| backup.project_id.to_string()),
-            user_id: (admin && since(56)).then(|| backup.user_id.to_string()),
+            project_id: (admin && since(18)).then(|| backup.project_id.to_string().into()),
+            user_id: (admin && since(56)).then(|| backup.user_id.to_string().into()),
             encryption_key_id: backup
                 .cinder
                 .encryption_key_id
                 .clone()
                 .filter(|key| since(64) && key != NO_KEY),
-            id,
+            id: id.into(),
+            more: Map::new(),
         }
     }
 }

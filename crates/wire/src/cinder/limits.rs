@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::lenient;
+
 /// What a project has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
@@ -27,22 +29,38 @@ pub struct Limits {
 }
 
 /// What a project may have (−1: as much as it wants) and what it has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct AbsoluteLimits {
+    /// Volumes it may have; −1 is as many as it wants, here and below.
+    #[serde(deserialize_with = "lenient::number")]
     pub max_total_volumes: i64,
+    /// Snapshots it may have.
+    #[serde(deserialize_with = "lenient::number")]
     pub max_total_snapshots: i64,
+    /// GiB of volumes and snapshots it may have.
+    #[serde(deserialize_with = "lenient::number")]
     pub max_total_volume_gigabytes: i64,
+    /// Backups it may have.
+    #[serde(deserialize_with = "lenient::number")]
     pub max_total_backups: i64,
+    /// GiB of backups it may have, each at the full size of its volume.
+    #[serde(deserialize_with = "lenient::number")]
     pub max_total_backup_gigabytes: i64,
+    /// Volumes it has.
+    #[serde(deserialize_with = "lenient::number")]
     pub total_volumes_used: u64,
+    /// GiB of volumes and snapshots it has.
+    #[serde(deserialize_with = "lenient::number")]
     pub total_gigabytes_used: u64,
+    /// Snapshots it has.
+    #[serde(deserialize_with = "lenient::number")]
     pub total_snapshots_used: u64,
+    /// Backups it has.
+    #[serde(deserialize_with = "lenient::number")]
     pub total_backups_used: u64,
+    /// GiB of backups it has.
+    #[serde(deserialize_with = "lenient::number")]
     pub total_backup_gigabytes_used: u64,
 }
 

@@ -4,25 +4,39 @@ use emberkeep_model::{Message, MessageAction, MessageDetail};
 use serde::{Deserialize, Serialize};
 
 use super::{Link, Site};
-use crate::time::naive;
+use crate::lenient;
+use crate::time::Moment;
 
-/// A message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+/// A message about something that failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MessageView {
+    /// Its id.
+    #[serde(deserialize_with = "lenient::text")]
     pub id: String,
+    /// What failed, as a fixed word: `VOLUME_VOLUME_BACKUP_011_…`.
+    #[serde(deserialize_with = "lenient::text")]
     pub event_id: String,
+    /// What failed, for people.
+    #[serde(deserialize_with = "lenient::text")]
     pub user_message: String,
+    /// How bad it is: `ERROR`.
+    #[serde(deserialize_with = "lenient::text")]
     pub message_level: String,
-    pub created_at: String,
-    pub guaranteed_until: String,
+    /// When it failed.
+    pub created_at: Option<Moment>,
+    /// Until when the message is kept.
+    pub guaranteed_until: Option<Moment>,
+    /// The request that it was.
+    #[serde(deserialize_with = "lenient::text")]
     pub request_id: String,
+    /// Where it is found.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub links: Vec<Link>,
-    pub resource_type: String,
-    pub resource_uuid: String,
+    /// What it is about: `VOLUME`, `VOLUME_BACKUP`, `VOLUME_SNAPSHOT`.
+    pub resource_type: Option<String>,
+    /// The id of that.
+    pub resource_uuid: Option<String>,
 }
 
 impl MessageView {
@@ -40,12 +54,12 @@ impl MessageView {
                 detail_text(message.detail)
             ),
             message_level: "ERROR".to_owned(),
-            created_at: naive(message.created_at),
-            guaranteed_until: naive(message.expires_at),
+            created_at: Some(message.created_at.into()),
+            guaranteed_until: Some(message.expires_at.into()),
             request_id: message.request_id.clone(),
             links: site.links("messages", &id),
-            resource_type: message.resource_type.clone(),
-            resource_uuid: message.resource_id.clone(),
+            resource_type: Some(message.resource_type.clone()),
+            resource_uuid: Some(message.resource_id.clone()),
             id,
         }
     }

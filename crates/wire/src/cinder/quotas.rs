@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::schema::{missing, refuse, wrong_type};
 use super::{Fault, Json};
+use crate::lenient;
 
 /// The largest limit that Cinder's database takes.
 const MAX_LIMIT: i128 = 0x7fff_ffff;
@@ -17,6 +19,21 @@ pub enum QuotaForm {
     Limits,
     /// A number each with what is in use and reserved beside it.
     Usage,
+}
+
+/// What a project may have and has of one thing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuotaUsage {
+    /// What it may have; −1 is as much as it wants.
+    #[serde(deserialize_with = "lenient::number")]
+    pub limit: i64,
+    /// What it has.
+    #[serde(deserialize_with = "lenient::number")]
+    pub in_use: u64,
+    /// What is being made for it.
+    #[serde(deserialize_with = "lenient::number")]
+    pub reserved: u64,
 }
 
 /// A set of limits in the order given. Serialised, it is what stands under `quota_set`.
@@ -36,10 +53,14 @@ impl Serialize for QuotaSetView {
         for (name, limit, in_use) in &self.lines {
             match self.form {
                 QuotaForm::Limits => body.serialize_entry(name, limit)?,
-                QuotaForm::Usage => body.serialize_entry(
-                    name,
-                    &serde_json::json!({"limit": limit, "in_use": in_use, "reserved": 0}),
-                )?,
+                QuotaForm::Usage => {
+                    let usage = QuotaUsage {
+                        limit: *limit,
+                        in_use: *in_use,
+                        reserved: 0,
+                    };
+                    body.serialize_entry(name, &usage)?;
+                }
             }
         }
         if let Some(id) = &self.id {
@@ -144,7 +165,7 @@ mod tests {
         view.id = None;
         assert_eq!(
             text(&view),
-            r#"{"backups":{"in_use":2,"limit":10,"reserved":0}}"#
+            r#"{"backups":{"limit":10,"in_use":2,"reserved":0}}"#
         );
     }
 }

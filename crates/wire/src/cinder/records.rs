@@ -14,7 +14,7 @@ pub struct RecordView {
     pub backup_url: String,
 }
 
-static IMPORT: Shape = Shape {
+pub(super) static IMPORT: Shape = Shape {
     required: &["backup_service", "backup_url"],
     ..Shape::new(
         "backup-record",

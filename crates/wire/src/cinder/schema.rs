@@ -11,16 +11,16 @@ use super::json::quoted;
 use super::{Fault, Json, Microversion};
 
 /// The longest name or text, in characters.
-const MAX_TEXT: usize = 255;
+pub(super) const MAX_TEXT: usize = 255;
 /// The largest number that Cinder's database takes.
 const MAX_INT: i128 = 0x7fff_ffff;
 /// What keys of metadata look like, as refusals quote it.
 const METADATA_KEY: &str = "^[a-zA-Z0-9-_:. /]{1,255}$";
 
-const YES: [&str; 12] = [
+pub(super) const YES: [&str; 12] = [
     "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "y", "t",
 ];
-const NO: [&str; 12] = [
+pub(super) const NO: [&str; 12] = [
     "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "n", "f",
 ];
 

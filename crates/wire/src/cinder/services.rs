@@ -4,37 +4,50 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::schema::{missing, refuse, wrong_type};
-use super::{Fault, Json, Nothing};
+use super::{Fault, Field, Json};
+use crate::lenient;
+use crate::time::Moment;
 
-/// A part of the service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+/// A process that serves volumes or backups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ServiceView {
+    /// What it is, e.g. `cinder-backup`.
+    #[serde(deserialize_with = "lenient::text")]
     pub binary: String,
+    /// Where it is.
+    #[serde(deserialize_with = "lenient::text")]
     pub host: String,
-    pub zone: String,
+    /// Its zone.
+    pub zone: Option<String>,
+    /// Whether work goes to it: `enabled` or `disabled`.
+    #[serde(deserialize_with = "lenient::text")]
     pub status: String,
+    /// Whether it is alive: `up` or `down`.
+    #[serde(deserialize_with = "lenient::text")]
     pub state: String,
-    pub updated_at: String,
-    /// Since 3.7; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<Nothing>,
+    /// When it last said so.
+    pub updated_at: Option<Moment>,
+    /// The cluster it is part of; since 3.7.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub cluster: Field<String>,
+    /// Why it is disabled.
     pub disabled_reason: Option<String>,
-    /// Of what keeps volumes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How its replication stands; of what keeps volumes, here and below.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub replication_status: Option<String>,
-    /// Of what keeps volumes; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_backend_id: Option<Nothing>,
-    /// Of what keeps volumes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The back end that is in use after a failover.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub active_backend_id: Field<String>,
+    /// Whether it takes no changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<bool>,
-    /// Of what keeps volumes, since 3.49.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Whether its back end is alive: `up` or `down`; since 3.49.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backend_state: Option<String>,
+    /// Everything else that a service says; nothing, of ours.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// Reads which part is to be switched: its program, its host, and the reason if there is one.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{Snapshot, SnapshotStatus, VolumeId};
+use emberkeep_model::{Gib, Snapshot, SnapshotStatus, VolumeId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::schema::{Kind, Shape, rule};
-use super::volumes::Nothing;
-use super::{Fault, Json, Microversion};
-use crate::time::naive;
+use super::{Fault, Field, Json, Microversion, gib};
+use crate::time::Moment;
+use crate::{ids, lenient};
 
 /// Asks for a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct CreateSnapshot {
     pub metadata: BTreeMap<String, String>,
 }
 
-static CREATE: Shape = Shape {
+pub(super) static CREATE: Shape = Shape {
     required: &["volume_id"],
     ..Shape::new(
         "snapshot",
@@ -34,7 +35,7 @@ static CREATE: Shape = Shape {
             rule("display_name", Kind::Text),
             rule("description", Kind::Printable),
             rule("display_description", Kind::Printable),
-            rule("volume_id", Kind::Uuid),
+            rule("volume_id", Kind::UuidOrNull),
             rule("force", Kind::FlagOrNull),
             rule("metadata", Kind::MetadataOrNull),
         ],
@@ -47,7 +48,8 @@ impl CreateSnapshot {
         let fields = CREATE.check(body, version)?;
         let volume_id = fields.uuid("volume_id").map(VolumeId);
         Ok(Self {
-            volume_id: volume_id.ok_or_else(Fault::no_such_resource)?,
+            volume_id: volume_id
+                .ok_or_else(|| Fault::not_found("Volume None could not be found."))?,
             name: fields
                 .trimmed("name")
                 .or_else(|| fields.trimmed("display_name")),
@@ -69,7 +71,7 @@ pub struct UpdateSnapshot {
     pub description: Option<Option<String>>,
 }
 
-static UPDATE: Shape = Shape {
+pub(super) static UPDATE: Shape = Shape {
     some_since: Some(Microversion::MIN),
     ..Shape::new(
         "snapshot",
@@ -98,62 +100,70 @@ impl UpdateSnapshot {
 }
 
 /// A snapshot. Clients refuse answers that hold more than their microversion's fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SnapshotView {
-    pub id: String,
-    pub created_at: String,
-    pub updated_at: Option<String>,
+    /// Its id.
+    pub id: ids::SnapshotId,
+    /// When it was taken.
+    pub created_at: Option<Moment>,
+    /// When something about it last changed.
+    pub updated_at: Option<Moment>,
+    /// Its name; may be missing or empty.
     pub name: Option<String>,
+    /// Free text.
     pub description: Option<String>,
-    pub volume_id: String,
+    /// Of which volume.
+    pub volume_id: ids::VolumeId,
+    /// Its status.
+    #[serde(deserialize_with = "lenient::text")]
     pub status: String,
-    pub size: u32,
+    /// Its size.
+    #[serde(deserialize_with = "gib")]
+    pub size: Gib,
+    /// The tenant's own pairs.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub metadata: BTreeMap<String, String>,
-    /// Since 3.14; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group_snapshot_id: Option<Nothing>,
-    /// Since 3.41.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<String>,
-    /// Since 3.65.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The snapshot of a group that it is part of; since 3.14.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub group_snapshot_id: Field<String>,
+    /// Whose it is; since 3.41.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<ids::UserId>,
+    /// Whether it counts against the quota; since 3.65.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub consumes_quota: Option<bool>,
+    /// How far it has come, e.g. `100%`.
     #[serde(
         rename = "os-extended-snapshot-attributes:progress",
-        default,
         skip_serializing_if = "Option::is_none"
     )]
     pub progress: Option<String>,
+    /// The project it belongs to.
     #[serde(
         rename = "os-extended-snapshot-attributes:project_id",
-        default,
         skip_serializing_if = "Option::is_none"
     )]
-    pub project_id: Option<String>,
+    pub project_id: Option<ids::ProjectId>,
+    /// Everything else that a service says; nothing, of ours.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 impl SnapshotView {
     /// Shows `snapshot` as a short list does.
     pub fn summary(snapshot: &Snapshot) -> Self {
         Self {
-            id: snapshot.id.to_string(),
-            created_at: naive(snapshot.created_at),
-            updated_at: snapshot.updated_at.map(naive),
+            id: snapshot.id.into(),
+            created_at: Some(snapshot.created_at.into()),
+            updated_at: snapshot.updated_at.map(Moment::from),
             name: snapshot.name.clone(),
             description: snapshot.description.clone(),
-            volume_id: snapshot.volume_id.to_string(),
+            volume_id: snapshot.volume_id.into(),
             status: snapshot.status.as_str().to_owned(),
-            size: snapshot.size.0,
+            size: snapshot.size,
             metadata: snapshot.metadata.clone(),
-            group_snapshot_id: None,
-            user_id: None,
-            consumes_quota: None,
-            progress: None,
-            project_id: None,
+            ..Self::default()
         }
     }
 
@@ -161,8 +171,8 @@ impl SnapshotView {
     pub fn detail(snapshot: &Snapshot, version: Microversion) -> Self {
         let since = |minor| version >= Microversion::v3(minor);
         Self {
-            group_snapshot_id: since(14).then_some(Nothing),
-            user_id: since(41).then(|| snapshot.user_id.to_string()),
+            group_snapshot_id: Field::null_if(since(14)),
+            user_id: since(41).then(|| snapshot.user_id.to_string().into()),
             consumes_quota: since(65).then_some(true),
             ..Self::summary(snapshot)
         }
@@ -178,7 +188,7 @@ impl SnapshotView {
             | SnapshotStatus::ErrorDeleting => "100%",
         };
         self.progress = Some(done.to_owned());
-        self.project_id = Some(snapshot.project_id.to_string());
+        self.project_id = Some(snapshot.project_id.to_string().into());
         self
     }
 }

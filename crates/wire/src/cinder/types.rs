@@ -4,28 +4,42 @@ use std::collections::BTreeMap;
 
 use emberkeep_model::VolumeType;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::schema::{missing, pairs, refuse, uuid_like, wrong_type};
-use super::volumes::Nothing;
-use super::{Fault, Json};
+use super::{Fault, Field, Json};
+use crate::lenient;
 
 /// A volume type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VolumeTypeView {
+    /// Its id.
+    #[serde(deserialize_with = "lenient::text")]
     pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "lenient::text")]
     pub name: String,
+    /// Whether every project may use it.
+    #[serde(deserialize_with = "lenient::flag")]
     pub is_public: bool,
+    /// Free text.
     pub description: Option<String>,
+    /// What it asks of back ends; others than administrators see a part.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub extra_specs: BTreeMap<String, String>,
-    /// For administrators; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub qos_specs_id: Option<Nothing>,
-    #[serde(rename = "os-volume-type-access:is_public")]
+    /// Its service class; for administrators.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub qos_specs_id: Field<String>,
+    /// [`is_public`](Self::is_public) again, under the name of an extension.
+    #[serde(
+        rename = "os-volume-type-access:is_public",
+        deserialize_with = "lenient::flag"
+    )]
     pub access_is_public: bool,
+    /// Everything else that a service says; nothing, of ours.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 /// What others than administrators may see of a type's extra specs.
@@ -51,8 +65,9 @@ impl VolumeTypeView {
             is_public: volume_type.is_public,
             description: volume_type.description.clone(),
             extra_specs,
-            qos_specs_id: admin.then_some(Nothing),
+            qos_specs_id: Field::null_if(admin),
             access_is_public: volume_type.is_public,
+            more: Map::new(),
         }
     }
 }

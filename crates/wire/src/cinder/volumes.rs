@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use emberkeep_model::{Attachment, BackupId, Gib, SnapshotId, Volume, VolumeId};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::schema::{Kind, Rule, Shape, rule, rule_since};
-use super::{Fault, Json, Link, Microversion, Site, VolumeAttachment};
-use crate::time::naive;
+use super::{Fault, Field, Json, Link, Microversion, Site, VolumeAttachment, gib};
+use crate::time::Moment;
+use crate::{ids, lenient};
 
 /// Asks for a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +56,7 @@ const CREATE_RULES: [Rule; 16] = [
 ];
 /// Below 3.53 Cinder does not look at members it does not know.
 const CLOSED: Microversion = Microversion::v3(53);
-static CREATE: Shape = Shape {
+pub(super) static CREATE: Shape = Shape {
     closed_since: CLOSED,
     beside: Some("OS-SCH-HNT:scheduler_hints"),
     ..Shape::new("volume", &CREATE_RULES)
@@ -128,7 +130,7 @@ pub struct UpdateVolume {
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
-static UPDATE: Shape = Shape {
+pub(super) static UPDATE: Shape = Shape {
     some_since: Some(CLOSED),
     ..Shape::new(
         "volume",
@@ -182,93 +184,119 @@ impl VolumeSummary {
 }
 
 /// All of a volume. Clients refuse answers that hold more than their microversion's fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "the fields are Cinder's own, described in its API reference"
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct VolumeDetail {
-    pub id: String,
+    /// Its id.
+    pub id: ids::VolumeId,
+    /// Its status, e.g. `available`.
+    #[serde(deserialize_with = "lenient::text")]
     pub status: String,
-    pub size: u32,
-    pub availability_zone: String,
-    pub created_at: String,
-    pub updated_at: Option<String>,
+    /// Its size.
+    #[serde(deserialize_with = "gib")]
+    pub size: Gib,
+    /// The zone it lies in.
+    pub availability_zone: Option<String>,
+    /// When it was made.
+    pub created_at: Option<Moment>,
+    /// When something about it last changed.
+    pub updated_at: Option<Moment>,
+    /// Its name; may be missing or empty.
     pub name: Option<String>,
+    /// Free text.
     pub description: Option<String>,
+    /// The name of its type.
     pub volume_type: Option<String>,
-    pub snapshot_id: Option<String>,
-    pub source_volid: Option<String>,
+    /// The snapshot that it was made from.
+    pub snapshot_id: Option<ids::SnapshotId>,
+    /// The volume that it was copied from.
+    #[serde(rename = "source_volid")]
+    pub source_volume_id: Option<ids::VolumeId>,
+    /// The tenant's own pairs.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub metadata: BTreeMap<String, String>,
+    /// Where it is found.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub links: Vec<Link>,
-    pub user_id: String,
-    /// `true` or `false`, as text.
-    pub bootable: String,
+    /// Whose it is.
+    pub user_id: Option<ids::UserId>,
+    /// Whether a system can start from it; `true` or `false`, as text on the wire.
+    #[serde(
+        serialize_with = "lenient::maybe_as_text",
+        deserialize_with = "lenient::maybe_flag"
+    )]
+    pub bootable: Option<bool>,
+    /// Whether it is encrypted.
+    #[serde(deserialize_with = "lenient::flag")]
     pub encrypted: bool,
+    /// How its replication stands.
     pub replication_status: Option<String>,
+    /// The consistency group that it is in.
     pub consistencygroup_id: Option<String>,
+    /// Whether it can be attached to several servers.
+    #[serde(deserialize_with = "lenient::flag")]
     pub multiattach: bool,
-    /// Those that are in use.
+    /// What it is attached to: attachments that are in use.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub attachments: Vec<VolumeAttachment>,
-    /// For administrators; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub migration_status: Option<Nothing>,
-    /// Since 3.13; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group_id: Option<Nothing>,
-    /// Since 3.21, for administrators; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider_id: Option<Nothing>,
-    /// Since 3.48; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_uuid: Option<Nothing>,
-    /// Since 3.48.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How its migration stands; for administrators.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub migration_status: Field<String>,
+    /// The group that it is in; since 3.13.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub group_id: Field<String>,
+    /// Its id at the back end; since 3.21, for administrators.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub provider_id: Field<String>,
+    /// The service that has it; since 3.48.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub service_uuid: Field<String>,
+    /// Whether its back end shares targets; since 3.48.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_targets: Option<bool>,
-    /// Since 3.61, for administrators; always null.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster_name: Option<Nothing>,
-    /// Since 3.63.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The cluster that has it; since 3.61, for administrators.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub cluster_name: Field<String>,
+    /// The id of its type; since 3.63.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_type_id: Option<String>,
-    /// Since 3.65.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The key that it is encrypted with; since 3.64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_key_id: Option<String>,
+    /// Whether it counts against the quota; since 3.65.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub consumes_quota: Option<bool>,
-    /// Where the volume came from an image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What is known of the image on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_image_metadata: Option<BTreeMap<String, String>>,
+    /// The project it belongs to.
     #[serde(
         rename = "os-vol-tenant-attr:tenant_id",
-        default,
         skip_serializing_if = "Option::is_none"
     )]
-    pub project_id: Option<String>,
-    /// For administrators.
+    pub project_id: Option<ids::ProjectId>,
+    /// The back end that has it, `host@backend#pool`; for administrators.
     #[serde(
         rename = "os-vol-host-attr:host",
-        default,
         skip_serializing_if = "Option::is_none"
     )]
     pub host: Option<String>,
-    /// For administrators; always null.
+    /// The state of its migration; for administrators.
     #[serde(
         rename = "os-vol-mig-status-attr:migstat",
-        default,
-        skip_serializing_if = "Option::is_none"
+        skip_serializing_if = "Field::is_absent"
     )]
-    pub migration_state: Option<Nothing>,
-    /// For administrators; always null.
+    pub migration_state: Field<String>,
+    /// Its id at the back end after a migration; for administrators.
     #[serde(
         rename = "os-vol-mig-status-attr:name_id",
-        default,
-        skip_serializing_if = "Option::is_none"
+        skip_serializing_if = "Field::is_absent"
     )]
-    pub migration_name_id: Option<Nothing>,
+    pub migration_name_id: Field<String>,
+    /// Everything else that a service says; nothing, of ours.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
-
-/// A field that is there and always null.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Nothing;
 
 /// The back end that holds volumes, in the `host@backend#pool` form that clients expect.
 const HOST: &str = "emberkeep@files#files";
@@ -284,33 +312,27 @@ impl VolumeDetail {
     ) -> Self {
         let id = volume.id.to_string();
         let since = |minor| version >= Microversion::v3(minor);
-        let nothing = |shown: bool| shown.then_some(Nothing);
         Self {
             status: volume.status.as_str().to_owned(),
-            size: volume.size.0,
-            availability_zone: volume.availability_zone.clone(),
-            created_at: naive(volume.created_at),
-            updated_at: volume.updated_at.map(naive),
+            size: volume.size,
+            availability_zone: Some(volume.availability_zone.clone()),
+            created_at: Some(volume.created_at.into()),
+            updated_at: volume.updated_at.map(Moment::from),
             name: volume.name.clone(),
             description: volume.description.clone(),
             volume_type: volume_type.map(str::to_owned),
-            snapshot_id: volume.snapshot_id.map(|id| id.to_string()),
-            source_volid: volume.source_volume_id.map(|id| id.to_string()),
+            snapshot_id: volume.snapshot_id.map(Into::into),
+            source_volume_id: volume.source_volume_id.map(Into::into),
             metadata: shown_metadata(volume),
             links: site.links("volumes", &id),
-            user_id: volume.user_id.to_string(),
-            bootable: volume.bootable.to_string(),
-            encrypted: false,
-            replication_status: None,
-            consistencygroup_id: None,
-            multiattach: false,
-            attachments: Vec::new(),
-            migration_status: nothing(admin),
-            group_id: nothing(since(13)),
-            provider_id: nothing(admin && since(21)),
-            service_uuid: nothing(since(48)),
+            user_id: Some(volume.user_id.to_string().into()),
+            bootable: Some(volume.bootable),
+            migration_status: Field::null_if(admin),
+            group_id: Field::null_if(since(13)),
+            provider_id: Field::null_if(admin && since(21)),
+            service_uuid: Field::null_if(since(48)),
             shared_targets: since(48).then_some(false),
-            cluster_name: nothing(admin && since(61)),
+            cluster_name: Field::null_if(admin && since(61)),
             volume_type_id: volume
                 .volume_type_id
                 .filter(|_| since(63))
@@ -318,11 +340,8 @@ impl VolumeDetail {
             consumes_quota: since(65).then_some(true),
             volume_image_metadata: Some(volume.image_metadata.clone())
                 .filter(|pairs| !pairs.is_empty()),
-            project_id: None,
-            host: None,
-            migration_state: None,
-            migration_name_id: None,
-            id,
+            id: id.into(),
+            ..Self::default()
         }
     }
 
@@ -334,11 +353,11 @@ impl VolumeDetail {
 
     /// Adds what showing and listing tell besides.
     pub fn with_owner(mut self, volume: &Volume, admin: bool) -> Self {
-        self.project_id = Some(volume.project_id.to_string());
+        self.project_id = Some(volume.project_id.to_string().into());
         if admin {
             self.host = Some(HOST.to_owned());
-            self.migration_state = Some(Nothing);
-            self.migration_name_id = Some(Nothing);
+            self.migration_state = Field::Null;
+            self.migration_name_id = Field::Null;
         }
         self
     }

@@ -57,6 +57,59 @@ impl UserCreate {
     }
 }
 
+/// `PATCH /v3/users/{id}`; what is none stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UserUpdate {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another password.
+    pub password: Option<Secret>,
+    /// Another project to begin with; the inner none takes it away.
+    pub default_project_id: Option<Option<String>>,
+    /// Whether it can sign in.
+    pub enabled: Option<bool>,
+}
+
+impl UserUpdate {
+    /// Reads a request body. Fields that we do not keep (an address, a description) are let pass.
+    pub fn parse(body: &Value) -> Result<Self, Malformed> {
+        let user = need(body, "body", "user")?;
+        check_domain(user)?;
+        let default_project_id = match user.get("default_project_id") {
+            None => None,
+            Some(_) => Some(optional_text(user, "default_project_id")?),
+        };
+        Ok(Self {
+            name: optional_text(user, "name")?,
+            password: optional_text(user, "password")?.map(Secret),
+            default_project_id,
+            enabled: optional_bool(user, "enabled")?,
+        })
+    }
+}
+
+/// `PATCH /v3/projects/{id}`; what is none stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub struct ProjectUpdate {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub enabled: Option<bool>,
+}
+
+impl ProjectUpdate {
+    /// Reads a request body.
+    pub fn parse(body: &Value) -> Result<Self, Malformed> {
+        let project = need(body, "body", "project")?;
+        check_domain(project)?;
+        Ok(Self {
+            name: optional_text(project, "name")?,
+            description: optional_text(project, "description")?,
+            enabled: optional_bool(project, "enabled")?,
+        })
+    }
+}
+
 /// `POST /v3/users/{id}/password`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field it is named for")]
@@ -157,6 +210,29 @@ mod tests {
             enabled: false,
         };
         assert_eq!(UserCreate::parse(&body), Ok(want));
+    }
+
+    #[test]
+    fn a_change_names_what_changes() {
+        let body = json!({"user": {"password": "x", "email": "a@b", "default_project_id": null}});
+        let want = UserUpdate {
+            password: Some(Secret("x".to_owned())),
+            default_project_id: Some(None),
+            ..UserUpdate::default()
+        };
+        assert_eq!(UserUpdate::parse(&body), Ok(want));
+        assert_eq!(
+            UserUpdate::parse(&json!({"user": {}})),
+            Ok(UserUpdate::default())
+        );
+        let body = json!({"project": {"enabled": false}});
+        let want = ProjectUpdate {
+            enabled: Some(false),
+            ..ProjectUpdate::default()
+        };
+        assert_eq!(ProjectUpdate::parse(&body), Ok(want));
+        assert!(UserUpdate::parse(&json!({"user": {"enabled": "no"}})).is_err());
+        assert!(ProjectUpdate::parse(&json!({"project": {"domain_id": "other"}})).is_err());
     }
 
     #[test]

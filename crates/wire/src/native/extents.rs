@@ -6,12 +6,16 @@
 //! { u64 total   u32 0 }                         the end: a stream without it was cut off
 //! ```
 //!
+//! A stream that begins with "EKXU1\0" is the same, but its extents come in any order, as a
+//! backup is read fastest.
+//!
 //! Numbers are little-endian. Both ends keep at most one frame in memory.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use emberkeep_model::ByteCount;
 
 const MAGIC: &[u8; 6] = b"EKXS1\0";
+const SCATTERED: &[u8; 6] = b"EKXU1\0";
 const HEAD_BYTES: usize = MAGIC.len() + 8;
 const FRAME_HEAD_BYTES: usize = 8 + 4;
 
@@ -74,13 +78,28 @@ pub enum ExtentStreamError {
 #[derive(Debug, Clone, Copy)]
 struct Position {
     total: u64,
+    /// Where the next extent may begin; the bytes so far where the order does not matter.
     next: u64,
+    scattered: bool,
 }
 
 impl Position {
     fn advance(&mut self, offset: u64, length: u64) -> Result<(), ExtentStreamError> {
         if length > MAX_FRAME_BYTES as u64 {
             return Err(ExtentStreamError::FrameTooLarge { offset, length });
+        }
+        if self.scattered {
+            self.next = self.next.saturating_add(length);
+            let end = offset.saturating_add(length).max(self.next);
+            if end > self.total {
+                let total = self.total;
+                return Err(ExtentStreamError::BeyondEnd {
+                    offset,
+                    length,
+                    total,
+                });
+            }
+            return Ok(());
         }
         if offset < self.next {
             let expected = self.next;
@@ -112,12 +131,22 @@ pub struct ExtentEncoder {
 impl ExtentEncoder {
     /// Begins a stream of a volume of `total` bytes; returns what goes first.
     pub fn new(total: ByteCount) -> (Self, Bytes) {
+        Self::begin(total, false)
+    }
+
+    /// The same for extents that come in any order; none may overlap another.
+    pub fn scattered(total: ByteCount) -> (Self, Bytes) {
+        Self::begin(total, true)
+    }
+
+    fn begin(total: ByteCount, scattered: bool) -> (Self, Bytes) {
         let mut head = BytesMut::with_capacity(HEAD_BYTES);
-        head.put_slice(MAGIC);
+        head.put_slice(if scattered { SCATTERED } else { MAGIC });
         head.put_u64_le(total.0);
         let at = Position {
             total: total.0,
             next: 0,
+            scattered,
         };
         (Self { at }, head.freeze())
     }
@@ -182,6 +211,7 @@ enum Expecting {
 pub struct ExtentDecoder {
     buffer: BytesMut,
     expecting: Expecting,
+    scattered: bool,
 }
 
 impl Default for ExtentDecoder {
@@ -189,11 +219,20 @@ impl Default for ExtentDecoder {
         Self {
             buffer: BytesMut::new(),
             expecting: Expecting::Head,
+            scattered: false,
         }
     }
 }
 
 impl ExtentDecoder {
+    /// Reads a stream whose extents come in any order.
+    pub fn scattered() -> Self {
+        Self {
+            scattered: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes in the next piece. Take out what it holds with [`next_item`](Self::next_item) before feeding more:
     /// then at most one frame and one piece are kept.
     pub fn feed(&mut self, piece: &[u8]) {
@@ -204,7 +243,12 @@ impl ExtentDecoder {
     pub fn next_item(&mut self) -> Result<Option<ExtentItem>, ExtentStreamError> {
         match self.expecting {
             Expecting::Head => Ok(self.head()?.map(|total| {
-                self.expecting = Expecting::Frame(Position { total, next: 0 });
+                let scattered = self.scattered;
+                self.expecting = Expecting::Frame(Position {
+                    total,
+                    next: 0,
+                    scattered,
+                });
                 ExtentItem::Size(ByteCount(total))
             })),
             Expecting::Frame(at) => self.frame(at),
@@ -227,8 +271,9 @@ impl ExtentDecoder {
 
     /// Reads how large the volume is; what begins otherwise is refused at its first byte.
     fn head(&mut self) -> Result<Option<u64>, ExtentStreamError> {
-        let seen = self.buffer.len().min(MAGIC.len());
-        if self.buffer[..seen] != MAGIC[..seen] {
+        let magic = if self.scattered { SCATTERED } else { MAGIC };
+        let seen = self.buffer.len().min(magic.len());
+        if self.buffer[..seen] != magic[..seen] {
             return Err(ExtentStreamError::Magic);
         }
         if self.buffer.len() < HEAD_BYTES {
@@ -311,6 +356,40 @@ mod tests {
             stream.put_slice(bytes);
         }
         stream
+    }
+
+    #[test]
+    fn scattered_extents_come_in_any_order_and_stay_inside() {
+        let (mut encoder, head) = ExtentEncoder::scattered(ByteCount(10));
+        let mut stream = head.to_vec();
+        for (offset, bytes) in [(6, b"cd"), (0, b"ab")] {
+            let frame = encoder.frame(offset, bytes.len()).expect("fits");
+            stream.extend_from_slice(&frame.expect("not empty"));
+            stream.extend_from_slice(bytes);
+        }
+        for (what, offset, length) in [
+            ("beyond the end", 9, 2),
+            ("more than there is", 0, 7),
+            ("an overflow", u64::MAX, 1),
+        ] {
+            let refused = ExtentEncoder { at: encoder.at }.frame(offset, length);
+            assert!(
+                matches!(refused, Err(ExtentStreamError::BeyondEnd { .. })),
+                "{what}"
+            );
+        }
+        stream.extend_from_slice(&encoder.end());
+        assert_eq!(decoded(&stream, 3), Err(ExtentStreamError::Magic));
+        let mut decoder = ExtentDecoder::scattered();
+        decoder.feed(&stream);
+        let mut offsets = Vec::new();
+        while let Some(item) = decoder.next_item().expect("reads") {
+            if let ExtentItem::Data { offset, .. } = item {
+                offsets.push(offset);
+            }
+        }
+        assert_eq!(offsets, [6, 0]);
+        decoder.finish().expect("whole");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{ObjectType, ProtectType, Vault, VaultId, VaultStatus, VolumeId};
+use emberkeep_model::{ObjectType, ProtectType, ResourceId, Vault, VaultId, VaultStatus};
 
 use super::{check_pages, rank_none, sorted, time};
 use crate::conformance::insert;
@@ -38,9 +38,9 @@ pub(super) async fn vaults(catalog: &dyn Catalog) {
         .chain([dice.id()])
         .collect();
     let within: Vec<_> = resources.iter().step_by(2).cloned().collect();
-    let volumes: Vec<VolumeId> = within
+    let volumes: Vec<ResourceId> = within
         .iter()
-        .map(|r| r.volume_id)
+        .map(|r| r.resource_id)
         .chain([dice.id()])
         .collect();
     let filters: Vec<(&str, VaultQuery, Keep)> = vec![

@@ -1,7 +1,7 @@
 //! The lists of policies, shares, protectables and usage.
 
 use emberkeep_model::{
-    BackupId, MemberId, MemberStatus, OperationType, PolicyId, VaultId, VolumeId,
+    BackupId, MemberId, MemberStatus, OperationType, PolicyId, ResourceId, ServerId, VaultId,
 };
 
 use super::{Given, Limits, Refused, known};
@@ -68,11 +68,11 @@ impl Given<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the query parameter it is named for")]
 pub struct ProtectableList {
-    pub id: Option<VolumeId>,
+    pub id: Option<ResourceId>,
     pub name: Option<String>,
     pub status: Option<String>,
-    pub server_id: Option<String>,
-    pub page: Limits<VolumeId>,
+    pub server_id: Option<ServerId>,
+    pub page: Limits<ResourceId>,
 }
 
 impl ProtectableList {
@@ -83,7 +83,7 @@ impl ProtectableList {
             id: given.id("id")?,
             name: given.one("name").map(str::to_owned),
             status: given.one("status").map(str::to_owned),
-            server_id: given.one("server_id").map(str::to_owned),
+            server_id: given.id("server_id")?,
             page: given.page()?,
         })
     }
@@ -93,7 +93,7 @@ impl ProtectableList {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the query parameter it is named for")]
 pub struct UsageList {
-    pub resource_id: Option<VolumeId>,
+    pub resource_id: Option<ResourceId>,
     pub resource_type: Option<String>,
     pub page: Limits<BackupId>,
 }

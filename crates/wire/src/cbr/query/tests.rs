@@ -118,11 +118,11 @@ fn backups_are_asked_for() {
         ("own_type=private&dec=true&member_status=accept", false),
         ("own_type=all_granted", false),
         ("own_type=shared", false),
-        ("image_type=replication", true),
+        ("image_type=replication", false),
         ("resource_type=OS::Cinder::Volume", false),
-        ("resource_type=OS::Nova::Server", true),
+        ("resource_type=OS::Nova::Server", false),
         ("status=checkpointing", true),
-        (&format!("parent_id={ID}"), true),
+        (&format!("parent_id={ID}"), false),
     ] {
         assert_eq!(
             BackupList::parse(&pairs(query)).map(|list| list.never),
@@ -153,7 +153,9 @@ fn tasks_are_asked_for() {
             "restore",
             "delete_backup",
             "remove_resources",
-            "delete_vault"
+            "delete_vault",
+            "replicate",
+            "sync_replicas"
         ]
     );
     let some = TaskList::parse(&pairs(
@@ -165,10 +167,10 @@ fn tasks_are_asked_for() {
         (vec!["delete_backup"], vec!["failed", "cancelled"], false)
     );
     for (query, never) in [
-        ("operation_type=replication", true),
+        ("operation_type=replication", false),
         ("status=timeout", true),
         ("provider_id=d1603440-187d-4516-af25-121250c7cc97", false),
-        ("provider_id=0daac4c5-6707-4851-97ba-169e36266b66", true),
+        ("provider_id=0daac4c5-6707-4851-97ba-169e36266b66", false),
     ] {
         assert_eq!(
             TaskList::parse(&pairs(query)).map(|list| list.never),

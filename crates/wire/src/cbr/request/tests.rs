@@ -299,6 +299,7 @@ fn resources_are_added_and_removed() {
         id: DISK.to_owned(),
         kind: "OS::Cinder::Volume".to_owned(),
         name: None,
+        choice: None,
     };
     assert_eq!(
         added,
@@ -367,7 +368,13 @@ fn a_checkpoint_reads_its_parameters_wherever_they_are() {
         let read = CheckpointCreate::parse(body.to_string().as_bytes()).expect(what);
         assert_eq!(
             (read.name.as_deref(), read.resources),
-            (name, resources.into_iter().map(str::to_owned).collect()),
+            (
+                name,
+                resources
+                    .into_iter()
+                    .map(|id: &str| (id.to_owned(), None))
+                    .collect()
+            ),
             "{what}"
         );
     }
@@ -410,8 +417,10 @@ fn a_checkpoint_reads_its_parameters_wherever_they_are() {
 #[test]
 fn a_restore_names_its_target() {
     let target = |body: Value| {
-        RestoreAsked::parse(json!({"restore": body}).to_string().as_bytes())
-            .map(|asked| asked.volume_id.map(|id| id.to_string()))
+        RestoreAsked::parse(json!({"restore": body}).to_string().as_bytes()).map(|asked| {
+            let volume = asked.volume_id.map(|id| id.to_string());
+            volume.or(asked.resource_id.map(|id| id.to_string()))
+        })
     };
     assert_eq!(
         target(json!({"volume_id": DISK, "mappings": [], "power_on": true})),

@@ -1,27 +1,12 @@
 //! Lists of backups, as the real Cinder gave them for the same rows.
 
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
-
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Poll, Waker};
-
 use emberkeep_model::Timestamp;
-use emberkeep_objects::{
-    Backup, BackupImport, BackupList, BackupStore, Context, DateTime, Dict, Json, ListQuery,
-    MemoryBackups, ObjectError, ReadDeleted, Selection, VersionedObject,
-};
 
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    match future
-        .as_mut()
-        .poll(&mut std::task::Context::from_waker(Waker::noop()))
-    {
-        Poll::Ready(done) => done,
-        Poll::Pending => panic!("memory never waits"),
-    }
-}
+use super::Subject;
+use crate::{
+    Backup, BackupImport, BackupList, BackupStore, Cell, Column, Context, DateTime, Dict, Filter,
+    Json, ListQuery, Metadata, ObjectError, ReadDeleted, Selection, VersionedObject,
+};
 
 fn text<'a>(json: &'a Json, name: &str) -> Option<&'a str> {
     json.get(name).and_then(Json::as_text)
@@ -65,8 +50,7 @@ fn context(name: &str) -> Context {
     }
 }
 
-fn store(rows: &[Json]) -> MemoryBackups {
-    let store = MemoryBackups::default();
+async fn fill(store: &dyn BackupStore, rows: &[Json]) {
     for row in rows {
         let mut backup = BackupImport::new(context("admin"));
         let mut columns = row.as_dict().unwrap().clone();
@@ -74,25 +58,23 @@ fn store(rows: &[Json]) -> MemoryBackups {
         for (name, value) in columns.iter() {
             backup.assign(name, value.clone()).unwrap();
         }
-        now(backup.create(&store)).unwrap();
+        backup.create(store).await.unwrap();
         if let Some(Json::Text(at)) = deleted_at {
             let at: Timestamp = DateTime::parse(&at).unwrap().timestamp().unwrap();
             let id = text(row, "id").unwrap();
-            let only = emberkeep_objects::Filter::Metadata(Default::default());
-            let column = emberkeep_objects::Column::named("id").unwrap();
-            let id =
-                emberkeep_objects::Filter::Is(column, emberkeep_objects::Cell::Text(id.to_owned()));
             let which = Selection {
                 read_deleted: ReadDeleted::No,
-                filters: vec![only, id],
+                filters: vec![
+                    Filter::Metadata(Metadata::default()),
+                    Filter::Is(Column::ID, Cell::Text(id.to_owned())),
+                ],
             };
-            now(store.soft_delete(&which, at)).unwrap();
+            store.soft_delete(&which, at).await.unwrap();
         }
     }
-    store
 }
 
-fn run(store: &MemoryBackups, query: &Json) -> Result<Vec<String>, ObjectError> {
+async fn answer(store: &dyn BackupStore, query: &Json) -> Result<Vec<String>, ObjectError> {
     let context = context(text(query, "context").unwrap());
     let filters: Dict = query
         .get("filters")
@@ -109,25 +91,18 @@ fn run(store: &MemoryBackups, query: &Json) -> Result<Vec<String>, ObjectError> 
     };
     let said = |name| text(query, name).unwrap_or_default();
     let list = match said("call") {
-        "all" => now(BackupList::get_all(store, &context, &page)),
-        "project" => now(BackupList::get_all_by_project(
-            store,
-            &context,
-            said("project_id"),
-            &page,
-        )),
-        "host" => now(BackupList::get_all_by_host(store, &context, said("host"))),
+        "all" => BackupList::get_all(store, &context, &page).await,
+        "project" => {
+            BackupList::get_all_by_project(store, &context, said("project_id"), &page).await
+        }
+        "host" => BackupList::get_all_by_host(store, &context, said("host")).await,
         "volume" => {
             let (volume, project) = (said("volume_id"), said("vol_project_id"));
-            now(BackupList::get_all_by_volume(
-                store, &context, volume, project, &filters,
-            ))
+            BackupList::get_all_by_volume(store, &context, volume, project, &filters).await
         }
         "window" => {
             let (begin, end) = (time(query, "begin").unwrap(), time(query, "end"));
-            now(BackupList::get_all_active_by_window(
-                store, &context, begin, end,
-            ))
+            BackupList::get_all_active_by_window(store, &context, begin, end).await
         }
         other => panic!("no call {other}"),
     }?;
@@ -138,14 +113,15 @@ fn run(store: &MemoryBackups, query: &Json) -> Result<Vec<String>, ObjectError> 
         .collect())
 }
 
-#[test]
-fn lists_are_those_of_cinder() {
+/// Asks every recorded question.
+pub(super) async fn run<S: Subject>(make: &impl AsyncFn() -> S) {
     let recorded = Json::parse(include_str!("lists.json")).unwrap();
     let list = |name| recorded.get(name).and_then(Json::as_list).unwrap();
-    let store = store(list("rows"));
+    let store = make().await;
+    fill(&store, list("rows")).await;
     let mut wrong = Vec::new();
     for query in list("queries") {
-        let found = match run(&store, query) {
+        let found = match answer(&store, query).await {
             Ok(ids) => format!("{ids:?}"),
             Err(error) => format!("{}: {error}", error.class().name),
         };

@@ -1,40 +1,40 @@
-//! Backups in a database: what the real Cinder was seen to do with its own.
-
-#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
-
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Poll, Waker};
+//! One backup in a database: what the real Cinder was seen to do with its own.
 
 use emberkeep_model::Timestamp;
-use emberkeep_objects::{
-    Backup, BackupImport, BackupStatus, BackupStore, Condition, ConditionalUpdate, Context, Field,
-    MemoryBackups, Metadata, ObjectError, ReadDeleted, StoreError, Value, VersionedObject,
+
+use super::Subject;
+use crate::{
+    Backup, BackupImport, BackupQuery, BackupStatus, BackupStore, Condition, ConditionalUpdate,
+    Context, Field, Metadata, ObjectError, ReadDeleted, Selection, StoreError, Value,
+    VersionedObject,
 };
 
 const DAY: i64 = 86_400_000_000;
 
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    match future
-        .as_mut()
-        .poll(&mut std::task::Context::from_waker(Waker::noop()))
-    {
-        Poll::Ready(done) => done,
-        Poll::Pending => panic!("memory never waits"),
-    }
+/// Runs all of it.
+pub(super) async fn run<S: Subject>(make: &impl AsyncFn() -> S) {
+    creating(make).await;
+    what_cannot_be_created(make).await;
+    saving(make).await;
+    destroying(make).await;
+    parents(make).await;
+    imports(make).await;
+    comparing_and_swapping(make).await;
+    orphans(make).await;
 }
 
 fn admin() -> Context {
     Context::admin("u", "p1")
 }
 
-fn store() -> MemoryBackups {
-    MemoryBackups::new(Timestamp(DAY))
+async fn begin<S: Subject>(make: &impl AsyncFn() -> S) -> S {
+    let store = make().await;
+    store.set_now(Timestamp(DAY));
+    store
 }
 
 /// Adds a row under an id, and loads it.
-fn saved(store: &MemoryBackups, id: &str, more: &[(&str, Value)]) -> Backup {
+async fn saved(store: &dyn BackupStore, id: &str, more: &[(&str, Value)]) -> Backup {
     let mut import = BackupImport::new(admin());
     for (name, value) in [
         ("id", id),
@@ -47,16 +47,16 @@ fn saved(store: &MemoryBackups, id: &str, more: &[(&str, Value)]) -> Backup {
     for (name, value) in more {
         import.assign(name, value.clone()).unwrap();
     }
-    now(import.create(store)).unwrap();
-    get(store, id).unwrap()
+    import.create(store).await.unwrap();
+    get(store, id).await.unwrap()
 }
 
-fn get(store: &MemoryBackups, id: &str) -> Result<Backup, ObjectError> {
-    now(Backup::get_by_id(store, &admin(), id))
+async fn get(store: &dyn BackupStore, id: &str) -> Result<Backup, ObjectError> {
+    Backup::get_by_id(store, &admin(), id).await
 }
 
-fn updated_at(store: &MemoryBackups, id: &str) -> Option<Timestamp> {
-    now(store.fetch(id)).unwrap().unwrap().updated_at
+async fn updated_at(store: &dyn BackupStore, id: &str) -> Option<Timestamp> {
+    store.fetch(id).await.unwrap().unwrap().updated_at
 }
 
 fn fresh(context: Context) -> Backup {
@@ -67,13 +67,12 @@ fn fresh(context: Context) -> Backup {
     backup
 }
 
-#[test]
-fn creating() {
-    let store = store();
+async fn creating<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
     let mut backup = fresh(admin());
     backup.assign("size", 3).unwrap();
     backup.assign("fail_reason", Value::Null).unwrap();
-    now(backup.create(&store)).unwrap();
+    backup.create(&store).await.unwrap();
     assert_eq!(backup.get(Backup::SIZE), Field::Value(3));
     assert_eq!(
         backup.get(Backup::OBJECT_COUNT),
@@ -95,7 +94,7 @@ fn creating() {
 
     let mut long = fresh(admin());
     long.assign("fail_reason", "é".repeat(300)).unwrap();
-    now(long.create(&store)).unwrap();
+    long.create(&store).await.unwrap();
     assert_eq!(
         long.get(Backup::FAIL_REASON)
             .value()
@@ -109,30 +108,29 @@ fn creating() {
     zoned
         .assign("created_at", "2020-01-01T00:00:00+02:00")
         .unwrap();
-    now(zoned.create(&store)).unwrap();
+    zoned.create(&store).await.unwrap();
     assert_eq!(
         zoned.get(Backup::CREATED_AT).value().unwrap().isotime(),
         "2019-12-31T22:00:00Z"
     );
 }
 
-#[test]
-fn what_cannot_be_created() {
-    let store = store();
+async fn what_cannot_be_created<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
     let mut nobody = fresh(Context::default());
     assert!(matches!(
-        now(nobody.create(&store)),
+        nobody.create(&store).await,
         Err(ObjectError::NotAuthorized)
     ));
     let mut deleted = fresh(admin());
     deleted.assign("deleted", true).unwrap();
     assert!(matches!(
-        now(deleted.create(&store)),
+        deleted.create(&store).await,
         Err(ObjectError::NotFound { .. })
     ));
     let mut elsewhere = fresh(Context::user("u", "p2"));
     assert!(matches!(
-        now(elsewhere.create(&store)),
+        elsewhere.create(&store).await,
         Err(ObjectError::NotFound { .. })
     ));
     for missing in ["user_id", "project_id"] {
@@ -144,39 +142,39 @@ fn what_cannot_be_created() {
             backup.assign(name, "x").unwrap();
         }
         assert!(
-            matches!(now(backup.create(&store)), Err(ObjectError::Coerce(_))),
+            matches!(backup.create(&store).await, Err(ObjectError::Coerce(_))),
             "{missing}"
         );
     }
-    let all = emberkeep_objects::BackupQuery {
-        selection: emberkeep_objects::Selection {
+    let all = BackupQuery {
+        selection: Selection {
             read_deleted: ReadDeleted::Yes,
             filters: vec![],
         },
         ..Default::default()
     };
     assert!(
-        now(store.list(&all)).unwrap().is_empty(),
+        store.list(&all).await.unwrap().is_empty(),
         "nothing is left behind"
     );
 }
 
-#[test]
-fn saving() {
-    let store = store();
+async fn saving<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
     let mut backup = saved(
         &store,
         "a",
         &[("metadata", Value::Dict(vec![("a".into(), "b".into())]))],
-    );
-    assert_eq!(updated_at(&store, "a"), None);
+    )
+    .await;
+    assert_eq!(updated_at(&store, "a").await, None);
     store.set_now(Timestamp(2 * DAY));
-    now(backup.save(&store)).unwrap();
-    assert_eq!(updated_at(&store, "a"), None, "nothing changed");
+    backup.save(&store).await.unwrap();
+    assert_eq!(updated_at(&store, "a").await, None, "nothing changed");
     backup.edit(Backup::METADATA).unwrap().insert("x", "y");
-    now(backup.save(&store)).unwrap();
+    backup.save(&store).await.unwrap();
     assert_eq!(
-        updated_at(&store, "a"),
+        updated_at(&store, "a").await,
         Some(Timestamp(2 * DAY)),
         "metadata alone counts"
     );
@@ -187,49 +185,53 @@ fn saving() {
     );
     let kept: Metadata = [("x", "y"), ("a", "b")].into_iter().collect();
     assert_eq!(
-        get(&store, "a").unwrap().get(Backup::METADATA),
+        get(&store, "a").await.unwrap().get(Backup::METADATA),
         Field::Value(&kept)
     );
 
     store.set_now(Timestamp(3 * DAY));
     backup.set(Backup::PARENT, Backup::orphan()).unwrap();
-    now(backup.save(&store)).unwrap();
-    assert_eq!(updated_at(&store, "a"), Some(Timestamp(3 * DAY)));
+    backup.save(&store).await.unwrap();
+    assert_eq!(updated_at(&store, "a").await, Some(Timestamp(3 * DAY)));
     assert!(
-        get(&store, "a").unwrap().get(Backup::PARENT) == Field::Unset,
+        get(&store, "a").await.unwrap().get(Backup::PARENT) == Field::Unset,
         "never stored"
     );
 
-    let mut other = now(Backup::get_by_id(&store, &Context::user("u", "p1"), "a")).unwrap();
+    let mut other = Backup::get_by_id(&store, &Context::user("u", "p1"), "a")
+        .await
+        .unwrap();
     other.set_context(Some(Context::user("u", "p2")));
     other.set(Backup::SIZE, 9).unwrap();
-    now(other.save(&store)).unwrap();
-    assert_eq!(get(&store, "a").unwrap().get(Backup::SIZE), Field::Value(9));
+    other.save(&store).await.unwrap();
+    assert_eq!(
+        get(&store, "a").await.unwrap().get(Backup::SIZE),
+        Field::Value(9)
+    );
     other.set(Backup::METADATA, Metadata::new()).unwrap();
     assert!(
-        matches!(now(other.save(&store)), Err(ObjectError::NotFound { .. })),
+        matches!(other.save(&store).await, Err(ObjectError::NotFound { .. })),
         "metadata is looked for first"
     );
 }
 
-#[test]
-fn destroying() {
-    let store = store();
-    let mut backup = saved(&store, "a", &[]);
-    let mut again = get(&store, "a").unwrap();
+async fn destroying<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
+    let mut backup = saved(&store, "a", &[]).await;
+    let mut again = get(&store, "a").await.unwrap();
     store.set_now(Timestamp(2 * DAY));
-    now(backup.destroy(&store)).unwrap();
+    backup.destroy(&store).await.unwrap();
     assert_eq!(
         backup.get(Backup::STATUS),
         Field::Value(BackupStatus::Deleted)
     );
     assert_eq!(backup.get(Backup::UPDATED_AT), Field::Null);
     assert!(backup.what_changed().is_empty());
-    assert_eq!(updated_at(&store, "a"), None, "kept");
+    assert_eq!(updated_at(&store, "a").await, None, "kept");
 
     store.set_now(Timestamp(3 * DAY));
-    now(again.destroy(&store)).unwrap();
-    let row = now(store.fetch("a")).unwrap().unwrap();
+    again.destroy(&store).await.unwrap();
+    let row = store.fetch("a").await.unwrap().unwrap();
     assert_eq!(
         row.deleted_at,
         Some(Timestamp(2 * DAY)),
@@ -237,87 +239,85 @@ fn destroying() {
     );
 
     backup.set(Backup::SIZE, 7).unwrap();
-    now(backup.save(&store)).unwrap();
+    backup.save(&store).await.unwrap();
     backup.set(Backup::METADATA, Metadata::new()).unwrap();
     backup.edit(Backup::METADATA).unwrap().insert("a", "b");
     assert!(matches!(
-        now(backup.save(&store)),
+        backup.save(&store).await,
         Err(ObjectError::NotFound { .. })
     ));
 
     assert!(matches!(
-        now(backup.refresh(&store)),
+        backup.refresh(&store).await,
         Err(ObjectError::NotFound { .. })
     ));
     let mut scope = backup.as_read_deleted(ReadDeleted::Yes).unwrap();
-    now(scope.refresh(&store)).unwrap();
+    scope.refresh(&store).await.unwrap();
     assert_eq!(scope.get(Backup::SIZE), Field::Value(7));
     drop(scope);
     assert_eq!(backup.context().unwrap().read_deleted, ReadDeleted::No);
     assert!(matches!(
-        now(backup.refresh(&store)),
+        backup.refresh(&store).await,
         Err(ObjectError::NotFound { .. })
     ));
 
     let mut missing = fresh(admin());
     missing.assign("id", "nope").unwrap();
-    now(missing.destroy(&store)).unwrap();
+    missing.destroy(&store).await.unwrap();
 }
 
-#[test]
-fn parents() {
-    let store = store();
-    saved(&store, "p", &[]);
-    let mut child = saved(&store, "c", &[("parent_id", "p".into())]);
+async fn parents<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
+    saved(&store, "p", &[]).await;
+    let mut child = saved(&store, "c", &[("parent_id", "p".into())]).await;
     assert_eq!(
-        now(child.parent(&store)).unwrap().unwrap().get(Backup::ID),
+        child.parent(&store).await.unwrap().unwrap().get(Backup::ID),
         Field::Value("p")
     );
     assert!(child.what_changed().is_empty());
     child.assign("parent_id", "c").unwrap();
     assert_eq!(
-        now(child.parent(&store)).unwrap().unwrap().get(Backup::ID),
+        child.parent(&store).await.unwrap().unwrap().get(Backup::ID),
         Field::Value("p"),
         "loaded once"
     );
-    let mut lone = saved(&store, "l", &[]);
-    assert!(now(lone.parent(&store)).unwrap().is_none());
+    let mut lone = saved(&store, "l", &[]).await;
+    assert!(lone.parent(&store).await.unwrap().is_none());
     assert_eq!(lone.get(Backup::PARENT), Field::Null);
-    let mut lost = saved(&store, "x", &[("parent_id", "gone".into())]);
+    let mut lost = saved(&store, "x", &[("parent_id", "gone".into())]).await;
     assert!(matches!(
-        now(lost.parent(&store)),
+        lost.parent(&store).await,
         Err(ObjectError::NotFound { .. })
     ));
     assert!(matches!(
-        now(fresh(admin()).parent(&store)),
+        fresh(admin()).parent(&store).await,
         Err(ObjectError::Action { .. })
     ));
 }
 
-#[test]
-fn imports() {
-    let store = store();
-    saved(&store, "a", &[]);
+async fn imports<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
+    saved(&store, "a", &[]).await;
     let mut import = BackupImport::new(admin());
     for name in ["id", "user_id", "project_id", "volume_id"] {
         import.assign(name, "a").unwrap();
     }
     assert!(matches!(
-        now(import.create(&store)),
+        import.create(&store).await,
         Err(ObjectError::Store(StoreError::Duplicate { .. }))
     ));
     assert_eq!(
-        get(&store, "a").unwrap().class().name,
+        get(&store, "a").await.unwrap().class().name,
         "Backup",
         "promoted by loading"
     );
     import.unset(Backup::ID);
-    now(import.create(&store)).unwrap();
+    import.create(&store).await.unwrap();
     assert_eq!(import.get(Backup::ID).value().unwrap().len(), 36);
     assert_eq!(import.class().name, "BackupImport");
     import.assign("project_id", "p1").unwrap();
-    now(import.save(&store)).unwrap();
-    now(import.refresh(&store)).unwrap();
+    import.save(&store).await.unwrap();
+    import.refresh(&store).await.unwrap();
     assert_eq!(
         import.class().name,
         "BackupImport",
@@ -325,15 +325,15 @@ fn imports() {
     );
 }
 
-#[test]
-fn comparing_and_swapping() {
-    let store = store();
+async fn comparing_and_swapping<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
     // A null number is 0 in the object and so never the same as in the row.
     let mut backup = saved(
         &store,
         "a",
         &[("size", 1.into()), ("object_count", 1.into())],
-    );
+    )
+    .await;
     let status = |to: &str| vec![("status".to_owned(), Value::from(to))];
     let when = |condition| Some(vec![("status".to_owned(), condition)]);
     let of = |words: &[&str]| {
@@ -379,7 +379,7 @@ fn comparing_and_swapping() {
     ] {
         let update = ConditionalUpdate::new(status(to), when(condition));
         assert_eq!(
-            now(backup.conditional_update(&store, update)).unwrap(),
+            backup.conditional_update(&store, update).await.unwrap(),
             want,
             "{what}"
         );
@@ -389,39 +389,50 @@ fn comparing_and_swapping() {
     }
     let other = Some(vec![("fail_reason".to_owned(), Condition::Not("x".into()))]);
     assert!(
-        now(backup.conditional_update(&store, ConditionalUpdate::new(status("creating"), other)))
+        backup
+            .conditional_update(&store, ConditionalUpdate::new(status("creating"), other))
+            .await
             .unwrap(),
         "null is something else"
     );
-    assert_eq!(updated_at(&store, "a"), Some(Timestamp(2 * DAY)));
+    assert_eq!(updated_at(&store, "a").await, Some(Timestamp(2 * DAY)));
 
     let unchanged = ConditionalUpdate::new(status("available"), None);
     assert!(
-        !now(backup.conditional_update(&store, unchanged.clone())).unwrap(),
+        !backup
+            .conditional_update(&store, unchanged.clone())
+            .await
+            .unwrap(),
         "updated_at differs by now"
     );
-    now(backup.refresh(&store)).unwrap();
+    backup.refresh(&store).await.unwrap();
     backup.set(Backup::SIZE, 9).unwrap();
     assert!(
-        now(backup.conditional_update(&store, unchanged)).unwrap(),
+        backup.conditional_update(&store, unchanged).await.unwrap(),
         "what is changed here is not compared"
     );
     assert_eq!(backup.what_changed(), ["size"]);
-    assert_eq!(get(&store, "a").unwrap().get(Backup::SIZE), Field::Value(1));
+    assert_eq!(
+        get(&store, "a").await.unwrap().get(Backup::SIZE),
+        Field::Value(1)
+    );
 
     let all = ConditionalUpdate {
         save_all: true,
         ..ConditionalUpdate::new(status("error"), Some(vec![]))
     };
-    assert!(now(backup.conditional_update(&store, all)).unwrap());
+    assert!(backup.conditional_update(&store, all).await.unwrap());
     assert!(backup.what_changed().is_empty());
-    assert_eq!(get(&store, "a").unwrap().get(Backup::SIZE), Field::Value(9));
+    assert_eq!(
+        get(&store, "a").await.unwrap().get(Backup::SIZE),
+        Field::Value(9)
+    );
 
     let silent = ConditionalUpdate {
         reflect: false,
         ..ConditionalUpdate::new(status("available"), Some(vec![]))
     };
-    assert!(now(backup.conditional_update(&store, silent)).unwrap());
+    assert!(backup.conditional_update(&store, silent).await.unwrap());
     assert_eq!(
         backup.get(Backup::STATUS),
         Field::Value(BackupStatus::Error)
@@ -429,38 +440,37 @@ fn comparing_and_swapping() {
 
     let bogus = ConditionalUpdate::new(status("bogus"), Some(vec![]));
     assert!(matches!(
-        now(backup.conditional_update(&store, bogus)),
+        backup.conditional_update(&store, bogus).await,
         Err(ObjectError::Coerce(_))
     ));
     assert_eq!(
-        get(&store, "a").unwrap().get(Backup::STATUS),
+        get(&store, "a").await.unwrap().get(Backup::STATUS),
         Field::Value(BackupStatus::Available),
         "refused before it is written"
     );
-    now(backup.destroy(&store)).unwrap();
+    backup.destroy(&store).await.unwrap();
     let late = ConditionalUpdate::new(status("error"), Some(vec![]));
     assert!(
-        !now(backup.conditional_update(&store, late)).unwrap(),
+        !backup.conditional_update(&store, late).await.unwrap(),
         "deleted rows stay as they are"
     );
 }
 
-#[test]
-fn orphans() {
-    let store = store();
+async fn orphans<S: Subject>(make: &impl AsyncFn() -> S) {
+    let store = begin(make).await;
     let mut orphan = Backup::orphan();
     orphan.assign("id", "x").unwrap();
     orphan.assign("volume_id", "v").unwrap();
     assert!(matches!(
-        now(orphan.save(&store)),
+        orphan.save(&store).await,
         Err(ObjectError::Orphaned { .. })
     ));
     assert!(matches!(
-        now(orphan.refresh(&store)),
+        orphan.refresh(&store).await,
         Err(ObjectError::Orphaned { .. })
     ));
     assert!(matches!(
-        now(orphan.destroy(&store)),
+        orphan.destroy(&store).await,
         Err(ObjectError::Orphaned {
             method: "obj_as_admin",
             ..
@@ -472,7 +482,7 @@ fn orphans() {
     ));
     orphan.unset(Backup::ID);
     assert!(matches!(
-        now(orphan.create(&store)),
+        orphan.create(&store).await,
         Err(ObjectError::Orphaned { .. })
     ));
     assert!(matches!(

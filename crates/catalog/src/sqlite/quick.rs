@@ -1,0 +1,134 @@
+//! Reads that an index answers at once. They run where they are asked for: handing such a read over to another
+//! thread and back costs several times what the read itself does.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, OpenFlags, Row, ToSql};
+
+use crate::sql::{Bind, Cell, Record, Statement};
+
+/// Connections that are kept for the next read; more than run at once on most machines.
+const KEPT: usize = 8;
+/// Statements that each of them keeps prepared.
+const PREPARED: usize = 128;
+/// What each of them remembers of the file, in KiB.
+const CACHE_KIB: i64 = 8192;
+
+/// Connections for quick reads.
+#[derive(Debug)]
+pub(super) struct QuickReaders {
+    path: PathBuf,
+    patience: Duration,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl QuickReaders {
+    /// Will open the database in the file `path`; reads wait for others at most `patience`.
+    pub(super) fn new(path: &Path, patience: Duration) -> Self {
+        Self {
+            path: path.to_owned(),
+            patience,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Runs a statement that only reads.
+    pub(super) fn run(&self, statement: &Statement) -> rusqlite::Result<Vec<Record>> {
+        let idle = self.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        let records = read(&connection, statement);
+        // One that failed may be in a state that nobody knows.
+        if records.is_ok() {
+            let mut idle = self.lock();
+            if idle.len() < KEPT {
+                idle.push(connection);
+            }
+        }
+        records
+    }
+
+    /// Closes the connections that nobody uses just now.
+    pub(super) fn close(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(self.patience)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        Ok(connection)
+    }
+}
+
+/// Counts what a statement makes SQLite do: a measure of work that no other load on the machine changes.
+#[cfg(test)]
+pub(super) fn work_of(path: &Path, statement: &Statement) -> rusqlite::Result<(usize, i32)> {
+    let readers = QuickReaders::new(path, Duration::from_secs(5));
+    let connection = readers.open()?;
+    let found = read(&connection, statement)?.len();
+    let prepared = connection.prepare_cached(&statement.text)?;
+    Ok((
+        found,
+        prepared.get_status(rusqlite::StatementStatus::VmStep),
+    ))
+}
+
+fn read(connection: &Connection, statement: &Statement) -> rusqlite::Result<Vec<Record>> {
+    let mut prepared = connection.prepare_cached(&statement.text)?;
+    let width = prepared.column_count();
+    // To SQLite `$2` is a name like any other, and takes its place where it first stands.
+    for place in 1..=prepared.parameter_count() {
+        let number = prepared
+            .parameter_name(place)
+            .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok())
+            .unwrap_or(place);
+        if let Some(bind) = statement.binds.get(number.wrapping_sub(1)) {
+            prepared.raw_bind_parameter(place, bind)?;
+        }
+    }
+    let mut rows = prepared.raw_query();
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(record(row, width)?);
+    }
+    Ok(records)
+}
+
+fn record(row: &Row<'_>, width: usize) -> rusqlite::Result<Record> {
+    (0..width)
+        .map(|column| {
+            Ok(match row.get_ref(column)? {
+                ValueRef::Null => Cell::Null,
+                ValueRef::Integer(number) => Cell::Int(number),
+                ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Real(_) => Cell::Odd("REAL".to_owned()),
+                ValueRef::Blob(_) => Cell::Odd("BLOB".to_owned()),
+            })
+        })
+        .collect()
+}
+
+impl ToSql for Bind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Int(None) | Self::Text(None) | Self::Bool(None) => {
+                ToSqlOutput::Owned(Value::Null)
+            }
+            Self::Int(Some(number)) => ToSqlOutput::Owned(Value::Integer(*number)),
+            Self::Bool(Some(truth)) => ToSqlOutput::Owned(Value::Integer(i64::from(*truth))),
+            Self::Text(Some(text)) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}

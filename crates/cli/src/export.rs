@@ -1,0 +1,71 @@
+//! `emberkeep export`: a backup as a volume over NBD, served by the service.
+
+use clap::Args;
+use emberkeep_sdk::native_types::Export;
+
+use crate::connect::ConnectArgs;
+use crate::error::CliError;
+use crate::lookup;
+use crate::output::{Column, Output, OutputArgs, column};
+
+const EXAMPLES: &str = "\
+Examples:
+  emberkeep export monday                 prints the address: whoever knows it may read
+  nbdcopy $(emberkeep export monday -o value) disk.img
+  emberkeep export monday --writable      writes are gone when the export ends
+  emberkeep export --list
+  emberkeep export --end ID
+
+The service has to listen for NBD (`nbd_listen`). Exports end with the service.";
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+    /// The backup: its name or id
+    #[arg(required_unless_present_any = ["list", "end"])]
+    backup: Option<String>,
+    /// Take writes, which are gone when the export ends
+    #[arg(long, requires = "backup")]
+    writable: bool,
+    /// List what is being served of the project
+    #[arg(long, conflicts_with_all = ["backup", "end"])]
+    list: bool,
+    /// Serve this one no more
+    #[arg(long, value_name = "ID", conflicts_with = "backup")]
+    end: Option<String>,
+}
+
+const LIST: &[Column<Export>] = &[
+    column("id", "ID", |export| export.id.clone()),
+    column("backup_id", "Backup", |export| export.backup_id.to_string()),
+    column("uri", "Address", |export| export.uri.clone()),
+    column("writable", "Writable", |export| export.writable.to_string()),
+];
+
+/// Runs `export`.
+pub(crate) async fn run(args: ExportArgs, connect: ConnectArgs) -> Result<(), CliError> {
+    let output = Output::new(&args.output);
+    let connection = connect.open().await?;
+    let native = connection.native();
+    if let Some(id) = &args.end {
+        native.end_export(id).await?;
+        return output.done(
+            &format!("export {id} has ended"),
+            id,
+            &serde_json::json!({"ended": id}),
+        );
+    }
+    let Some(wanted) = &args.backup else {
+        return output.list(LIST, &native.exports().await?);
+    };
+    let backup = lookup::backup(&connection, wanted).await?;
+    let export = native.begin_export(&backup.id, args.writable).await?;
+    let words = format!(
+        "backup {} is served as export {}\n{}",
+        backup.id, export.id, export.uri
+    );
+    output.done(&words, &export.uri, &export)
+}

@@ -1,0 +1,150 @@
+//! Copies of backups in other regions (`cbr-v3.md §2.3`, `§2.4`).
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use emberkeep_model::{BackupId, Caller, Task, VaultId, Work};
+use emberkeep_service::{Destination, ServiceError};
+use emberkeep_wire::cbr as wire;
+use serde_json::{Value, json};
+
+use super::edge::{Call, read, wrapped};
+use super::refusal::Refusal;
+use crate::App;
+
+fn destination(to: &wire::ReplicateTo) -> Destination {
+    Destination {
+        region: to.region.clone(),
+        project: to.project_id.clone(),
+        vault: to.vault_id,
+    }
+}
+
+fn answer(
+    app: &App,
+    call: &Call,
+    to: &wire::ReplicateTo,
+    kind: emberkeep_model::ObjectType,
+) -> Value {
+    json!({
+        "project_id": call.caller.project_id,
+        "provider_id": wire::provider_id(kind),
+        "source_region": app.service.regions().own,
+        "destination_project_id": to.project_id,
+        "destination_region": to.region,
+        "destination_vault_id": to.vault_id,
+    })
+}
+
+/// Copies what a vault holds and the other region does not.
+pub(super) async fn vault(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let asked = read(body, wire::ReplicateVault::parse).await?;
+    let to = destination(&asked.to);
+    let (vault, begun) = app
+        .service
+        .replicate_vault(&call.caller, asked.vault_id, &to, asked.automatic)
+        .await?;
+    let mut replication = answer(&app, &call, &asked.to, vault.object_type);
+    replication["vault_id"] = json!(vault.id);
+    replication["backups"] = begun
+        .iter()
+        .map(|one| json!({"backup_id": one.source, "replication_record_id": one.copy}))
+        .collect();
+    wrapped("replication", &replication)
+}
+
+/// Copies one backup.
+pub(super) async fn backup(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let id = call.id()?;
+    let asked = read(body, wire::ReplicateBackup::parse).await?;
+    let to = destination(&asked.to);
+    let begun = app
+        .service
+        .replicate_backup(&call.caller, id, &to, asked.name, asked.description)
+        .await?;
+    let mut replication = answer(&app, &call, &asked.to, begun.kind);
+    replication["backup_id"] = json!(begun.source);
+    replication["replication_record_id"] = json!(begun.copy);
+    wrapped("replication", &replication)
+}
+
+/// Brings the rows of a vault for copies in line with the other regions' stores.
+pub(super) async fn sync_vault(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let asked = read(body, wire::SyncVault::parse).await?;
+    let task = app
+        .service
+        .sync_replicas(&call.caller, asked.vault_id)
+        .await?;
+    let sync = json!({"vault_id": asked.vault_id, "operation_log_id": task});
+    Ok(Json(json!({"sync": sync})).into_response())
+}
+
+/// The same for the vaults that hold the copies named; one task for each vault.
+pub(super) async fn sync_backups(
+    State(app): State<App>,
+    call: Call,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let asked = read(body, wire::SyncBackups::parse).await?;
+    let mut vaults: BTreeMap<VaultId, Vec<BackupId>> = BTreeMap::new();
+    for id in asked.backup_ids {
+        let view = app.service.cbr_backup(&call.caller, id).await?;
+        let vault = view.backup.vault_id.ok_or(ServiceError::NoSuchBackup(id))?;
+        vaults.entry(vault).or_default().push(id);
+    }
+    let mut sync = Vec::new();
+    for (vault, backups) in vaults {
+        let task = app.service.sync_replicas(&call.caller, vault).await?;
+        sync.extend(
+            backups
+                .iter()
+                .map(|id| json!({"backup_id": id, "operation_log_id": task})),
+        );
+    }
+    Ok(Json(json!({"sync": sync})).into_response())
+}
+
+/// Adds to the record of a copying what the row of its copy knows.
+pub(super) async fn complete(
+    app: &App,
+    caller: &Caller,
+    task: &Task,
+    shown: &mut wire::Task,
+) -> Result<(), Refusal> {
+    let Work::Replicate { backup_id, .. } = &task.work else {
+        return Ok(());
+    };
+    let Some(detail) = &mut shown.extra_info.replication else {
+        return Ok(());
+    };
+    let Some(copy) = app.service.copy_row(caller, *backup_id).await? else {
+        return Ok(());
+    };
+    if let Some(replica) = &copy.cbr.replica {
+        detail.source_backup_id = replica.source_backup_id.into();
+        detail.source_backup_name = replica.source_name.clone().unwrap_or_default();
+        detail.source_checkpoint_id = replica.source_checkpoint_id.map(Into::into);
+        detail.source_project_id = (&replica.source_project_id).into();
+        detail.source_region.clone_from(&replica.source_region);
+        detail.destination_region.clone_from(&replica.region);
+    }
+    detail.destination_backup_name = copy.name.clone().unwrap_or_default();
+    detail.destination_checkpoint_id = copy.checkpoint_id.map(Into::into);
+    detail.destination_project_id = (&copy.project_id).into();
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! What is done to single volumes (`cinder-backup.md §2.8`).
+
+use std::collections::BTreeMap;
+
+use emberkeep_model::Gib;
+use emberkeep_wire::lenient;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::BlockStorage;
+use crate::connection::Call;
+use crate::error::SdkError;
+use crate::ids::VolumeId;
+use crate::version::Microversion;
+
+/// How much there is of volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VolumeSummary {
+    /// How many.
+    #[serde(deserialize_with = "lenient::number")]
+    pub total_count: u64,
+    /// Their sizes together, in GiB.
+    #[serde(deserialize_with = "lenient::number")]
+    pub total_size: u64,
+    /// The tenant's pairs of all of them; since 3.36.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub metadata: BTreeMap<String, Vec<String>>,
+}
+
+impl BlockStorage {
+    /// Returns how much there is of volumes; of every project, for administrators; since 3.12.
+    pub async fn volume_summary(&self, all_projects: bool) -> Result<VolumeSummary, SdkError> {
+        self.needs("summaries of volumes", Microversion::v3(12))
+            .await?;
+        let call =
+            Call::get(["volumes", "summary"]).query("all_tenants", all_projects.then_some(true));
+        self.one("volume-summary", call).await
+    }
+
+    /// Makes a volume larger; while it is in use, since 3.42.
+    pub async fn extend_volume(&self, id: &VolumeId, size: Gib) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-extend": {"new_size": size}}))
+            .await
+    }
+
+    /// Deletes a volume in whatever status; for administrators.
+    pub async fn force_delete_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-force_delete": {}})).await
+    }
+
+    /// Sets a volume's status by hand; for administrators.
+    pub async fn reset_volume_status(&self, id: &VolumeId, status: &str) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-reset_status": {"status": status}}))
+            .await
+    }
+
+    /// Marks whether a system can start from a volume.
+    pub async fn set_volume_bootable(&self, id: &VolumeId, yes: bool) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-set_bootable": {"bootable": yes}}))
+            .await
+    }
+
+    /// Says whether a volume may only be read.
+    pub async fn set_volume_readonly(&self, id: &VolumeId, yes: bool) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-update_readonly_flag": {"readonly": yes}}))
+            .await
+    }
+
+    /// Returns what is known of the image on a volume.
+    pub async fn image_metadata(
+        &self,
+        id: &VolumeId,
+    ) -> Result<BTreeMap<String, String>, SdkError> {
+        let path = ["volumes", id.as_str(), "action"];
+        let body = json!({"os-show_image_metadata": null});
+        self.one("metadata", Call::post(path, body)).await
+    }
+
+    /// Adds to what is known of the image on a volume.
+    pub async fn set_image_metadata(
+        &self,
+        id: &VolumeId,
+        pairs: &BTreeMap<String, String>,
+    ) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-set_image_metadata": {"metadata": pairs}}))
+            .await
+    }
+
+    /// Forgets one thing that is known of the image on a volume.
+    pub async fn delete_image_metadata(&self, id: &VolumeId, key: &str) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-unset_image_metadata": {"key": key}}))
+            .await
+    }
+
+    /// Sets a volume aside for an attachment.
+    pub async fn reserve_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-reserve": {}})).await
+    }
+
+    /// Gives up a reservation.
+    pub async fn unreserve_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-unreserve": {}})).await
+    }
+
+    /// Notes that a volume is attached to a server, as `device` there.
+    pub async fn attach_volume(
+        &self,
+        id: &VolumeId,
+        instance: &str,
+        device: &str,
+    ) -> Result<(), SdkError> {
+        let body =
+            json!({"os-attach": {"instance_uuid": instance, "mountpoint": device, "mode": "rw"}});
+        self.volume_action(id, body).await
+    }
+
+    /// Notes that a volume is about to be detached.
+    pub async fn begin_detaching_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-begin_detaching": {}}))
+            .await
+    }
+
+    /// Notes that a volume stays attached after all.
+    pub async fn roll_detaching_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
+        self.volume_action(id, json!({"os-roll_detaching": {}}))
+            .await
+    }
+
+    /// Notes that a volume is no longer attached; one attachment of it, if one is named.
+    pub async fn detach_volume(
+        &self,
+        id: &VolumeId,
+        attachment: Option<&str>,
+    ) -> Result<(), SdkError> {
+        let mut how = Map::new();
+        if let Some(attachment) = attachment {
+            how.insert("attachment_id".to_owned(), attachment.into());
+        }
+        self.volume_action(id, json!({"os-detach": how})).await
+    }
+
+    /// Asks how a host reaches a volume; what is answered is the back end's own.
+    pub async fn initialize_connection(
+        &self,
+        id: &VolumeId,
+        connector: &BTreeMap<String, String>,
+    ) -> Result<Value, SdkError> {
+        let path = ["volumes", id.as_str(), "action"];
+        let body = json!({"os-initialize_connection": {"connector": connector}});
+        self.one("connection_info", Call::post(path, body)).await
+    }
+
+    /// Says that a host no longer needs a volume.
+    pub async fn terminate_connection(
+        &self,
+        id: &VolumeId,
+        connector: &BTreeMap<String, String>,
+    ) -> Result<(), SdkError> {
+        let body = json!({"os-terminate_connection": {"connector": connector}});
+        self.volume_action(id, body).await
+    }
+
+    async fn volume_action(&self, id: &VolumeId, body: Value) -> Result<(), SdkError> {
+        self.done(Call::post(["volumes", id.as_str(), "action"], body))
+            .await
+    }
+}

@@ -1,0 +1,87 @@
+//! Types of volumes (`cinder-backup.md §2.8`).
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{BlockStorage, NewVolumeType, TypeAccess, VolumeType, VolumeTypeChange};
+use crate::connection::Call;
+use crate::error::SdkError;
+use crate::ids::ProjectId;
+
+impl BlockStorage {
+    /// Lists the types that volumes can have.
+    pub async fn volume_types(&self) -> Result<Vec<VolumeType>, SdkError> {
+        self.one("volume_types", Call::get(["types"])).await
+    }
+
+    /// Shows one type; `default` names the one that is taken unasked.
+    pub async fn volume_type(&self, id: &str) -> Result<VolumeType, SdkError> {
+        self.one("volume_type", Call::get(["types", id])).await
+    }
+
+    /// Makes a type; for administrators.
+    pub async fn create_volume_type(&self, new: &NewVolumeType) -> Result<VolumeType, SdkError> {
+        let call = Call::post(["types"], json!({"volume_type": new}));
+        self.one("volume_type", call).await
+    }
+
+    /// Changes a type; for administrators.
+    pub async fn update_volume_type(
+        &self,
+        id: &str,
+        change: &VolumeTypeChange,
+    ) -> Result<VolumeType, SdkError> {
+        let call = Call::put(["types", id], json!({"volume_type": change}));
+        self.one("volume_type", call).await
+    }
+
+    /// Deletes a type that no volume has; for administrators.
+    pub async fn delete_volume_type(&self, id: &str) -> Result<(), SdkError> {
+        self.done(Call::delete(["types", id])).await
+    }
+
+    /// Returns what a type asks of back ends.
+    pub async fn extra_specs(&self, id: &str) -> Result<BTreeMap<String, String>, SdkError> {
+        self.one("extra_specs", Call::get(["types", id, "extra_specs"]))
+            .await
+    }
+
+    /// Adds to what a type asks of back ends; for administrators. Returns what was added.
+    pub async fn set_extra_specs(
+        &self,
+        id: &str,
+        specs: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, SdkError> {
+        let path = ["types", id, "extra_specs"];
+        self.one(
+            "extra_specs",
+            Call::post(path, json!({"extra_specs": specs})),
+        )
+        .await
+    }
+
+    /// Takes away one thing that a type asks of back ends; for administrators.
+    pub async fn delete_extra_spec(&self, id: &str, key: &str) -> Result<(), SdkError> {
+        self.done(Call::delete(["types", id, "extra_specs", key]))
+            .await
+    }
+
+    /// Lists the projects that may use a type which not every project may; for administrators.
+    pub async fn type_access(&self, id: &str) -> Result<Vec<TypeAccess>, SdkError> {
+        let path = ["types", id, "os-volume-type-access"];
+        self.one("volume_type_access", Call::get(path)).await
+    }
+
+    /// Lets a project use a type; for administrators.
+    pub async fn add_type_access(&self, id: &str, project: &ProjectId) -> Result<(), SdkError> {
+        let body = json!({"addProjectAccess": {"project": project}});
+        self.done(Call::post(["types", id, "action"], body)).await
+    }
+
+    /// Lets a project no longer use a type; for administrators.
+    pub async fn remove_type_access(&self, id: &str, project: &ProjectId) -> Result<(), SdkError> {
+        let body = json!({"removeProjectAccess": {"project": project}});
+        self.done(Call::post(["types", id, "action"], body)).await
+    }
+}

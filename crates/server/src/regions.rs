@@ -1,0 +1,71 @@
+//! Opens the stores of other regions.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use emberkeep_engine::{InitOptions, Repository, RepositoryError};
+use emberkeep_keys::MasterKey;
+use emberkeep_service::{Region, Regions};
+use emberkeep_store::{LocalStore, ObjectStore, S3Store, StoreError};
+
+use crate::config::{ReplicaConfig, ReplicaStore};
+use crate::{Config, StartError};
+
+/// Takes the regions of a configuration. Their keys are read now, their stores when first needed.
+pub(crate) fn regions(
+    config: &Config,
+    own: &Repository,
+    own_key: &Path,
+) -> Result<Regions, StartError> {
+    let mut others = BTreeMap::new();
+    for replica in &config.replicas {
+        let path = replica.master_key_file.as_deref().unwrap_or(own_key);
+        let key = MasterKey::load(path).map_err(|cause| StartError::RegionKey {
+            region: replica.region.clone(),
+            cause,
+        })?;
+        let options = InitOptions {
+            chunker: own.chunker(),
+        };
+        let (name, replica) = (replica.region.clone(), replica.clone());
+        let region = Region::new(move || open(&replica, &key.key, options));
+        others.insert(name, region);
+    }
+    Ok(Regions {
+        own: config.region.clone(),
+        others,
+    })
+}
+
+/// Opens a region's repository; the first time makes it, to cut volumes as ours does.
+fn open(
+    replica: &ReplicaConfig,
+    key: &MasterKey,
+    options: InitOptions,
+) -> Result<Repository, RepositoryError> {
+    let store: Arc<dyn ObjectStore> = match &replica.store {
+        ReplicaStore::Directory(place) if place.join("format").exists() => {
+            Arc::new(LocalStore::open(place)?)
+        }
+        ReplicaStore::Directory(place) => Arc::new(LocalStore::create(place)?),
+        ReplicaStore::Bucket(place) => {
+            let store = S3Store::open(place.clone())?;
+            // Two writers could destroy each other's work.
+            if !store.honours_put_if_absent()? {
+                return Err(StoreError::Denied {
+                    name: store.describe(),
+                    cause: std::io::Error::other("it overwrites objects that it was asked to keep"),
+                }
+                .into());
+            }
+            Arc::new(store)
+        }
+    };
+    if Repository::exists(&*store)? {
+        Repository::open(store, key)
+    } else {
+        tracing::info!(region = %replica.region, "a repository is made in another region");
+        Repository::init(store, key, options)
+    }
+}

@@ -1,0 +1,127 @@
+//! The other regions: stores that take copies of backups.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use emberkeep_engine::{ProjectRepository, Repository, RepositoryError};
+use emberkeep_model::Backup;
+
+use crate::{CbrError, Service, ServiceError};
+
+/// The region of this service, and the others that it can copy to.
+#[derive(Debug, Clone)]
+pub struct Regions {
+    /// The region that the service is in.
+    pub own: String,
+    /// The others.
+    pub others: BTreeMap<String, Region>,
+}
+
+impl Default for Regions {
+    fn default() -> Self {
+        Self {
+            own: "RegionOne".into(),
+            others: BTreeMap::new(),
+        }
+    }
+}
+
+/// Opens the repository of a region, or says why it cannot be had just now.
+type Open = dyn Fn() -> Result<Repository, RepositoryError> + Send + Sync;
+
+/// Another region's repository, opened when it is first needed: that one being out of reach keeps
+/// no service from starting.
+#[derive(Clone)]
+pub struct Region {
+    open: Arc<Open>,
+    opened: Arc<Mutex<Option<Repository>>>,
+}
+
+impl Region {
+    /// Takes what opens the repository.
+    pub fn new(
+        open: impl Fn() -> Result<Repository, RepositoryError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            open: Arc::new(open),
+            opened: Arc::default(),
+        }
+    }
+
+    /// Returns the repository; blocks.
+    fn repository(&self) -> Result<Repository, RepositoryError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(repository) = &*opened {
+            return Ok(repository.clone());
+        }
+        let repository = (self.open)()?;
+        *opened = Some(repository.clone());
+        Ok(repository)
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Region(..)")
+    }
+}
+
+/// Where a project's backups lie: at home or in another region.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    home: Repository,
+    away: Option<Region>,
+    project: String,
+}
+
+impl Place {
+    /// Opens the project there; blocks.
+    pub(crate) fn open(&self) -> Result<ProjectRepository, RepositoryError> {
+        match &self.away {
+            Some(away) => away.repository()?.project_as_in(&self.home, &self.project),
+            None => self.home.project(&self.project),
+        }
+    }
+}
+
+impl Service {
+    /// Gives the service other regions to copy to.
+    #[must_use]
+    pub fn with_regions(mut self, regions: Regions) -> Self {
+        self.regions = regions.into();
+        self
+    }
+
+    /// Returns the service's own region and the others.
+    pub fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
+    /// Says where the content of a backup lies.
+    pub(crate) fn place_of(&self, backup: &Backup) -> Result<Place, ServiceError> {
+        let (project, _) = backup.content();
+        let region = backup.cbr.replica.as_ref().map(|replica| &replica.region);
+        self.place_in(region.map(String::as_str), project.as_str())
+    }
+
+    /// Says where a project's backups lie in a region, or at home.
+    pub(crate) fn place_in(
+        &self,
+        region: Option<&str>,
+        project: &str,
+    ) -> Result<Place, ServiceError> {
+        let away = match region {
+            Some(region) => {
+                let found = self.regions.others.get(region).cloned();
+                Some(found.ok_or_else(|| CbrError::NoSuchRegion(region.to_owned()))?)
+            }
+            None => None,
+        };
+        Ok(Place {
+            home: self.repository.clone(),
+            away,
+            project: project.to_owned(),
+        })
+    }
+}

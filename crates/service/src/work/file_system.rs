@@ -1,0 +1,106 @@
+//! Backing up a file system and restoring one. Its tree of files is written as one image first,
+//! which is then copied as a frozen volume is; a restore goes the other way.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use emberkeep_engine::{RestoreError, Run};
+use emberkeep_model::{Backup, BackupState, FileSystem, FileSystemId, Task};
+use emberkeep_volumes::{TreeReport, TreeTarget};
+
+use super::{Facts, Stop};
+use crate::worker::chain;
+use crate::{CbrError, Service, ServiceError};
+
+impl Service {
+    pub(super) async fn act_backup_file_system(
+        &self,
+        task: &Task,
+        backup: &Backup,
+        run: &Run,
+    ) -> Result<Facts, Stop> {
+        let system = self
+            .file_system_there(FileSystemId::from(backup.resource_id()))
+            .await?;
+        let (root, below) = self.allowed(Path::new(&system.path))?;
+        let (provider, freeze) = (Arc::clone(&self.volumes), task.id.to_string());
+        let (source, report) = self
+            .blocking("reading the file system", move || {
+                provider.freeze_tree(&root, &below, &freeze)
+            })
+            .await?;
+        tell(task, &system, &report);
+        self.note_size(system.id, source.size()).await?;
+        let sealed = self.copy_volume(backup, source, run).await?;
+        Ok(Facts::Sealed(sealed))
+    }
+
+    pub(super) async fn act_restore_file_system(
+        &self,
+        task: &Task,
+        backup: &Backup,
+        run: &Run,
+    ) -> Result<Facts, Stop> {
+        let target = match &backup.state {
+            BackupState::Restoring { target, .. } => FileSystemId(target.0),
+            other => return Err(Stop::Failed(format!("the backup is {other} by now"))),
+        };
+        let system = self.file_system_there(target).await?;
+        let (root, path) = self.allowed(Path::new(&system.path))?;
+        let (provider, freeze) = (Arc::clone(&self.volumes), task.id.to_string());
+        let (repository, run) = (self.repository.clone(), run.clone());
+        let (project, content) = backup.content();
+        let project = project.clone();
+        let image = freeze.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let project = repository
+                .project(project.as_str())
+                .map_err(RestoreError::from)?;
+            let size = project.manifest(content).map_err(RestoreError::from)?.size;
+            let target = provider.tree_image(&image, size);
+            let target = target.map_err(RestoreError::from)?;
+            project.restore(content, target.as_ref(), &run)
+        })
+        .await;
+        match written {
+            Ok(Ok(_)) => {}
+            Ok(Err(RestoreError::Cancelled)) => return Err(Stop::Cancelled),
+            Ok(Err(error)) => return Err(Stop::Failed(chain(&error))),
+            Err(panicked) => {
+                return Err(Stop::Failed(format!("the restore ended badly: {panicked}")));
+            }
+        }
+        let provider = Arc::clone(&self.volumes);
+        let target = TreeTarget {
+            root,
+            path,
+            attempt: freeze.clone(),
+        };
+        let report = self
+            .blocking("writing the file system", move || {
+                provider.unpack_tree(&freeze, &target)
+            })
+            .await?;
+        tell(task, &system, &report);
+        Ok(Facts::Nothing)
+    }
+
+    async fn file_system_there(&self, id: FileSystemId) -> Result<FileSystem, Stop> {
+        let found = self.catalog.file_system(id).await;
+        let found = found.map_err(ServiceError::from)?;
+        Ok(found.ok_or_else(|| ServiceError::from(CbrError::NoSuchFileSystem(id)))?)
+    }
+}
+
+/// Says in the log what is not quite as it was.
+fn tell(task: &Task, system: &FileSystem, report: &TreeReport) {
+    if report.noted > 0 {
+        tracing::warn!(
+            task_id = %task.id,
+            file_system_id = %system.id,
+            noted = report.noted,
+            notes = report.notes.join("; "),
+            "a tree of files has things that are not quite as they were"
+        );
+    }
+}

@@ -1,0 +1,238 @@
+//! Bringing the rows of copies in line with what the stores of other regions hold.
+//!
+//! The manifests there are the truth: a copy that no row knows gets one, be it that the catalogue
+//! was lost or that another service made it; a row whose copy is gone says so.
+
+use std::collections::{BTreeMap, HashSet};
+
+use emberkeep_catalog::{Change, Row};
+use emberkeep_engine::{Manifest, Manifests};
+use emberkeep_model::{
+    Backup, BackupId, BackupState, CbrFacts, ContentOf, Gib, ObjectType, Replica, ServerFacts,
+    Synced, Task, Timestamp, Vault, VaultId, VolumeId,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::replicate::sealed;
+use super::server::sum;
+use super::{Facts, Stop};
+use crate::service::racing;
+use crate::{Service, ServiceError};
+
+impl Service {
+    pub(super) async fn act_sync(&self, task: &Task, vault: VaultId) -> Result<Facts, Stop> {
+        let found = self
+            .catalog
+            .vault(vault)
+            .await
+            .map_err(ServiceError::from)?;
+        let vault = found.ok_or(ServiceError::NoSuchVault(vault))?;
+        let mut synced = Synced::default();
+        for region in self.regions.others.keys() {
+            let project = &task.project_id;
+            let place = self.place_in(Some(region), project.as_str())?;
+            let there = self
+                .blocking("reading the copies", move || place.open()?.manifests())
+                .await?;
+            synced.unreadable += there.damaged.len() as u64;
+            synced.gone += self.note_gone(&vault, region, &there).await?;
+            synced.added += self.take_in(&vault, region, there).await?;
+        }
+        Ok(Facts::Synced(synced))
+    }
+
+    /// Marks the rows whose copy is not there any more.
+    async fn note_gone(
+        &self,
+        vault: &Vault,
+        region: &str,
+        there: &Manifests,
+    ) -> Result<u64, ServiceError> {
+        let known: HashSet<BackupId> = there.readable.iter().map(|m| m.backup_id).collect();
+        let mut gone = 0;
+        for backup in self.backups_in(vault.id).await? {
+            let lies_there = backup
+                .cbr
+                .replica
+                .as_ref()
+                .is_some_and(|r| r.region == region);
+            let has_manifest = backup.cbr.kind != ObjectType::Server;
+            if !lies_there || !has_manifest || known.contains(&backup.content().1) {
+                continue;
+            }
+            let id = backup.id;
+            let marked = racing(|| async {
+                let Some(mut row) = self.catalog.backup(id).await? else {
+                    return Ok(false);
+                };
+                // Only what was complete: what is being made has none yet.
+                if !matches!(row.state, BackupState::Available(_)) {
+                    return Ok(false);
+                }
+                row.state = BackupState::Failed {
+                    reason: format!("its copy is gone from region {region}"),
+                };
+                row.updated_at = Some(self.now());
+                self.commit(vec![Change::Save(Row::Backup(row))]).await?;
+                Ok(true)
+            })
+            .await?;
+            gone += u64::from(marked);
+        }
+        Ok(gone)
+    }
+
+    /// Makes rows for copies that have none; returns how many copies that were.
+    async fn take_in(
+        &self,
+        vault: &Vault,
+        region: &str,
+        there: Manifests,
+    ) -> Result<u64, ServiceError> {
+        let mut rows = Vec::new();
+        let mut wholes: BTreeMap<BackupId, (Whole, Vec<Backup>)> = BTreeMap::new();
+        for manifest in there.readable {
+            let Some(row) = self.row_of(vault, region, &manifest).await? else {
+                continue;
+            };
+            match (row.cbr.part_of, read::<Whole>(&manifest.extra, "whole")) {
+                (Some(id), Some(whole)) => {
+                    wholes.entry(id).or_insert((whole, Vec::new())).1.push(row);
+                }
+                (Some(_), None) => {}
+                (None, _) => rows.push(row),
+            }
+        }
+        for (id, (whole, parts)) in wholes {
+            if self.catalog.backup(id).await?.is_none() {
+                rows.push(whole_row(id, whole, &parts));
+            }
+            rows.extend(parts);
+        }
+        let added = rows.len() as u64;
+        for row in rows {
+            self.commit(vec![Change::Insert(Row::Backup(row))]).await?;
+        }
+        Ok(added)
+    }
+
+    /// Builds the row of a copy from its manifest; none if there is one, or if it belongs to
+    /// another vault.
+    async fn row_of(
+        &self,
+        vault: &Vault,
+        region: &str,
+        manifest: &Manifest,
+    ) -> Result<Option<Backup>, ServiceError> {
+        let extra = &manifest.extra;
+        let Some(replica) = read::<Replica>(extra, "replica").filter(|r| r.region == region) else {
+            return Ok(None);
+        };
+        if self.catalog.backup(manifest.backup_id).await?.is_some() {
+            return Ok(None);
+        }
+        // One whose vault is lost comes to the vault that is asked for.
+        let other = manifest.vault_id.filter(|id| *id != vault.id);
+        if let Some(other) = other
+            && self.catalog.vault(other).await?.is_some()
+        {
+            return Ok(None);
+        }
+        let kind = read(extra, "kind").unwrap_or(ObjectType::Disk);
+        let kind_fits = kind == vault.object_type || vault.object_type == ObjectType::Server;
+        let (Some(volume_id), true) = (manifest.source.volume_id, kind_fits) else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let content = (manifest.project != vault.project_id.as_str())
+            .then(|| manifest.project.parse().ok())
+            .flatten()
+            .map(|project_id| ContentOf {
+                project_id,
+                backup_id: manifest.backup_id,
+            });
+        let created_at = Timestamp(manifest.created_at.0);
+        Ok(Some(Backup {
+            id: manifest.backup_id,
+            project_id: vault.project_id.clone(),
+            user_id: vault.user_id.clone(),
+            volume_id,
+            volume_name: manifest.source.volume_name.clone(),
+            snapshot_id: None,
+            vault_id: Some(vault.id),
+            checkpoint_id: None,
+            parent_id: None,
+            name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
+            description: manifest.description.clone(),
+            container: read(extra, "container").flatten(),
+            availability_zone: read(extra, "availability_zone").flatten(),
+            metadata: read(extra, "metadata").unwrap_or_default(),
+            size: read(extra, "size_gib").unwrap_or_else(|| gib(manifest.size.0)),
+            automatic: read(extra, "automatic").unwrap_or(false),
+            state: BackupState::Available(sealed(manifest)),
+            fail_reason: None,
+            restore_volume_id: None,
+            data_timestamp: read(extra, "data_timestamp").unwrap_or(created_at),
+            created_at,
+            updated_at: Some(now),
+            deleted_at: None,
+            content,
+            cinder: read(extra, "cinder").unwrap_or_default(),
+            cbr: CbrFacts {
+                kind,
+                part_of: read(extra, "part_of").flatten(),
+                server: None,
+                policy_id: read(extra, "policy_id").flatten(),
+                expires_at: read(extra, "expires_at").flatten(),
+                replica: Some(replica),
+            },
+            revision: 0,
+        }))
+    }
+}
+
+/// What the parts of a server's copy remember of the whole.
+#[derive(serde::Deserialize)]
+struct Whole {
+    server_id: VolumeId,
+    server_name: Option<String>,
+    name: Option<String>,
+    size_gib: Gib,
+    server: Option<ServerFacts>,
+    replica: Option<Replica>,
+}
+
+fn whole_row(id: BackupId, whole: Whole, parts: &[Backup]) -> Backup {
+    let first = &parts[0];
+    let known: Vec<_> = parts
+        .iter()
+        .filter_map(|part| part.state.sealed())
+        .collect();
+    Backup {
+        id,
+        volume_id: whole.server_id,
+        volume_name: whole.server_name,
+        name: whole.name,
+        size: whole.size_gib,
+        state: BackupState::Available(sum(&known)),
+        cinder: Default::default(),
+        cbr: CbrFacts {
+            kind: ObjectType::Server,
+            part_of: None,
+            server: whole.server,
+            replica: whole.replica,
+            ..first.cbr.clone()
+        },
+        ..first.clone()
+    }
+}
+
+/// Reads one of the facts that a manifest remembers for the catalogue.
+fn read<T: DeserializeOwned>(extra: &Map<String, Value>, key: &str) -> Option<T> {
+    serde_json::from_value(extra.get(key)?.clone()).ok()
+}
+
+fn gib(bytes: u64) -> Gib {
+    Gib(u32::try_from(bytes.div_ceil(1 << 30)).unwrap_or(u32::MAX))
+}
