@@ -35,8 +35,9 @@ def map_path_parameters(context, path_parameters):
     path = context.operation.path if context.operation else ""
     for name in path_parameters or {}:
         # Another project than the token's is refused before anything else: nothing would be tested.
-        if name in ("project", "project_id") and "/identity/" not in path:
-            path_parameters[name] = KNOWN["project"][0]
+        if name in ("project", "project_id"):
+            # Our own could be disabled, and all that follows refused.
+            path_parameters[name] = KNOWN["target_project" if "/identity/" in path else "project"][0]
             continue
         chosen = known(kind_of(name, path))
         if chosen is not None:

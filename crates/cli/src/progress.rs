@@ -52,7 +52,8 @@ impl Bar {
     }
 
     fn advance(&self, template: &'static str, done: u64, total: u64) {
-        if total == 0 {
+        // Before the first byte there is no rate, and no time left that means anything.
+        if total == 0 || done == 0 {
             return;
         }
         self.shape(template);
