@@ -391,6 +391,23 @@ class OursAsCinders(Foreign):
         self.ours("backup", "export", "monday", out)
         self.assertIsNone(same_bytes(out, self.image))
 
+    def test_05_another_installation_with_the_same_store_and_keys(self):
+        record = self.room / "monday.json"
+        record.write_text(json.dumps(self.ours_json("backup", "export-record", "monday")))
+        self.service.stop()
+        other = self.room / "other"
+        shutil.copytree(self.room / "data" / "repository", other / "repository")
+        shutil.copy(self.room / "data" / "master.key", other)
+        service = Service(other).start()
+        self.addCleanup(service.kill)
+        env = service.client_environment()
+        client = service.client()
+        self.assertIsNone(client.backup(self.backup))
+        emberkeep("backup", "import-record", "--file", record, "--wait", env=env)
+        emberkeep("backup", "restore", "monday", "--name", "back", "--wait", env=env)
+        volume = next(one for one in client.volumes() if one["name"] == "back")
+        self.assertIsNone(same_bytes(client.volume_path(volume["id"]), self.image))
+
 
 class ObjectStores(Foreign):
     """The same objects in S3 and in Swift."""
