@@ -20,12 +20,12 @@ TIMEOUT = 120 + VOLUMES * DATA_MIB
 LOST = (ConnectionError, http.client.HTTPException, TimeoutError, OSError)
 
 
-def scatter(path, seed):
+def scatter(path, seed, parts=DATA_MIB * 2):
     """Writes data all over a volume: noise, text that compresses, and a part that all have."""
     rng = random.Random(seed)
     with open(path, "rb+") as file:
         size = os.fstat(file.fileno()).st_size
-        for part in range(DATA_MIB * 2):
+        for part in range(parts):
             block = [rng.randbytes(MIB // 2), b"all the same " * (MIB // 26), f"{seed} {part} ".encode() * (MIB // 30)]
             os.pwrite(file.fileno(), block[part % 3], rng.randrange(size // MIB) * MIB)
         os.fsync(file.fileno())
@@ -83,7 +83,8 @@ class Fifty(unittest.TestCase):
                     free = volume["status"] not in BUSY_VOLUME
                     if volume["id"] in self.paths and volume["id"] in copied and free and volume["id"] not in spoilt:
                         spoilt.add(volume["id"])
-                        scatter(self.paths[volume["id"]], f"spoilt {volume['id']}")
+                        # A little, so that whoever looks keeps up with what is copied.
+                        scatter(self.paths[volume["id"]], f"spoilt {volume['id']}", 4)
         Fifty.spoilt = spoilt
 
     def load(self, stop):

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pathlib
+import socket
 import struct
 import threading
 import unittest
@@ -247,3 +248,82 @@ class ServerSession(unittest.TestCase):
             f"/backups/{backup.id}/restore", json={"restore": {"volume_id": self.ids[0]}}
         )
         self.assertEqual(refused.json()["error_code"], "BackupService.2009")
+
+    def raw(self, path):
+        answer = self.conn.cbr.get(path)
+        self.assertEqual(answer.status_code, 200, answer.text)
+        return answer.json()
+
+    def tree(self):
+        """Every file of the share with its content."""
+        return {path.relative_to(self.share): path.read_bytes() for path in self.share.rglob("*") if path.is_file()}
+
+    def restarted(self):
+        self.service.kill()
+        self.service.start()
+        self.connect()
+
+    def test_07_a_file_system_with_a_kill_in_either_direction(self):
+        for number in range(12):
+            (self.share / f"large-{number}").write_bytes(os.urandom(20 * MIB))
+        pipe = socket.socket(socket.AF_UNIX)
+        self.addCleanup(pipe.close)
+        pipe.bind(str(self.share / "a-socket"))
+        (link := self.share / "link").unlink()
+        link.symlink_to("one")
+        before = self.tree()
+        vault = next(vault for vault in self.conn.cbr.vaults() if vault.name == "files")
+        checkpoint = self.conn.cbr.create_checkpoint(vault_id=vault.id, parameters={"name": "killed-files"})
+        backup = next(self.conn.cbr.backups(checkpoint_id=checkpoint.id))
+
+        def under_way(status):
+            def probe():
+                found = self.conn.cbr.get_backup(backup.id)
+                self.assertNotEqual(found.status, "error")
+                return found.status == status and (found.extend_info.progress or 0) > 0
+            return probe
+
+        wait_until("the copying is under way", under_way("protecting"), 120, 0.01)
+        self.restarted()
+        done = self.conn.cbr.wait_for_checkpoint(self.conn.cbr.get_checkpoint(checkpoint.id), interval=1, wait=240)
+        self.assertEqual(done.status, "available")
+        # What a tree cannot hold is told, and not only in the log.
+        logs = self.raw(f"/operation-logs?operation_type=backup&resource_id={backup.resource_id}")["operation_logs"]
+        notes = logs[0]["extra_info"]["resource"]["extra_info"]["notes"]
+        self.assertEqual(len(notes), 1, notes)
+        self.assertIn("a-socket", notes[0])
+        task = self.cli("task", "show", logs[0]["id"])
+        self.assertEqual(task["notes"], notes)
+
+        for number in range(12):
+            (self.share / f"large-{number}").write_bytes(os.urandom(3 * MIB))
+        answer = self.conn.cbr.post(
+            f"/backups/{backup.id}/restore", json={"restore": {"resource_id": backup.resource_id}}
+        )
+        self.assertEqual(answer.status_code, 202, answer.text)
+        wait_until("the restore is under way", under_way("restoring"), 120, 0.01)
+        self.restarted()
+        self.task_ends(answer.json()["job_id"])
+        after = self.tree()
+        self.assertEqual(after.keys(), before.keys())
+        self.assertEqual([str(name) for name in before if before[name] != after[name]], [])
+        leftovers = [path for path in (self.room / "shares").rglob("*") if "emberkeep" in path.name]
+        self.assertEqual(leftovers, [])
+
+    def test_08_what_a_servers_backup_is_stands_in_the_store(self):
+        _, backup = self.run_over(self.seen["vault"], name="told")
+        known = self.raw(f"/backups/{backup.id}/metadata")
+        self.assertEqual(json.loads(known["server"])["architecture"], "x86_64")
+        self.assertEqual(len(known["volumes"]), 2)
+        place = str(self.service.data_dir / "repository")
+        key = str(self.service.data_dir / "master.key")
+        found = json.loads(emberkeep("repo", "recover", place, "--key-file", key, "-o", "json", env=self.env)[1])
+        servers = [server for server in found["servers"] if server["id"] == backup.id]
+        self.assertEqual(len(servers), 1, found["servers"])
+        server = servers[0]
+        self.assertEqual(
+            (server["server_id"], server["server_name"], server["name"], server["complete"]),
+            (self.seen["server"], "web", "told", True),
+        )
+        self.assertEqual(server["server"], {"os_type": "Linux", "architecture": "x86_64"})
+        self.assertEqual(set(server["backups"]), {child["id"] for child in backup.children})

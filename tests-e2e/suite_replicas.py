@@ -9,9 +9,12 @@ import datetime
 import os
 import pathlib
 import random
+import re
 import sqlite3
 import unittest
+import urllib.request
 
+from stores import Moto
 from support import MIB, Service, digest, scratch, wait_until
 
 DISK = "OS::Cinder::Volume"
@@ -206,6 +209,8 @@ class SecondRegion(unittest.TestCase):
         for copy in (self.seen["first_copy"], self.seen["second_copy"], self.seen["third_copy"]):
             self.client.cbr("DELETE", f"/backups/{copy}").expect(204)
         wait_until("the copies go", lambda: not self.copies())
+        # All are copied at one time: of what was made last the copy is to stay.
+        last = [self.checkpoint(name) for name in ("fourth", "fifth", "sixth")][-1]
         soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=65)
         policy = post("/policies", {"policy": {
             "name": "away", "operation_type": "replication",
@@ -220,11 +225,11 @@ class SecondRegion(unittest.TestCase):
         for _ in range(2):
             bound = post(bind, body).expect(200).json["associate_policy"]
             self.assertEqual(bound["destination_vault_id"], self.seen["copies"])
-        # The rules are kept by the copies: of two that it makes one stays, and the sources stay too.
+        # The rules are kept by the copies: of those that it makes one stays, and the sources stay too.
         wait_until("one copy is left", lambda: [copy["status"] for copy in self.copies()] == ["available"], 180)
         copy = self.copies()[0]
         self.assertTrue(copy["extend_info"]["auto_trigger"])
-        self.assertEqual(copy["replication_records"][0]["source_backup_id"], self.seen["third"])
+        self.assertEqual(copy["replication_records"][0]["source_backup_id"], last)
         for source in ("second", "third"):
             self.assertEqual(self.backup(self.seen[source])["status"], "available")
         logs = self.client.cbr("GET", "/operation-logs?operation_type=replication").expect(200).json["operation_logs"]
@@ -291,3 +296,143 @@ class SecondRegion(unittest.TestCase):
         (self.room / "unplugged").rename(self.away)
         self.client.cbr("POST", f"/backups/{self.seen['second']}/replicate", self.to()).expect(200)
         self.assertEqual(self.record_settled(self.seen["second"])["status"], "success")
+
+
+class ABucketAsRegion(unittest.TestCase):
+    """A region that is an S3 bucket, and a server's backup in it, with the children that it has."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.room = scratch("replicas-s3", cls)
+        cls.store = Moto(cls.room / "s3")
+        cls.addClassCleanup(cls.store.stop)
+        cls.store.put("copies")
+        kept = {name: os.environ.get(name) for name in cls.store.environment()}
+        os.environ.update(cls.store.environment())
+        cls.addClassCleanup(lambda: [os.environ.pop(name, None) for name in kept])
+        cls.service = Service(cls.room / "data", replicas=f"{REGION}=s3://copies/two", sweep_delay_secs=1).start()
+        cls.addClassCleanup(lambda: cls.service.kill())
+        cls.client = cls.service.client()
+        cls.volumes = [cls.client.create_volume(name) for name in ("root", "data")]
+        cls.paths = [cls.client.volume_path(volume) for volume in cls.volumes]
+        cls.rng = random.Random(66)
+        for path in cls.paths:
+            write(path, 0, cls.rng.randbytes(24 * MIB))
+        server = cls.client.native("POST", "/servers", {"name": "web", "volumes": cls.volumes}).expect(201).json
+        cls.server = server["id"]
+        cls.seen = {}
+
+    def stored(self):
+        """Bytes of all objects in the bucket."""
+        with urllib.request.urlopen(f"{self.store.url}/copies?list-type=2&max-keys=10000", timeout=30) as answer:
+            listed = answer.read().decode()
+        self.assertIn("<IsTruncated>false</IsTruncated>", listed)
+        return sum(int(size) for size in re.findall(r"<Size>(\d+)</Size>", listed))
+
+    def vault(self, name, protect_type, resources):
+        billing = {"object_type": "server", "protect_type": protect_type, "consistent_level": "crash_consistent", "size": 100}
+        body = {"vault": {"name": name, "resources": resources, "billing": billing}}
+        return self.client.cbr("POST", "/vaults", body).expect(200).json["vault"]["id"]
+
+    def checkpoint(self, name):
+        body = {"checkpoint": {"vault_id": self.seen["vault"], "parameters": {"name": name}}}
+        made = self.client.cbr("POST", "/checkpoints", body).expect(200).json["checkpoint"]["id"]
+
+        def ended():
+            shown = self.client.cbr("GET", f"/checkpoints/{made}").expect(200).json["checkpoint"]
+            return shown["status"] if shown["status"] != "protecting" else None
+
+        self.assertEqual(wait_until("the checkpoint ends", ended, 120), "available")
+        return self.client.cbr("GET", f"/backups?checkpoint_id={made}").expect(200).json["backups"][0]["id"]
+
+    def copy(self, source):
+        body = {"replicate": {
+            "vault_id": self.seen["vault"], "destination_region": REGION,
+            "destination_project_id": self.client.project, "destination_vault_id": self.seen["copies"],
+        }}
+        begun = self.client.cbr("POST", "/checkpoints/replicate", body).expect(200).json["replication"]["backups"]
+        self.assertEqual([one["backup_id"] for one in begun], [source])
+        record = begun[0]["replication_record_id"]
+
+        def settled():
+            shown = self.client.cbr("GET", f"/backups/{record}").expect(200).json["backup"]
+            return shown if shown["status"] not in ("waiting_protect", "protecting") else None
+
+        shown = wait_until("the copying ends", settled, 240)
+        self.assertEqual((shown["status"], shown["image_type"]), ("available", "replication"), shown)
+        return shown
+
+    def back(self, copy):
+        """Restores a copy to the server, whose disks hold something else by then."""
+        for path in self.paths:
+            write(path, 8 * MIB, self.rng.randbytes(2 * MIB))
+        body = {"restore": {"server_id": self.server}}
+        job = self.client.cbr("POST", f"/backups/{copy}/restore", body).expect(202).json["job_id"]
+
+        def ended():
+            log = self.client.cbr("GET", f"/operation-logs/{job}").expect(200).json["operation_log"]
+            return log if log["status"] not in ("waiting", "running") else None
+
+        log = wait_until("the restore ends", ended, 240)
+        self.assertEqual(log["status"], "success", log)
+        return [digest(path) for path in self.paths]
+
+    def test_01_a_checkpoint_of_a_server_is_copied(self):
+        self.seen["vault"] = self.vault("here", "backup", [{"id": self.server, "type": "OS::Nova::Server"}])
+        self.seen["copies"] = self.vault("there", "replication", [])
+        source = self.checkpoint("first")
+        self.seen["digests"] = [digest(path) for path in self.paths]
+        copy = self.copy(source)
+        self.assertEqual((copy["resource_id"], len(copy["children"])), (self.server, 2))
+        self.assertEqual({child["image_type"] for child in copy["children"]}, {"replication"})
+        full = self.stored()
+        self.assertGreater(full, 48 * MIB)
+        self.assertLess(full, 50 * MIB)
+        self.seen["first"], self.seen["full"] = copy, full
+
+    def test_02_only_what_has_changed_travels(self):
+        changed = 2 * MIB
+        write(self.paths[1], 4 * MIB, self.rng.randbytes(changed))
+        self.seen["digests_2"] = [digest(path) for path in self.paths]
+        source = self.checkpoint("second")
+        before = self.stored()
+        self.seen["second"] = self.copy(source)
+        sent = self.stored() - before
+        print(f"        sent {sent / MIB:.2f} MiB for {changed / MIB:.0f} MiB changed of 48 MiB", flush=True)
+        self.assertGreater(sent, changed)
+        self.assertLess(sent, changed + MIB)
+
+    def test_03_it_comes_back_from_the_bucket(self):
+        for backup in self.client.cbr("GET", f"/backups?vault_id={self.seen['vault']}").expect(200).json["backups"]:
+            self.client.cbr("DELETE", f"/backups/{backup['id']}").expect(204)
+        sources = f"/backups?vault_id={self.seen['vault']}"
+        wait_until("the sources go", lambda: not self.client.cbr("GET", sources).expect(200).json["backups"])
+        self.client.sweep()
+        self.assertEqual(self.back(self.seen["first"]["id"]), self.seen["digests"])
+        self.assertEqual(self.back(self.seen["second"]["id"]), self.seen["digests_2"])
+
+    def test_04_a_sync_makes_the_rows_of_whole_and_parts_anew(self):
+        lost = self.seen["second"]
+        self.assertEqual(self.service.stop(), 0)
+        ids = [lost["id"], *(child["id"] for child in lost["children"])]
+        with contextlib.closing(sqlite3.connect(self.room / "data" / "catalogue.db")) as rows, rows:
+            for gone in ids:
+                self.assertEqual(rows.execute("DELETE FROM backups WHERE id = ?", (gone,)).rowcount, 1)
+        self.service.start()
+        self.client.url = self.service.url
+        self.client.cbr("GET", f"/backups/{lost['id']}").expect(404)
+        body = {"sync": {"vault_id": self.seen["copies"]}}
+        log = self.client.cbr("POST", "/checkpoints/sync", body).expect(200).json["sync"]["operation_log_id"]
+
+        def ended():
+            shown = self.client.cbr("GET", f"/operation-logs/{log}").expect(200).json["operation_log"]
+            return shown if shown["status"] not in ("waiting", "running") else None
+
+        shown = wait_until("the sync ends", ended, 60)
+        self.assertEqual((shown["status"], shown["extra_info"]["sync"]["sync_backup_num"]), ("success", 3), shown)
+        again = self.client.cbr("GET", f"/backups/{lost['id']}").expect(200).json["backup"]
+        for key in ("name", "status", "image_type", "resource_id", "resource_type", "resource_size", "vault_id"):
+            self.assertEqual(again[key], lost[key], key)
+        self.assertEqual({child["id"] for child in again["children"]}, set(ids[1:]))
+        self.assertEqual(self.back(lost["id"]), self.seen["digests_2"])
+        self.assertEqual(self.service.stop(), 0)

@@ -16,8 +16,14 @@ struct Served(Child);
 
 impl Served {
     fn start(bench: &Bench) -> Self {
+        Self::start_with(bench, &[])
+    }
+
+    /// Starts it with settings of its own.
+    fn start_with(bench: &Bench, settings: &[(&str, String)]) -> Self {
         let mut child = bench
             .command(&["serve", "--data-dir", "d", "--listen", "127.0.0.1:0"])
+            .envs(settings.iter().map(|(key, value)| (*key, value)))
             .stdout(Stdio::piped())
             .stderr(File::create(bench.path("serve.log")).expect("a log"))
             .spawn()
@@ -219,6 +225,161 @@ fn policies_tags_quotas_and_restores_are_within_reach() {
     assert!(text.contains("no column 'colour'"), "{text}");
     bench.ok(&words("policy delete nightly"));
     assert_eq!(served.stop(), Some(0));
+}
+
+/// Runs what only shows something: as a table that fits into 80 columns, and as JSON.
+fn shown(bench: &Bench, line: &str) {
+    let told = bench
+        .command(&words(line))
+        .env("COLUMNS", "80")
+        .output()
+        .expect("the binary runs");
+    let (out, err) = (
+        String::from_utf8(told.stdout).expect("text"),
+        String::from_utf8(told.stderr).expect("text"),
+    );
+    assert!(told.status.success(), "{line}: {err}");
+    assert!(!out.trim().is_empty(), "{line} shows nothing");
+    for row in out.lines() {
+        assert!(row.chars().count() <= 80, "{line}: {row}");
+    }
+    let json = bench.json(&words(line));
+    assert!(json.is_object() || json.is_array(), "{line}: {json}");
+}
+
+#[test]
+fn every_noun_can_be_made_shown_and_brought_back() {
+    let bench = Bench::new();
+    let shares = bench.path("shares");
+    let homes = shares.join("homes");
+    fs::create_dir_all(&homes).expect("a directory");
+    fs::write(homes.join("letter"), "dear all").expect("a file");
+    let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();
+    let served = Served::start_with(
+        &bench,
+        &[
+            ("EMBERKEEP_TURBO_ROOTS", text(&shares)),
+            (
+                "EMBERKEEP_REPLICAS",
+                format!("RegionTwo={}", text(&bench.path("away"))),
+            ),
+            (
+                "EMBERKEEP_NBD_LISTEN",
+                format!("unix:{}", text(&bench.path("nbd"))),
+            ),
+        ],
+    );
+    let register = format!("filesystem create homes --path {}", text(&homes));
+    for line in [
+        "volume create --size 1 web --wait",
+        "volume create --size 1 root --wait",
+        "volume create --size 1 data --wait",
+        "snapshot create web --name friday --wait",
+        "server create host --volume root --volume data",
+        &register,
+        "policy create nightly --at FREQ=DAILY;INTERVAL=1;BYHOUR=1 --keep 14",
+        "vault create disks --size 10 --volume web --tag team=a --policy nightly",
+        "vault create servers --size 10 --server host",
+        "vault create files --size 10 --filesystem homes",
+        "vault create later --size 10 --kind turbo",
+        "vault create copies --size 10 --for-copies",
+        "checkpoint create disks --name monday --wait",
+        "checkpoint create servers --name tuesday --wait",
+        "checkpoint create files --name wednesday --wait",
+        "project create other",
+        "share create monday other",
+        "export monday",
+    ] {
+        bench.ok(&words(line));
+    }
+
+    // Copies in another region, of one backup and of a vault.
+    let begun = bench.json(&words(
+        "replicate backup monday --to-region RegionTwo --to-vault copies --name away",
+    ));
+    assert_eq!(begun["destination_region"], "RegionTwo");
+    finished(&bench);
+    let begun = bench.json(&words(
+        "replicate vault disks --to-region RegionTwo --to-vault copies",
+    ));
+    assert_eq!(
+        begun["backups"],
+        serde_json::json!([]),
+        "it is there already"
+    );
+    let copies = bench.json(&words("vault show copies"));
+    assert_eq!(copies["billing"]["protect_type"], "replication");
+
+    // A file system comes back, and goes onto nothing else.
+    fs::remove_file(homes.join("letter")).expect("lost");
+    let told = bench.json(&words("restore wednesday --dry-run"));
+    assert_eq!(told["done"], false);
+    let wrong = bench.fails(2, &words("restore wednesday --volume web"));
+    assert!(wrong.contains("onto a file system only"), "{wrong}");
+    let done = bench.json(&words("restore wednesday --filesystem homes --wait"));
+    assert_eq!(done["filesystem_id"], told["filesystem_id"]);
+    assert_eq!(
+        fs::read_to_string(homes.join("letter")).expect("is back"),
+        "dear all"
+    );
+    bench.ok(&words("restore tuesday --server host --wait"));
+    let none = bench.fails(3, &words("vault add files nobody"));
+    assert!(none.contains("no file system has the name or id"), "{none}");
+
+    let task = bench.json(&words("task list"))[0]["id"].clone();
+    let task = format!("task show {}", task.as_str().expect("an id"));
+    let run = bench.json(&words("backup show monday"));
+    assert_eq!(run["name"], "monday");
+    for line in [
+        "volume list",
+        "volume show web",
+        "snapshot list",
+        "snapshot show friday",
+        "backup list",
+        "backup show monday",
+        "server list",
+        "server show host",
+        "filesystem list",
+        "filesystem show homes",
+        "vault list",
+        "vault show disks",
+        "vault show servers",
+        "vault show later",
+        "policy list",
+        "policy show nightly",
+        "policy preview nightly",
+        "share list monday",
+        "share show monday other",
+        "tag list",
+        "tag find team=a",
+        "protectable list",
+        "protectable list --kind server",
+        "protectable list --kind turbo",
+        "protectable show web",
+        "protectable show host --kind server",
+        "protectable show homes --kind turbo",
+        "quota show",
+        "task list",
+        &task,
+        "user list",
+        "user show admin",
+        "project list",
+        "project show other",
+        "role list",
+        "export --list",
+    ] {
+        shown(&bench, line);
+    }
+    assert_eq!(served.stop(), Some(0));
+}
+
+/// Waits until nothing is going on.
+fn finished(bench: &Bench) {
+    let tasks = bench.json(&words("task list"));
+    for task in tasks.as_array().expect("a list") {
+        let id = task["id"].as_str().expect("an id");
+        bench.ok(&words(&format!("task watch {id}")));
+    }
 }
 
 #[test]

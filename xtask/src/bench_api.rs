@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
+use crate::bench_lists;
 use crate::load::Connection;
 use crate::options::Options;
 use crate::process::{cargo, output, run, say, target};
@@ -22,17 +23,30 @@ use crate::process::{cargo, output, run, say, target};
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
 /// Backups that the list of fifty is taken from.
 const BACKUPS: usize = 60;
+/// With the other service: it reads and packs each empty volume whole, which takes it a while.
+const BACKUPS_BESIDE: usize = 5;
 
 /// A Block Storage service under load.
-struct Site {
+pub(crate) struct Site {
     name: &'static str,
     /// `host:port`.
-    address: String,
+    pub(crate) address: String,
     /// What stands before `/backups`.
-    root: String,
-    token: String,
+    pub(crate) root: String,
+    pub(crate) token: String,
     /// Whose time counts.
-    pids: Vec<u32>,
+    pub(crate) pids: Vec<u32>,
+    /// How many backups there are to be shown and listed.
+    backups: usize,
+    /// How many may be made at once.
+    makers: usize,
+}
+
+impl Site {
+    /// Returns the id of the project that is worked in.
+    pub(crate) fn project(&self) -> &str {
+        self.root.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 /// What is asked.
@@ -67,6 +81,9 @@ struct Figure {
 /// Measures the service, and another one if it is named.
 pub(crate) fn bench(options: &Options) -> Result<()> {
     let seconds = options.number("seconds")?.unwrap_or(5);
+    if let Some(rows) = options.number("rows")? {
+        return bench_lists::bench(options.get("binary"), rows, seconds);
+    }
     let mut ours = Ours::start(options.get("binary"))?;
     let sites = match options.get("beside") {
         Some(folder) => vec![ours.site()?, beside(Path::new(folder))?],
@@ -77,6 +94,9 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         let stock = Stock::of(site)?;
         for load in Load::ALL {
             for connections in CONNECTIONS {
+                if load == Load::Cycle && connections > site.makers {
+                    continue;
+                }
                 let span = Duration::from_secs(seconds);
                 let figure = measure(site, &stock, load, connections, span)?;
                 say(&format!(
@@ -94,6 +114,32 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
             }
         }
         stock.discard(site)?;
+    }
+    if let [(first, _), .., (last, _)] = &all[..]
+        && first != last
+    {
+        say("how many times as many per CPU second:");
+        for load in Load::ALL {
+            for connections in CONNECTIONS {
+                let of = |name: &str| {
+                    let same = |(site, figure): &&(&str, Figure)| {
+                        *site == name && figure.load == load && figure.connections == connections
+                    };
+                    let found = all.iter().find(same);
+                    found.map(|(_, figure)| per(figure.requests, figure.cpu_secs))
+                };
+                if let (Some(ours), Some(theirs)) = (of(first), of(last)) {
+                    say(&format!(
+                        "{:<14} {connections:>3} connections: {:>6.1}",
+                        load.word(),
+                        ours / theirs
+                    ));
+                }
+            }
+        }
+        say(&format!(
+            "the other one's list is of {BACKUPS_BESIDE}, ours of 50"
+        ));
     }
     if let Some(path) = options.get("json") {
         let rows: Vec<Value> = all.iter().map(|(name, figure)| row(name, figure)).collect();
@@ -115,19 +161,19 @@ fn row(name: &str, figure: &Figure) -> Value {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn per(requests: u64, secs: f64) -> f64 {
+pub(crate) fn per(requests: u64, secs: f64) -> f64 {
     requests as f64 / secs.max(1e-9)
 }
 
 /// Our own service, on a data directory that goes with it.
-struct Ours {
+pub(crate) struct Ours {
     process: Child,
-    place: PathBuf,
+    pub(crate) place: PathBuf,
     url: String,
 }
 
 impl Ours {
-    fn start(binary: Option<&str>) -> Result<Self> {
+    pub(crate) fn start(binary: Option<&str>) -> Result<Self> {
         let binary = match binary {
             Some(path) => PathBuf::from(path),
             None => {
@@ -162,7 +208,7 @@ impl Ours {
         })
     }
 
-    fn site(&self) -> Result<Site> {
+    pub(crate) fn site(&self) -> Result<Site> {
         let yaml = fs::read_to_string(self.place.join("data/clouds.yaml"))?;
         let field = |name: &str| {
             let found = yaml
@@ -185,10 +231,12 @@ impl Ours {
             root: format!("/volume/v3/{project}"),
             token,
             pids: vec![self.process.id()],
+            backups: BACKUPS,
+            makers: 64,
         })
     }
 
-    fn stop(&mut self) -> Result<()> {
+    pub(crate) fn stop(&mut self) -> Result<()> {
         output(Command::new("kill").arg(self.process.id().to_string()))?;
         self.process.wait()?;
         Ok(())
@@ -233,6 +281,8 @@ fn beside(folder: &Path) -> Result<Site> {
         root: format!("/v3/{project}"),
         token,
         pids,
+        backups: BACKUPS_BESIDE,
+        makers: 1,
     })
 }
 
@@ -301,8 +351,7 @@ impl Stock {
             backups: Vec::new(),
         };
         // Each connection works on a volume of its own.
-        let most = CONNECTIONS.into_iter().max().unwrap_or(1);
-        for index in 0..most {
+        for index in 0..site.makers {
             let body = json!({"volume": {"size": 1, "name": format!("bench-{index}")}});
             let path = format!("{}/volumes", site.root);
             let made = connection.ask("POST", &path, &site.token, Some(&body.to_string()))?;
@@ -313,7 +362,7 @@ impl Stock {
         for volume in &stock.volumes {
             settled(&mut connection, site, "volume", volume)?;
         }
-        for index in 0..BACKUPS {
+        for index in 0..site.backups {
             let volume = &stock.volumes[index % stock.volumes.len()];
             stock.backups.push(make(&mut connection, site, volume)?);
         }
@@ -454,7 +503,7 @@ fn one(
 }
 
 /// Returns the processor seconds that processes have used so far, user and system.
-fn cpu_secs(pids: &[u32]) -> Result<f64> {
+pub(crate) fn cpu_secs(pids: &[u32]) -> Result<f64> {
     let ticks_per_sec: f64 = output(Command::new("getconf").arg("CLK_TCK"))?
         .trim()
         .parse()?;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::layers::Graph;
 use crate::process::{cargo, output, root, run, say};
+use crate::shapes::hand_made;
 
 /// Longer files are named, not refused.
 const LONG_FILE_LINES: usize = 700;
@@ -17,6 +18,7 @@ pub(crate) fn lint() -> Result<()> {
     for (name, done) in [
         ("fmt", run(cargo().args(["fmt", "--all", "--check"]))),
         ("layers", layers()),
+        ("shapes", shapes()),
         (
             "clippy",
             run(cargo().args([
@@ -72,6 +74,18 @@ fn layers() -> Result<()> {
         bail!("{} rules of dependency are broken", broken.len());
     }
     say("layers: dependencies point one way");
+    Ok(())
+}
+
+fn shapes() -> Result<()> {
+    let broken = hand_made(&root())?;
+    for line in &broken {
+        say(line);
+    }
+    if !broken.is_empty() {
+        bail!("{} places make or read an answer by hand", broken.len());
+    }
+    say("shapes: each is defined once");
     Ok(())
 }
 

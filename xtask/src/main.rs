@@ -5,6 +5,7 @@
 
 mod bench;
 mod bench_api;
+mod bench_lists;
 mod cinder;
 mod clients;
 mod conformance;
@@ -18,6 +19,7 @@ mod options;
 mod outside;
 mod packages;
 mod process;
+mod shapes;
 mod suites;
 mod vectors;
 
@@ -35,9 +37,10 @@ cargo xtask lint
     formatting, clippy and documentation with warnings denied, direction of dependencies
 cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
     full, unchanged and changed backups and restores of a real image, beside restic if it is installed
-cargo xtask bench-api [--seconds N] [--json FILE] [--binary FILE] [--beside DIR]
+cargo xtask bench-api [--seconds N] [--json FILE] [--binary FILE] [--beside DIR | --rows N]
     requests per second of processor time: show, list of fifty, create and delete, at 1, 8 and 64 connections;
-    DIR holds the pid files of a real Cinder (tools/real_cinder/README.md) to put beside
+    DIR holds the pid files of a real Cinder (tools/real_cinder/README.md) to put beside;
+    with --rows, lists of fifty of N backups, of a tenth and of a hundredth of that
 cargo xtask outside
     a program of ten lines outside the workspace that uses the SDK by path: its crates and its clean build's time
 cargo xtask vectors [DIR]
@@ -77,7 +80,7 @@ fn main() -> ExitCode {
             .only(&["only", "seconds"])
             .and_then(|()| fuzz::fuzz(&options)),
         "bench-api" => options
-            .only(&["seconds", "json", "binary", "beside"])
+            .only(&["seconds", "json", "binary", "beside", "rows"])
             .and_then(|()| bench_api::bench(&options)),
         "help" | "--help" | "-h" => {
             process::say(USAGE);

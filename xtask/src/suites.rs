@@ -26,6 +26,7 @@ const END_TO_END: &[(&str, &str)] = &[
     ("otc_servers", "otc"),
     ("huawei", "huawei"),
     ("fifty", "cli"),
+    ("minutes", "cli"),
     ("replicas", "cli"),
     ("foreign", "cli"),
     ("parity", "otc"),

@@ -35,12 +35,15 @@ pub async fn run<C: Catalog + 'static>(make: impl AsyncFn() -> C) {
 ///
 /// Panics on numbers that no table has rows for.
 pub fn sample_backup(number: usize) -> emberkeep_model::Backup {
-    use emberkeep_model::{BackupState, Gib, ProjectId, Timestamp, VolumeId};
+    use emberkeep_model::{BackupState, ByteCount, Gib, ProjectId, Timestamp, VolumeId};
     let age = i64::try_from(number).expect("a small number");
     let mut dice = sample::Dice(number as u64);
     let mut made = dice.backup();
-    let [_, _, available, ..] = dice.backup_states();
-    assert!(matches!(available, BackupState::Available(_)));
+    let [_, _, BackupState::Available(mut sealed), ..] = dice.backup_states() else {
+        panic!("the third state is not that of an available one");
+    };
+    // Sums of them must fit.
+    sealed.stored = ByteCount(number as u64);
     made.project_id = "c0ffee".parse::<ProjectId>().expect("an id");
     // Twenty of each volume.
     let volume = format!("{:032x}", number / 20 + 1);
@@ -49,12 +52,61 @@ pub fn sample_backup(number: usize) -> emberkeep_model::Backup {
     made.description = None;
     made.container = None;
     made.metadata.clear();
+    made.snapshot_id = None;
+    made.vault_id = None;
+    made.checkpoint_id = None;
+    made.content = None;
+    made.cinder = Default::default();
+    made.cbr = Default::default();
     made.size = Gib(u32::try_from(number % 97).expect("small") + 1);
-    made.state = available;
+    made.state = BackupState::Available(sealed);
     made.created_at = Timestamp(age * 1_000_000);
     made.updated_at = Some(Timestamp(age * 1_000_003));
     made.data_timestamp = made.created_at;
     made.deleted_at = None;
+    made.revision = 0;
+    made
+}
+
+/// Makes one of many vaults of that project, each younger than those before it.
+///
+/// # Panics
+///
+/// Panics on numbers that no table has rows for.
+pub fn sample_vault(number: usize) -> emberkeep_model::Vault {
+    use emberkeep_model::{ObjectType, ProtectType, VaultStatus};
+    let backup = sample_backup(number);
+    let mut made = sample::Dice(number as u64 ^ 0x7a).vault();
+    made.project_id = backup.project_id;
+    made.name = format!("vault-{number:06}");
+    made.object_type = ObjectType::Disk;
+    made.protect_type = ProtectType::Backup;
+    made.status = VaultStatus::Available;
+    made.created_at = backup.created_at;
+    made.revision = 0;
+    made
+}
+
+/// Makes the ended task that made one of those backups.
+///
+/// # Panics
+///
+/// Panics on numbers that no table has rows for.
+pub fn sample_task(number: usize) -> emberkeep_model::Task {
+    use emberkeep_model::{TaskState, Work};
+    let backup = sample_backup(number);
+    let mut made = sample::Dice(number as u64 ^ 0x7a5c).task();
+    made.project_id = backup.project_id;
+    made.work = Work::Backup {
+        backup_id: backup.id,
+    };
+    made.state = TaskState::Succeeded;
+    made.object_type = backup.cbr.kind;
+    made.volume_id = Some(backup.volume_id);
+    made.backup_id = Some(backup.id);
+    made.checkpoint_id = None;
+    made.created_at = backup.created_at;
+    made.ended_at = Some(backup.created_at);
     made.revision = 0;
     made
 }

@@ -4,6 +4,8 @@
 //! or not at all. A row that is saved names the revision it was read at; if
 //! somebody else was faster, nothing happens and the caller reads again.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use emberkeep_model::{
     AppCredential, Assignment, Attachment, AttachmentId, Backup, BackupId, Checkpoint,
@@ -161,6 +163,10 @@ pub trait Catalog: Send + Sync {
     async fn backup(&self, id: BackupId) -> Result<Option<Backup>, CatalogError>;
     /// Lists backups.
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>, CatalogError>;
+    /// Looks one backup up as [`Catalog::backup`] does, for whoever only looks at it.
+    async fn backup_seen(&self, id: BackupId) -> Result<Option<Arc<Backup>>, CatalogError>;
+    /// Lists backups as [`Catalog::backups`] does, for whoever only looks at them.
+    async fn backups_seen(&self, query: &BackupQuery) -> Result<Page<Arc<Backup>>, CatalogError>;
 
     /// Counts what a project has; backups in vaults are left out.
     async fn quota_usage(&self, project: &ProjectId) -> Result<QuotaUsage, CatalogError>;

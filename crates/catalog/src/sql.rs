@@ -5,6 +5,7 @@
 
 mod backup;
 mod change;
+mod count;
 mod known;
 mod list;
 mod quota;
@@ -14,6 +15,7 @@ mod task;
 mod value;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use emberkeep_model::{
@@ -50,12 +52,12 @@ pub(crate) trait Engine: Send + Sync + 'static {
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Vec<Record>>, CatalogError>> + Send;
 
-    /// Runs a read that an index answers at once.
+    /// Runs reads that indexes answer at once, as [`Engine::read`] does.
     fn read_quick(
         &self,
-        statement: Statement,
-    ) -> impl Future<Output = Result<Vec<Record>, CatalogError>> + Send {
-        async { Ok(self.read(vec![statement]).await?.pop().unwrap_or_default()) }
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<Vec<Vec<Record>>, CatalogError>> + Send {
+        self.read(statements)
     }
 
     /// Returns what is remembered of rows, if anything is.
@@ -78,32 +80,55 @@ async fn rows<T: Stored>(engine: &impl Engine, read: Statement) -> Result<Vec<T>
 }
 
 async fn one<T: Stored>(engine: &impl Engine, key: &impl Field) -> Result<Option<T>, CatalogError> {
-    let read = statement::row::<T>(key);
-    let record = engine.read_quick(read).await?.pop();
+    let record = quick(engine, statement::row::<T>(key)).await?.pop();
     record.map(T::from_record).transpose()
 }
 
+/// Runs one quick read.
+async fn quick(engine: &impl Engine, read: Statement) -> Result<Vec<Record>, CatalogError> {
+    Ok(engine
+        .read_quick(vec![read])
+        .await?
+        .pop()
+        .unwrap_or_default())
+}
+
 async fn page<T: Stored>(engine: &impl Engine, list: List) -> Result<Page<T>, CatalogError> {
-    if list.is_quick && list.total.is_none() {
-        let records = engine.read_quick(list.page).await?.into_iter();
-        let items = records.map(T::from_record).collect::<Result<_, _>>()?;
-        return Ok(Page { items, total: None });
-    }
+    let (records, total) = page_records(engine, list).await?;
+    let items = records.into_iter().map(T::from_record);
+    Ok(Page {
+        items: items.collect::<Result<_, _>>()?,
+        total,
+    })
+}
+
+/// Reads a page, and how many match in all if that was asked for, both of one moment.
+async fn page_records(
+    engine: &impl Engine,
+    list: List,
+) -> Result<(Vec<Record>, Option<u64>), CatalogError> {
     let wants_total = list.total.is_some();
     let statements = std::iter::once(list.page).chain(list.total).collect();
-    let mut results = engine.read(statements).await?.into_iter();
-    let records = results.next().unwrap_or_default();
-    let items = records
-        .into_iter()
-        .map(T::from_record)
-        .collect::<Result<_, _>>()?;
-    let total = if wants_total {
-        let mut counts = results.next().unwrap_or_default().into_iter().flatten();
-        Some(answer(&mut counts, "the length of a list")?)
+    let results = if list.is_quick {
+        engine.read_quick(statements).await?
     } else {
-        None
+        engine.read(statements).await?
     };
-    Ok(Page { items, total })
+    let mut results = results.into_iter();
+    let records = results.next().unwrap_or_default();
+    if !wants_total {
+        return Ok((records, None));
+    }
+    let mut counts = results.next().unwrap_or_default().into_iter().flatten();
+    Ok((records, Some(answer(&mut counts, "the length of a list")?)))
+}
+
+/// Returns the page with each row on its own, so that it can be passed on without being copied.
+fn shared<T>(page: Page<T>) -> Page<Arc<T>> {
+    Page {
+        items: page.items.into_iter().map(Arc::new).collect(),
+        total: page.total,
+    }
 }
 
 /// Runs one write by itself; returns its rows.
@@ -170,11 +195,23 @@ impl<E: Engine> Catalog for E {
     }
 
     async fn backups(&self, query: &BackupQuery) -> Result<Page<Backup>, CatalogError> {
-        let quick = list::backups(query).is_quick && !query.paging.with_total;
-        if let (Some(known), true) = (self.known(), quick) {
-            return known::backups(self, known, query).await;
-        }
         page(self, list::backups(query)).await
+    }
+
+    async fn backup_seen(&self, id: BackupId) -> Result<Option<Arc<Backup>>, CatalogError> {
+        match self.known() {
+            Some(known) => known::backup(self, known, id).await,
+            None => Ok(one(self, &id).await?.map(Arc::new)),
+        }
+    }
+
+    async fn backups_seen(&self, query: &BackupQuery) -> Result<Page<Arc<Backup>>, CatalogError> {
+        if let Some(known) = self.known()
+            && let Some(ids) = list::quick_backup_ids(query)
+        {
+            return known::backups(self, known, query, ids).await;
+        }
+        Ok(shared(page(self, list::backups(query)).await?))
     }
 
     async fn quota_usage(&self, project: &ProjectId) -> Result<QuotaUsage, CatalogError> {
@@ -701,7 +738,7 @@ pub(crate) fn plan_probes() -> Vec<PlanProbe> {
     add(
         "resources",
         statement::vault_usage(&[id.parse().expect("an id")]),
-        &["vault_resources_by_vault", "backups_by_vault"],
+        &["vault_resources_by_vault", "backup_counts_by_vault"],
         &["SCAN"],
     );
     for (what, statement) in [
@@ -709,7 +746,7 @@ pub(crate) fn plan_probes() -> Vec<PlanProbe> {
         ("snapshot usage", statement::snapshot_usage(&project)),
         ("backup usage", statement::backup_usage(&project)),
     ] {
-        add(what, statement, &["(project_id="], &["SCAN t"]);
+        add(what, statement, &["project_id=?"], &["SCAN t"]);
     }
     add(
         "purge",

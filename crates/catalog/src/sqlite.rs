@@ -174,12 +174,15 @@ impl Engine for SqliteCatalog {
         Ok(results)
     }
 
-    async fn read_quick(&self, statement: Statement) -> Result<Vec<Record>, CatalogError> {
+    async fn read_quick(
+        &self,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Vec<Record>>, CatalogError> {
         match &self.quick {
             Some(quick) => quick
-                .run(&statement)
+                .run(&statements)
                 .map_err(|error| self.quick_failure(error)),
-            None => Ok(self.read(vec![statement]).await?.pop().unwrap_or_default()),
+            None => self.read(statements).await,
         }
     }
 

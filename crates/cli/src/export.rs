@@ -38,11 +38,13 @@ pub(crate) struct ExportArgs {
     end: Option<String>,
 }
 
+/// Of the backup there is only room for a line below the address: both are long.
 const LIST: &[Column<Export>] = &[
     column("id", "ID", |export| export.id.clone()),
-    column("backup_id", "Backup", |export| export.backup_id.to_string()),
-    column("uri", "Address", |export| export.uri.clone()),
     column("writable", "Writable", |export| export.writable.to_string()),
+    column("uri", "Backup and address", |export| {
+        format!("{}\n{}", export.backup_id, export.uri)
+    }),
 ];
 
 /// Runs `export`.

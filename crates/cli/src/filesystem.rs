@@ -8,6 +8,7 @@ use crate::connect::ConnectArgs;
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Column, Output, OutputArgs, column, or_dash, time};
+use crate::server::pair;
 use crate::volume::gone;
 
 /// Options of `filesystem`.
@@ -41,6 +42,9 @@ enum Verb {
         /// The id of the project it is entrusted to, instead of your own
         #[arg(long, value_name = "PROJECT")]
         project: Option<String>,
+        /// A pair of its own, by which a vault may take it in; may be given several times
+        #[arg(long = "property", value_name = "KEY=VALUE", value_parser = pair)]
+        properties: Vec<(String, String)>,
     },
     /// Forget file systems; their directories and backups stay (for administrators)
     Delete {
@@ -86,6 +90,7 @@ pub(crate) async fn run(args: FileSystemArgs, connect: ConnectArgs) -> Result<()
             path,
             description,
             project,
+            properties,
         } => {
             let project_id =
                 match project {
@@ -99,6 +104,7 @@ pub(crate) async fn run(args: FileSystemArgs, connect: ConnectArgs) -> Result<()
                 description,
                 path,
                 project_id,
+                metadata: properties.into_iter().collect(),
             };
             output.record(SHOW, &api.create_file_system(&new).await?)
         }

@@ -3,9 +3,12 @@
 use emberkeep_sdk::block_storage::{
     Backup, BackupQuery, Snapshot, SnapshotQuery, Volume, VolumeQuery,
 };
-use emberkeep_sdk::cbr::{self, Instance, Policy, PolicyQuery, Vault, VaultQuery};
+use emberkeep_sdk::cbr::{
+    self, AddResource, Instance, Policy, PolicyQuery, ProtectableQuery, Vault, VaultQuery, word,
+};
 use emberkeep_sdk::{
-    BackupId, Connection, PolicyId, Project, ProjectId, SdkError, SnapshotId, VaultId, VolumeId,
+    BackupId, Connection, PolicyId, Project, ProjectId, ResourceId, SdkError, SnapshotId, VaultId,
+    VolumeId,
 };
 
 use crate::error::CliError;
@@ -116,6 +119,58 @@ pub(crate) async fn vault(connection: &Connection, wanted: &str) -> Result<Vault
         return Ok(found);
     }
     choose(wanted, api.vaults(&VaultQuery::named(wanted)).all().await?)
+}
+
+/// Finds the id of what a vault of this kind may hold, by id or name.
+pub(crate) async fn resource(
+    connection: &Connection,
+    kind: &word::ObjectType,
+    wanted: &str,
+) -> Result<ResourceId, CliError> {
+    if *kind == word::ObjectType::Disk {
+        return Ok(volume(connection, wanted).await?.id.into());
+    }
+    // What has no such id is told by whoever is asked to do something with it.
+    if is_id(wanted) {
+        return Ok(ResourceId::from(wanted));
+    }
+    let query = ProtectableQuery {
+        name: Some(wanted.to_owned()),
+        ..ProtectableQuery::default()
+    };
+    let named = connection.cbr().protectables(kind, &query).all().await?;
+    if !named.iter().any(|instance| instance.name == wanted) {
+        let noun = match kind {
+            word::ObjectType::Server => "server",
+            word::ObjectType::Turbo => "file system",
+            other => other.as_str(),
+        };
+        return Err(
+            CliError::not_found(format!("no {noun} has the name or id '{wanted}'")).hint(format!(
+                "`emberkeep protectable list --kind {kind}` shows what there is"
+            )),
+        );
+    }
+    Ok(choose(wanted, named)?.id)
+}
+
+/// Finds what a vault of this kind may hold, by ids or names.
+pub(crate) async fn resources(
+    connection: &Connection,
+    kind: &word::ObjectType,
+    wanted: &[String],
+) -> Result<Vec<AddResource>, CliError> {
+    let as_type = match kind {
+        word::ObjectType::Server => word::ResourceType::Server,
+        word::ObjectType::Turbo => word::ResourceType::Turbo,
+        _ => word::ResourceType::Volume,
+    };
+    let mut found = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        let id = resource(connection, kind, name).await?;
+        found.push(AddResource::new(id, as_type.clone()));
+    }
+    Ok(found)
 }
 
 /// Finds a policy by id or name.

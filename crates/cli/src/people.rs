@@ -1,7 +1,7 @@
 //! Whom `user`, `project` and `role` deal with: the identity of a running service, or straight the
 //! catalogue of a stopped one.
 
-use emberkeep_sdk::{Assignment, Identity, Project, Secret, User};
+use emberkeep_sdk::{Assignment, Identity, Links, Project, Secret, User};
 use emberkeep_server::{DataDirError, People, StartError};
 use emberkeep_service::{NewProject, NewUser, ServiceError};
 
@@ -45,7 +45,7 @@ impl Directory {
             Self::Remote(api) => Ok(api.users(None).await?),
             Self::Local(people) => {
                 let users = people.identity().users().await.map_err(local)?;
-                Ok(users.into_iter().map(user).collect())
+                Ok(users.iter().map(user).collect())
             }
         }
     }
@@ -55,7 +55,7 @@ impl Directory {
             Self::Remote(api) => Ok(api.projects(None).await?),
             Self::Local(people) => {
                 let projects = people.identity().projects().await.map_err(local)?;
-                Ok(projects.into_iter().map(project).collect())
+                Ok(projects.iter().map(project).collect())
             }
         }
     }
@@ -97,7 +97,7 @@ impl Directory {
                     enabled: true,
                 };
                 let made = people.identity().create_user(new).await.map_err(local)?;
-                Ok(user(made))
+                Ok(user(&made))
             }
         }
     }
@@ -116,7 +116,7 @@ impl Directory {
                     enabled: true,
                 };
                 let made = people.identity().create_project(new).await.map_err(local)?;
-                Ok(project(made))
+                Ok(project(&made))
             }
         }
     }
@@ -189,21 +189,19 @@ impl Directory {
     }
 }
 
-fn user(row: emberkeep_model::User) -> User {
+/// Shows a user where there is no service that could be linked to.
+fn user(row: &emberkeep_model::User) -> User {
     User {
-        id: row.id.to_string(),
-        name: row.name,
-        enabled: row.enabled,
-        default_project_id: row.default_project_id.map(|id| id.to_string()),
+        links: Links::default(),
+        ..User::new("", row)
     }
 }
 
-fn project(row: emberkeep_model::Project) -> Project {
+/// Shows a project where there is no service that could be linked to.
+fn project(row: &emberkeep_model::Project) -> Project {
     Project {
-        id: row.id.to_string(),
-        name: row.name,
-        description: Some(row.description),
-        enabled: row.enabled,
+        links: Links::default(),
+        ..Project::new("", row)
     }
 }
 

@@ -41,7 +41,7 @@ const FIELDS: &[Column<Project>] = &[
     column("name", "Name", |project| project.name.clone()),
     column("enabled", "Enabled", |project| project.enabled.to_string()),
     column("description", "Description", |project| {
-        or_dash(project.description.as_deref())
+        or_dash(Some(&project.description))
     }),
 ];
 

@@ -47,7 +47,7 @@ enum Verb {
 
 /// A kind of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Kind {
+pub(crate) enum Kind {
     /// Volumes
     #[default]
     Disk,
@@ -58,7 +58,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn word(self) -> word::ObjectType {
+    /// Returns the protocol's word.
+    pub(crate) fn word(self) -> word::ObjectType {
         match self {
             Self::Disk => word::ObjectType::Disk,
             Self::Server => word::ObjectType::Server,

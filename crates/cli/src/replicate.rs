@@ -90,7 +90,7 @@ pub(crate) async fn run(args: ReplicateArgs, connect: ConnectArgs) -> Result<(),
             let vault = lookup::vault(&connection, &to.to_vault).await?;
             let wanted = wanted(vault, to.to_region, None);
             let begun = api.replicate_vault(&source.id, &wanted).await?;
-            let count = begun["backups"].as_array().map_or(0, Vec::len);
+            let count = begun.backups.as_ref().map_or(0, Vec::len);
             let words = format!(
                 "vault {}: {count} backups are being copied to {}",
                 source.id, wanted.destination_region

@@ -1,9 +1,9 @@
-//! `emberkeep restore`: a backup that lies in a vault, back onto its disk or another one.
+//! `emberkeep restore`: a backup that lies in a vault, back onto what it is of or another one of its kind.
 
 use clap::Args;
-use emberkeep_sdk::cbr::word::{ResourceType, TaskStatus};
+use emberkeep_sdk::cbr::word::{ObjectType, ResourceType, TaskStatus};
 use emberkeep_sdk::cbr::{Mapping, RestoreTarget};
-use emberkeep_sdk::{ResourceId, TaskFilter, VolumeId};
+use emberkeep_sdk::{TaskFilter, VolumeId};
 use serde_json::json;
 
 use crate::connect::ConnectArgs;
@@ -11,7 +11,6 @@ use crate::dry_run::DryRun;
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Output, OutputArgs};
-use crate::server;
 use crate::share::in_vault;
 use crate::wait::{self, WaitArgs};
 
@@ -19,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   emberkeep restore monday --wait               onto the disk that it is of
   emberkeep restore monday --volume web2 --wait
+  emberkeep restore homes --filesystem homes2 --wait
   emberkeep restore monday --dry-run            only say what would be overwritten
 
 To a new volume: `emberkeep backup restore monday --name web-again`.";
@@ -37,8 +37,12 @@ pub(crate) struct RestoreArgs {
     /// A server's backup: onto the disks of this server (name or id) instead of its own
     #[arg(long, conflicts_with = "volume")]
     server: Option<String>,
+    /// A file system's backup: onto this file system (name or id) instead of its own; its files
+    /// are replaced
+    #[arg(long, conflicts_with_all = ["volume", "server"])]
+    filesystem: Option<String>,
     /// A server's backup: which disk's backup goes onto which disk, both by id; may be given several times
-    #[arg(long = "map", value_name = "BACKUP=VOLUME", conflicts_with = "volume")]
+    #[arg(long = "map", value_name = "BACKUP=VOLUME", conflicts_with_all = ["volume", "filesystem"])]
     mappings: Vec<String>,
     #[command(flatten)]
     wait: WaitArgs,
@@ -54,34 +58,43 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
     let backup = api
         .backup(&in_vault(&connection, &args.backup).await?)
         .await?;
-    let is_server = backup.resource_type == ResourceType::Server;
-    let volume = match (&args.volume, &args.server) {
-        (Some(name), _) => lookup::volume(&connection, name).await?.id,
-        (None, Some(name)) => {
-            VolumeId::from(server::found(&connection, name).await?.id.to_string())
-        }
-        (None, None) => VolumeId::from(&backup.resource_id),
+    let (kind, noun, key) = match backup.resource_type {
+        ResourceType::Server => (ObjectType::Server, "server", "server_id"),
+        ResourceType::Turbo => (ObjectType::Turbo, "file system", "filesystem_id"),
+        _ => (ObjectType::Disk, "volume", "volume_id"),
     };
-    let noun = if is_server { "server" } else { "volume" };
-    let target = if is_server {
-        RestoreTarget {
-            mappings: args
-                .mappings
-                .iter()
-                .map(|text| mapping(text))
-                .collect::<Result<_, _>>()?,
-            ..RestoreTarget::server(&ResourceId::from(&volume))
-        }
-    } else {
-        RestoreTarget::volume(&volume)
+    let named = match kind {
+        ObjectType::Server => &args.server,
+        ObjectType::Turbo => &args.filesystem,
+        _ => &args.volume,
     };
-    let told = |done: bool, task: Option<&str>| json!({"backup_id": backup.id, "volume_id": volume, "task_id": task, "done": done});
+    let given = [&args.server, &args.filesystem, &args.volume];
+    if named.is_none() && given.iter().any(|it| it.is_some()) {
+        return Err(CliError::usage(format!(
+            "backup '{}' is of a {noun} and goes onto a {noun} only",
+            args.backup
+        )));
+    }
+    let onto = match named {
+        Some(name) => lookup::resource(&connection, &kind, name).await?,
+        None => backup.resource_id.clone(),
+    };
+    let mappings = args.mappings.iter().map(|text| mapping(text));
+    let target = match kind {
+        ObjectType::Server => RestoreTarget {
+            mappings: mappings.collect::<Result<_, _>>()?,
+            ..RestoreTarget::server(&onto)
+        },
+        ObjectType::Turbo => RestoreTarget::file_system(&onto),
+        _ => RestoreTarget::volume(&VolumeId::from(&onto)),
+    };
+    let told = |done: bool, task: Option<&str>| json!({"backup_id": backup.id, key: onto, "task_id": task, "done": done});
     if args.dry_run.dry_run {
         let words = format!(
-            "would overwrite {noun} {volume} with backup {} of '{}', {}",
+            "would overwrite {noun} {onto} with backup {} of '{}', {}",
             backup.id, backup.resource_name, backup.resource_size
         );
-        return output.done(&words, volume.as_str(), &told(false, None));
+        return output.done(&words, onto.as_str(), &told(false, None));
     }
     let task = api
         .restore_backup(&backup.id, &target)
@@ -91,8 +104,8 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
         })?;
     let id = task.as_ref().map(emberkeep_sdk::TaskId::as_str);
     if !args.wait.wait {
-        let words = format!("restore of backup {} to {noun} {volume} begun", backup.id);
-        return output.done(&words, volume.as_str(), &told(false, id));
+        let words = format!("restore of backup {} to {noun} {onto} begun", backup.id);
+        return output.done(&words, onto.as_str(), &told(false, id));
     }
     let filter = TaskFilter {
         backup_id: Some(backup.id.clone()),
@@ -124,8 +137,8 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
         },
     )
     .await?;
-    let words = format!("backup {} restored to {noun} {volume}", backup.id);
-    output.done(&words, volume.as_str(), &told(true, id))
+    let words = format!("backup {} restored to {noun} {onto}", backup.id);
+    output.done(&words, onto.as_str(), &told(true, id))
 }
 
 /// Reads `BACKUP=VOLUME`.

@@ -52,6 +52,9 @@ enum Verb {
         /// The architecture, e.g. x86_64
         #[arg(long)]
         architecture: Option<String>,
+        /// A pair of its own, by which a vault may take it in; may be given several times
+        #[arg(long = "property", value_name = "KEY=VALUE", value_parser = pair)]
+        properties: Vec<(String, String)>,
     },
     /// Add volumes to a server
     Add {
@@ -140,14 +143,15 @@ pub(crate) async fn run(args: ServerArgs, connect: ConnectArgs) -> Result<(), Cl
             description,
             os_type,
             architecture,
+            properties,
         } => {
             let new = NewServer {
                 name,
                 description,
                 os_type,
                 architecture,
+                metadata: properties.into_iter().collect(),
                 volumes: volume_ids(&connection, &volumes).await?,
-                ..NewServer::default()
             };
             output.record(SHOW, &api.create_server(&new).await?)
         }
@@ -214,4 +218,12 @@ async fn volume_ids(
             parsed.map_err(|_| CliError::failed(format!("'{id}' is not the id of a volume here")))
         })
         .collect()
+}
+
+/// Reads `KEY=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a property is KEY=VALUE".to_owned()),
+    }
 }

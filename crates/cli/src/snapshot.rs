@@ -28,6 +28,11 @@ enum Verb {
         #[arg(long)]
         volume: Option<String>,
     },
+    /// Show one snapshot
+    Show {
+        /// Its name or id
+        snapshot: String,
+    },
     /// Take a snapshot
     Create {
         /// The volume's name or id
@@ -92,6 +97,9 @@ pub(crate) async fn run(args: SnapshotArgs, connect: ConnectArgs) -> Result<(), 
                 ..SnapshotQuery::default()
             };
             output.list(FIELDS, &api.snapshots(&query).all().await?)
+        }
+        Verb::Show { snapshot } => {
+            output.record(SHOW, &lookup::snapshot(&connection, &snapshot).await?)
         }
         Verb::Create {
             volume,

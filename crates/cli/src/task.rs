@@ -72,6 +72,10 @@ const SHOW: &[Column<Shown>] = &[
     column("reason", "Because", |task| {
         or_dash(task.reason().as_deref())
     }),
+    column("notes", "Notes", |task| match task {
+        Shown::Own(task) => or_dash(Some(&task.notes.join("\n"))),
+        Shown::Cloud(_) => or_dash(None),
+    }),
     column("progress", "Done", |task| match task {
         Shown::Own(task) => {
             let progress = &task.progress;

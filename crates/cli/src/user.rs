@@ -39,7 +39,14 @@ enum Verb {
     },
 }
 
-const FIELDS: &[Column<User>] = &[
+/// Two ids in a row would not fit into 80 columns.
+const LIST: &[Column<User>] = &[
+    column("id", "ID", |user| user.id.clone()),
+    column("name", "Name", |user| user.name.clone()),
+    column("enabled", "Enabled", |user| user.enabled.to_string()),
+];
+
+const SHOW: &[Column<User>] = &[
     column("id", "ID", |user| user.id.clone()),
     column("name", "Name", |user| user.name.clone()),
     column("enabled", "Enabled", |user| user.enabled.to_string()),
@@ -69,12 +76,12 @@ pub(crate) async fn run(args: UserArgs, connect: ConnectArgs) -> Result<(), CliE
             let made = directory
                 .create_user(&name, &password, project.as_ref())
                 .await?;
-            output.record(FIELDS, &made)
+            output.record(SHOW, &made)
         }
-        Verb::List => output.list(FIELDS, &Directory::open(&connect).await?.users().await?),
+        Verb::List => output.list(LIST, &Directory::open(&connect).await?.users().await?),
         Verb::Show { user } => {
             let directory = Directory::open(&connect).await?;
-            output.record(FIELDS, &directory.user(&user).await?)
+            output.record(SHOW, &directory.user(&user).await?)
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args, Subcommand};
 use emberkeep_model::Gib;
 use emberkeep_sdk::cbr::{
-    AddResource, BackupQuery, NewVault, Vault, VaultChange, VaultQuery, VaultResource, word,
+    BackupQuery, NewVault, Tag, Vault, VaultChange, VaultQuery, VaultResource, word,
 };
 use emberkeep_sdk::{Connection, ResourceId, VaultId};
 
@@ -12,6 +12,7 @@ use crate::dry_run::{self, Doomed, DryRun};
 use crate::error::CliError;
 use crate::lookup;
 use crate::output::{Column, Output, OutputArgs, column, moment, or_dash};
+use crate::protectable::Kind;
 use crate::server;
 use crate::volume::deleted;
 use crate::wait::{self, Patience, WaitArgs};
@@ -19,6 +20,7 @@ use crate::wait::{self, Patience, WaitArgs};
 const EXAMPLES: &str = "\
 Examples:
   emberkeep vault create disks --size 100 --volume web --volume db
+  emberkeep vault create copies --size 100 --for-copies
   emberkeep vault add disks mail
   emberkeep checkpoint create disks --wait
   emberkeep vault show disks";
@@ -42,7 +44,7 @@ enum Verb {
         /// Its name or id
         vault: String,
     },
-    /// Make a vault for volumes, or for servers
+    /// Make a vault: for volumes, unless it is for servers or file systems
     Create {
         /// Its name
         name: String,
@@ -55,6 +57,21 @@ enum Verb {
         /// Make it for servers, with this one to begin with (name or id); may be given several times
         #[arg(long = "server", value_name = "SERVER", conflicts_with = "volumes")]
         servers: Vec<String>,
+        /// Make it for file systems, with this one to begin with; may be given several times
+        #[arg(long = "filesystem", value_name = "FILESYSTEM", conflicts_with_all = ["volumes", "servers"])]
+        filesystems: Vec<String>,
+        /// What it is for, where nothing is given to begin with
+        #[arg(long, value_enum, conflicts_with_all = ["volumes", "servers", "filesystems"])]
+        kind: Option<Kind>,
+        /// Make it for copies of other vaults' backups (see `replicate`)
+        #[arg(long, conflicts_with_all = ["volumes", "servers", "filesystems"])]
+        for_copies: bool,
+        /// A tag of it; may be given several times
+        #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = server::pair)]
+        tags: Vec<(String, String)>,
+        /// A policy to bind to it (name or id)
+        #[arg(long)]
+        policy: Option<String>,
         /// Free text
         #[arg(long)]
         description: Option<String>,
@@ -73,19 +90,19 @@ enum Verb {
         #[arg(long, value_name = "true|false", action = ArgAction::Set)]
         auto_expand: Option<bool>,
     },
-    /// Put volumes into a vault, or servers into one for servers
+    /// Put volumes into a vault, or servers or file systems into one for these
     Add {
         /// The vault's name or id
         vault: String,
-        /// The names or ids of the volumes, or servers
+        /// The names or ids of the volumes, servers or file systems
         #[arg(required = true)]
         volumes: Vec<String>,
     },
-    /// Take volumes out of a vault; their backups in it are deleted
+    /// Take volumes, servers or file systems out of a vault; their backups in it are deleted
     Remove {
         /// The vault's name or id
         vault: String,
-        /// The volumes' names or ids
+        /// Their names or ids
         #[arg(required = true)]
         volumes: Vec<String>,
         #[command(flatten)]
@@ -172,15 +189,32 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
             size,
             volumes,
             servers,
+            filesystems,
+            kind,
+            for_copies,
+            tags,
+            policy,
             description,
         } => {
-            let mut new = if servers.is_empty() {
-                let volumes = lookup::volumes(&connection, &volumes).await?;
-                NewVault::for_disks(name, Gib(size)).holding(volumes)
+            let (kind, wanted) = if !servers.is_empty() {
+                (word::ObjectType::Server, servers)
+            } else if !filesystems.is_empty() {
+                (word::ObjectType::Turbo, filesystems)
             } else {
-                let servers = server_resources(&connection, &servers).await?;
-                NewVault::for_servers(name, Gib(size)).holding(servers)
+                (kind.unwrap_or_default().word(), volumes)
             };
+            let resources = lookup::resources(&connection, &kind, &wanted).await?;
+            let mut new = NewVault::new(name, kind, Gib(size)).holding(resources);
+            if for_copies {
+                new.billing.protect_type = word::ProtectType::Replication;
+            }
+            new.tags = tags
+                .into_iter()
+                .map(|(key, value)| Tag { key, value })
+                .collect();
+            if let Some(policy) = policy {
+                new.backup_policy_id = Some(lookup::policy(&connection, &policy).await?.id);
+            }
             new.description = description;
             output.record(SHOW, &api.create_vault(&new).await?)
         }
@@ -201,15 +235,11 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
         }
         Verb::Add { vault, volumes } => {
             let vault = lookup::vault(&connection, &vault).await?;
-            let id = vault.id;
-            let resources = if vault.billing.object_type == word::ObjectType::Server {
-                server_resources(&connection, &volumes).await?
-            } else {
-                let volumes = lookup::volumes(&connection, &volumes).await?;
-                volumes.into_iter().map(AddResource::from).collect()
-            };
-            api.associate_resources(&id, &resources).await?;
-            output.record(SHOW, &api.vault(&id).await?)
+            let id = &vault.id;
+            let kind = &vault.billing.object_type;
+            let resources = lookup::resources(&connection, kind, &volumes).await?;
+            api.associate_resources(id, &resources).await?;
+            output.record(SHOW, &api.vault(id).await?)
         }
         Verb::Remove {
             vault,
@@ -269,19 +299,6 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
     }
 }
 
-/// Finds servers by names or ids.
-async fn server_resources(
-    connection: &Connection,
-    wanted: &[String],
-) -> Result<Vec<AddResource>, CliError> {
-    let mut resources = Vec::with_capacity(wanted.len());
-    for name in wanted {
-        let id = server::found(connection, name).await?.id.to_string();
-        resources.push(AddResource::new(id, word::ResourceType::Server));
-    }
-    Ok(resources)
-}
-
 /// Finds volumes among a vault's own resources first: a volume may be gone while its backups stay.
 async fn resources(
     connection: &Connection,
@@ -296,10 +313,7 @@ async fn resources(
             .filter(|resource| resource.id.as_str() == name || resource.name == *name);
         ids.push(match (inside.next(), inside.next()) {
             (Some(only), None) => only.id.clone(),
-            _ if vault.billing.object_type == word::ObjectType::Server => {
-                ResourceId::from(server::found(connection, name).await?.id.to_string())
-            }
-            _ => lookup::volume(connection, name).await?.id.into(),
+            _ => lookup::resource(connection, &vault.billing.object_type, name).await?,
         });
     }
     Ok(ids)

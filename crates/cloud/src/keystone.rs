@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use emberkeep_model::{Role, Timestamp};
-use emberkeep_service::{Authenticator, Clock, Refusal, ServiceError, TokenInfo};
+use emberkeep_service::{AccessRule, Authenticator, Clock, Refusal, ServiceError, TokenInfo};
 use emberkeep_wire::identity::{
     AuthMethod, AuthRequest, DomainRef, NamedRef, ScopeRequest, Secret,
 };
@@ -309,6 +309,20 @@ struct Token {
     audit_ids: Vec<String>,
     issued_at: String,
     expires_at: String,
+    application_credential: Option<Credential>,
+}
+
+/// What is asked of a token's application credential: the requests that it is bound to.
+#[derive(Deserialize)]
+struct Credential {
+    access_rules: Option<Vec<Rule>>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    service: String,
+    method: String,
+    path: String,
 }
 
 #[derive(Deserialize)]
@@ -346,5 +360,17 @@ fn info_of(token: Token) -> Result<TokenInfo, KeystoneError> {
         issued_at: time::parse(&token.issued_at).map_err(|e| odd(&e))?,
         expires_at: time::parse(&token.expires_at).map_err(|e| odd(&e))?,
         app_credential: None,
+        // A list without rules lets nothing pass, as keystonemiddleware has it.
+        access_rules: token
+            .application_credential
+            .and_then(|credential| credential.access_rules)
+            .map(|rules| {
+                let rule = |rule: Rule| AccessRule {
+                    service: rule.service,
+                    method: rule.method,
+                    path: rule.path,
+                };
+                rules.into_iter().map(rule).collect()
+            }),
     })
 }

@@ -165,6 +165,26 @@ async fn a_good_token_is_asked_about_once_in_a_while() {
 }
 
 #[tokio::test]
+async fn rules_of_access_come_with_the_token() {
+    let stage = Stage::new("secret").await;
+    stage.give("plain", &["member"], 600);
+    assert_eq!(stage.ask("plain").await.unwrap().access_rules, None);
+    stage.give("bound", &["member"], 600);
+    let rule = json!({"id": "1", "service": "volumev3", "method": "GET", "path": "/v3/**"});
+    stage
+        .played
+        .tokens
+        .lock()
+        .unwrap()
+        .get_mut("bound")
+        .unwrap()["application_credential"] =
+        json!({"id": "c", "name": "n", "restricted": true, "access_rules": [rule]});
+    let rules = stage.ask("bound").await.unwrap().access_rules.unwrap();
+    assert!(rules[0].allows("volumev3", "GET", "/v3/p/backups"));
+    assert!(!rules[0].allows("volumev3", "DELETE", "/v3/p/backups/b"));
+}
+
+#[tokio::test]
 async fn an_answer_is_not_kept_beyond_the_tokens_end() {
     let stage = Stage::new("s3cret").await;
     stage.give("t1", &["reader"], 20);

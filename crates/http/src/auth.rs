@@ -1,9 +1,10 @@
 //! Who is calling, and under which address they reached us.
 
 use axum::http::header::HOST;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use emberkeep_model::Caller;
-use emberkeep_service::{ServiceError, TokenInfo};
+use emberkeep_service::{AccessRule, ServiceError, TokenInfo};
 
 use crate::{App, origin};
 
@@ -11,13 +12,21 @@ use crate::{App, origin};
 ///
 /// A missing, unknown, expired or revoked token is `Unauthenticated`; a good one that is for no
 /// project is `Forbidden`, for everything but identity belongs to a project.
+///
+/// So is a token bound to rules of access that say nothing of this request, as keystonemiddleware has it.
 pub async fn authenticate(
     app: &App,
-    headers: &HeaderMap,
+    parts: &Parts,
+    api: Api,
     request_id: &str,
 ) -> Result<(Caller, TokenInfo), ServiceError> {
-    let token = token_of(headers).ok_or(ServiceError::Unauthenticated)?;
+    let token = token_of(&parts.headers).ok_or(ServiceError::Unauthenticated)?;
     let info = app.authenticator.validate(token).await?;
+    if let Some(rules) = &info.access_rules
+        && !rules.iter().any(|rule| keeps_to(rule, parts, api))
+    {
+        return Err(ServiceError::Unauthenticated);
+    }
     let (project_id, _) = info.project.clone().ok_or(ServiceError::Forbidden)?;
     let caller = Caller {
         user_id: info.user_id.clone(),
@@ -26,6 +35,26 @@ pub async fn authenticate(
         request_id: request_id.to_owned(),
     };
     Ok((caller, info))
+}
+
+/// An API as rules of access name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Api {
+    /// What it is mounted at.
+    pub prefix: &'static str,
+    /// The types under which catalogues name it.
+    pub kinds: &'static [&'static str],
+}
+
+/// Tells whether a request keeps to a rule. Rules are written with the prefix of the API or without it.
+fn keeps_to(rule: &AccessRule, parts: &Parts, api: Api) -> bool {
+    let path = parts.uri.path();
+    let paths = [path.to_owned(), format!("{}{path}", api.prefix)];
+    api.kinds.iter().any(|kind| {
+        let method = parts.method.as_str();
+        let mut paths = paths.iter();
+        paths.any(|path| rule.allows(kind, method, path))
+    })
 }
 
 /// Returns the caller's token, if one was sent.
@@ -72,4 +101,68 @@ fn is_host(text: &str) -> bool {
         && text.bytes().all(|b| {
             b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']')
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    #[test]
+    fn rules_of_access_speak_of_one_api_one_method_and_paths() {
+        let api = Api {
+            prefix: "/volume",
+            kinds: &["block-storage", "volumev3"],
+        };
+        let native = Api {
+            prefix: "/api/v1",
+            kinds: &[],
+        };
+        let rule = |service: &str, path: &str| AccessRule {
+            service: service.to_owned(),
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+        };
+        for (rule, method, path, api, want) in [
+            (
+                rule("volumev3", "/v3/*/backups"),
+                "GET",
+                "/v3/p/backups",
+                api,
+                true,
+            ),
+            (
+                rule("block-storage", "/volume/v3/**"),
+                "GET",
+                "/v3/p/backups/b",
+                api,
+                true,
+            ),
+            (
+                rule("volumev3", "/v3/*/backups"),
+                "POST",
+                "/v3/p/backups",
+                api,
+                false,
+            ),
+            (
+                rule("volumev3", "/v3/*/backups"),
+                "GET",
+                "/v3/p/volumes",
+                api,
+                false,
+            ),
+            (rule("compute", "**"), "GET", "/v3/p/backups", api, false),
+            (rule("volumev3", "**"), "GET", "/tasks", native, false),
+        ] {
+            let request = Request::builder().method(method).uri(path).body(());
+            let (parts, ()) = request.expect("is a request").into_parts();
+            assert_eq!(
+                keeps_to(&rule, &parts, api),
+                want,
+                "{rule:?} {method} {path}"
+            );
+        }
+    }
 }

@@ -151,6 +151,10 @@ pub fn router() -> Routes {
                 .delete(backups::delete),
         )
         .route("/v3/{project}/backups/{id}/restore", post(backups::restore))
+        .route(
+            "/v3/{project}/backups/{id}/metadata",
+            get(backups::metadata),
+        )
         .route("/v3/{project}/operation-logs", get(tasks::list))
         .route("/v3/{project}/operation-logs/{id}", get(tasks::show));
     routes.shaped(|mut router| {

@@ -20,7 +20,7 @@ mod types;
 mod volumes;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, LOCATION, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -29,21 +29,45 @@ use emberkeep_wire::cinder::{Fault, FaultKind, Json, Microversion, Site, Version
 
 use crate::json::{BodyError, read_body};
 use crate::routes::Routes;
-use crate::{App, RequestId, authenticate, base_url};
+use crate::{Api, App, Form, RequestId, authenticate, base_url, guard};
 use call::{Answer, Call, Refusal, json};
 use path::{Owner, Place, Route};
 
+const API: Api = Api {
+    prefix: "/volume",
+    kinds: &["block-storage", "volumev3", "volume"],
+};
 const VERSION: HeaderName = HeaderName::from_static("openstack-api-version");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-compute-request-id");
 
-/// Returns the routes, without the prefix they are mounted at.
-pub fn router() -> Routes {
-    Routes::new()
-        .noting(path::served())
-        .shaped(|router| router.fallback(handle))
+/// Where the API is mounted.
+pub(crate) const PREFIX: &str = "/volume";
+
+/// Lists the routes, without the prefix they are mounted at; [`serve`] reads its paths itself.
+pub(crate) fn routes() -> Routes {
+    Routes::new().noting(path::served())
 }
 
-async fn handle(State(app): State<App>, request: Request) -> Response {
+/// Tells whether a path is one of Block Storage.
+pub(crate) fn takes(path: &str) -> bool {
+    path.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers a request, within the bounds of [`guard`](crate::guard).
+pub(crate) async fn serve(app: App, request: Request, request_id: RequestId) -> Response {
+    let changes = guard::changes(request.method());
+    // What runs on without its client takes its own copy of the id along.
+    let id = request_id.clone();
+    // Behind a pointer: it is passed on several times before it runs.
+    let answer = Box::pin(async move { handle(app, request, &id).await });
+    match guard::bounded(changes, answer).await {
+        Ok(response) => response,
+        Err(cut) => Form::Cinder.refuse(cut, &request_id.0),
+    }
+}
+
+async fn handle(app: App, request: Request, request_id: &RequestId) -> Response {
     let (mut parts, body) = request.into_parts();
     if parts.method == Method::HEAD {
         // Whoever sends the answer leaves its body out.
@@ -51,19 +75,15 @@ async fn handle(State(app): State<App>, request: Request) -> Response {
     }
     let host = base_url(&parts.headers, &app);
     let site = Site {
-        base: format!("{host}/volume"),
+        base: format!("{host}{PREFIX}"),
         project: None,
     };
-    let request_id = parts
-        .extensions
-        .get()
-        .cloned()
-        .unwrap_or_else(|| RequestId(String::new()));
-    let place = Place::of(parts.uri.path());
+    let path = parts.uri.path();
+    let place = Place::of(path.strip_prefix(PREFIX).unwrap_or(path));
     match (&parts.method, place) {
         (&Method::GET, Place::Root) => {
             let response = json(StatusCode::MULTIPLE_CHOICES, &Versions::at(&site));
-            stamped(response, Some(Microversion::MIN), &request_id)
+            stamped(response, Some(Microversion::MIN), request_id)
         }
         (&Method::GET, Place::Bare) => {
             let location = format!("{}/v3/", site.base);
@@ -71,16 +91,16 @@ async fn handle(State(app): State<App>, request: Request) -> Response {
         }
         (&Method::GET, Place::Versions) => {
             let response = json(StatusCode::OK, &Versions::at(&site));
-            stamped(response, Some(Microversion::MIN), &request_id)
+            stamped(response, Some(Microversion::MIN), request_id)
         }
         (&Method::GET, Place::Health) => (StatusCode::OK, "OK").into_response(),
         (method, Place::Api { project, route }) if route.takes(method) => {
             let site = Site { project, ..site };
             let identity = app.identity_url(&host);
-            let (version, answer) = answer(app, &parts, body, site, route, &request_id).await;
+            let (version, answer) = answer(app, &parts, body, site, route, request_id).await;
             let response =
-                answer.unwrap_or_else(|refusal| fault::render(refusal, &identity, &request_id));
-            stamped(response, version, &request_id)
+                answer.unwrap_or_else(|refusal| fault::render(refusal, &identity, request_id));
+            stamped(response, version, request_id)
         }
         _ => unknown(),
     }
@@ -119,7 +139,7 @@ async fn answer(
     route: Route,
     request_id: &RequestId,
 ) -> (Option<Microversion>, Answer) {
-    let caller = match authenticate(&app, &parts.headers, &request_id.0).await {
+    let caller = match authenticate(&app, parts, API, &request_id.0).await {
         Ok((caller, _)) => caller,
         Err(error) => return (None, Err(error.into())),
     };
@@ -163,8 +183,15 @@ async fn dispatch(call: Call, method: &Method, route: Route) -> Answer {
     }
     match (method.as_str(), route) {
         ("GET", Route::Backups { detail }) => backups::list(&call, detail).await,
-        ("POST", Route::Backups { detail: false }) => backups::create(&call).await,
         ("GET", Route::Backup(id)) => backups::show(&call, &id).await,
+        // What is asked all the time must not carry the room along that any of the others may need.
+        (_, route) => Box::pin(dispatch_rarer(call, method, route)).await,
+    }
+}
+
+async fn dispatch_rarer(call: Call, method: &Method, route: Route) -> Answer {
+    match (method.as_str(), route) {
+        ("POST", Route::Backups { detail: false }) => backups::create(&call).await,
         ("PUT", Route::Backup(id)) => backups::update(&call, &id).await,
         ("DELETE", Route::Backup(id)) => backups::delete(&call, &id).await,
         ("POST", Route::Restore(id)) => backups::restore(&call, &id).await,

@@ -1,5 +1,7 @@
 //! Bounds how long a request may take, and lets what changes something come to its end.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::Json;
@@ -10,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use emberkeep_wire::cbr::{Code, ErrorBody as CbrError};
 use emberkeep_wire::identity::{Fault as IdentityFault, FaultBody};
 use emberkeep_wire::native::{ErrorBody, ErrorDetail};
+use futures::FutureExt;
 use serde_json::json;
 use tracing::Instrument;
 
@@ -33,8 +36,10 @@ pub enum Form {
 
 /// Why there is no answer of the request's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
+pub(crate) enum Cut {
+    /// It took too long.
     TooLong,
+    /// Its handler panicked.
     Failed,
 }
 
@@ -55,7 +60,8 @@ impl Cut {
 }
 
 impl Form {
-    fn refuse(self, cut: Cut, request_id: &str) -> Response {
+    /// Words a refusal.
+    pub(crate) fn refuse(self, cut: Cut, request_id: &str) -> Response {
         let (status, message) = (cut.status(), cut.message());
         let body = match self {
             Self::Identity => json!(FaultBody {
@@ -91,37 +97,73 @@ impl Form {
 /// Answers 504 when a request takes more than 30 s, and 500 when its handler panics.
 ///
 /// A request that changes something runs on when its client hangs up or the time is over: dropped in
-/// the middle, it could leave half of its changes behind.
+/// the middle, it could leave half of its changes behind. What only reads ends with its client.
 pub async fn guard(State(form): State<Form>, request: Request, next: Next) -> Response {
     let request_id = request.extensions().get::<RequestId>().cloned();
-    let safe = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS
-    );
-    // A task of its own: it outlives the client, and its panic is its own. What only reads ends with the client.
-    let answer = tokio::spawn(next.run(request).in_current_span());
-    let ends_with_us = safe.then(|| AbortOnDrop(answer.abort_handle()));
-    let cut = match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
-        Ok(Ok(response)) => return response,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a request handler panicked");
-            Cut::Failed
-        }
-        Err(_) => {
-            tracing::warn!("a request took more than {REQUEST_TIMEOUT:?}");
-            Cut::TooLong
-        }
+    let changes = changes(request.method());
+    let cut = match bounded(changes, next.run(request)).await {
+        Ok(response) => return response,
+        Err(cut) => cut,
     };
-    drop(ends_with_us);
     form.refuse(cut, request_id.as_ref().map_or("", |id| id.0.as_str()))
 }
 
-/// Ends a task when whoever waits for it is gone.
-struct AbortOnDrop(tokio::task::AbortHandle);
+/// Answers 500 when a handler panics whose request takes as long as it takes.
+pub(crate) async fn guard_stream(
+    State(form): State<Form>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let request_id = request.extensions().get::<RequestId>().cloned();
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    answer.unwrap_or_else(|panic| {
+        let request_id = request_id.as_ref().map_or("", |id| id.0.as_str());
+        form.refuse(panicked(panic.as_ref()), request_id)
+    })
+}
 
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
+/// Notes what a handler said when it panicked.
+fn panicked(panic: &(dyn Any + Send)) -> Cut {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(
+        panic = said.unwrap_or_default(),
+        "a request handler panicked"
+    );
+    Cut::Failed
+}
+
+/// Tells whether requests of this method may change something.
+pub(crate) fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Waits for an answer as [`guard`] does.
+pub(crate) async fn bounded(
+    changes: bool,
+    answer: impl Future<Output = Response> + Send + 'static,
+) -> Result<Response, Cut> {
+    // A panic is the request's own. What is behind our locks is whole after every statement.
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    let ended = if changes {
+        // A task of its own: it outlives the client.
+        let answer = tokio::spawn(answer.in_current_span());
+        match tokio::time::timeout(REQUEST_TIMEOUT, answer).await {
+            Ok(Ok(ended)) => Ok(ended),
+            // The runtime is being shut down.
+            Ok(Err(_)) => return Err(Cut::Failed),
+            Err(elapsed) => Err(elapsed),
+        }
+    } else {
+        tokio::time::timeout(REQUEST_TIMEOUT, answer).await
+    };
+    match ended {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(panic)) => Err(panicked(panic.as_ref())),
+        Err(_) => {
+            tracing::warn!("a request took more than {REQUEST_TIMEOUT:?}");
+            Err(Cut::TooLong)
+        }
     }
 }
 
@@ -204,6 +246,24 @@ mod tests {
         go.notify_one();
         ended.notified().await;
         assert!(done.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_not_timed_and_its_panic_is_answered() {
+        let slow = || async {
+            tokio::time::sleep(3 * REQUEST_TIMEOUT).await;
+            "at last"
+        };
+        let router = Router::new()
+            .route("/", get(slow).post(panics))
+            .layer(from_fn_with_state(Form::Native, guard_stream));
+        for (method, want) in [
+            (Method::POST, StatusCode::INTERNAL_SERVER_ERROR),
+            (Method::GET, StatusCode::OK),
+        ] {
+            let answer = router.clone().oneshot(request(method, "/")).await;
+            assert_eq!(answer.expect("answers").status(), want);
+        }
     }
 
     #[tokio::test]

@@ -11,13 +11,11 @@ mod tokens;
 mod topology;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, http::HeaderMap};
-use emberkeep_wire::identity::Version;
-use serde_json::json;
+use emberkeep_wire::identity::{Version, VersionValues, Versions};
 
 use crate::App;
 use crate::routes::{Routes, get, post, put};
@@ -98,16 +96,14 @@ pub(crate) fn routes() -> Routes {
 async fn versions(State(app): State<App>, headers: HeaderMap) -> Response {
     let root = root_of(&headers, &app);
     let location = format!("{root}/v3/");
-    let body = json!({"versions": {"values": [Version::ours(&root)]}});
-    (
-        StatusCode::MULTIPLE_CHOICES,
-        [(LOCATION, location)],
-        Json(body),
-    )
-        .into_response()
+    let versions = VersionValues {
+        values: vec![Version::ours(&root)],
+    };
+    let answer = edge::json(StatusCode::MULTIPLE_CHOICES, &Versions { versions });
+    ([(LOCATION, location)], answer).into_response()
 }
 
 /// `GET /v3`, with or without a slash at the end; no token is needed.
 async fn version(State(app): State<App>, headers: HeaderMap) -> Response {
-    Json(json!({"version": Version::ours(&root_of(&headers, &app))})).into_response()
+    edge::keyed(StatusCode::OK, &Version::ours(&root_of(&headers, &app)))
 }

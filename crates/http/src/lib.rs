@@ -6,6 +6,7 @@ mod auth;
 pub mod cbr;
 pub mod cinder;
 pub mod console;
+mod front;
 mod guard;
 mod health;
 pub mod identity;
@@ -20,14 +21,15 @@ mod routes;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::get;
 use emberkeep_service::{Authenticator, Identity, Service};
 
+use front::Front;
 use routes::Routes;
 
-pub use auth::{authenticate, base_url, token_of};
+pub use auth::{Api, authenticate, base_url, token_of};
 pub use guard::{Form, guard};
 pub use json::{BODY_LIMIT, BodyError, read_body, read_json};
 pub use origin::{BadNetwork, ClientAddress, Network, Peer};
@@ -43,7 +45,7 @@ pub struct App {
     /// Who says what a token is good for: the built-in identity, or a real one.
     pub authenticator: Arc<dyn Authenticator>,
     /// What the operator chose.
-    pub settings: HttpSettings,
+    pub settings: Arc<HttpSettings>,
 }
 
 /// What the operator chose about the HTTP edge.
@@ -102,18 +104,11 @@ pub fn router(app: App) -> Router {
         router = router.nest_service("/identity", identity);
     }
     let router = router
-        .nest_service(
-            "/volume",
-            guarded(cinder::router(), "/volume", Form::Cinder),
-        )
         .nest_service("/cbr", guarded(cbr::router(), "/cbr", Form::Cbr))
         // Streams may take long: the native routes set their own limits.
         .nest_service("/api/v1", plain(native::router(), "/api/v1"))
         .nest_service("/console", plain(console::router(), "/console"))
         .merge(plain(health::router(), ""));
-    router
-        .merge(openapi::router(served))
-        .layer(from_fn(metrics::count))
-        .layer(from_fn(request_id::with_request_id))
-        .layer(from_fn_with_state(app, origin::settle))
+    let _ = cinder::routes().listed(cinder::PREFIX, &mut served);
+    Front::before(app, router.merge(openapi::router(served)))
 }

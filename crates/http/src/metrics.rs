@@ -1,12 +1,13 @@
 //! Counts requests, and keeps what the whole process counts for `/metrics`.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
+use ::metrics::{Counter, Histogram};
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::StatusCode;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// The process has one recorder; `None` inside if somebody else had installed one before.
@@ -37,32 +38,80 @@ pub(crate) fn render() -> Option<String> {
     RECORDER.get()?.as_ref().map(PrometheusHandle::render)
 }
 
-/// Counts a request and times it, by API, method and status.
-pub(crate) async fn count(request: Request, next: Next) -> Response {
-    static SEEN: AtomicU64 = AtomicU64::new(0);
-    let api = api_of(request.uri().path());
-    let method = match request.method().as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        // Methods are free text: each other one would be a time series of its own.
-        _ => "other",
-    };
-    let begun = Instant::now();
-    let response = next.run(request).await;
-    let status = response.status().as_str().to_owned();
-    ::metrics::counter!(REQUESTS, "api" => api, "method" => method, "status" => status)
-        .increment(1);
-    ::metrics::histogram!(SECONDS, "api" => api, "method" => method).record(begun.elapsed());
-    if SEEN.fetch_add(1, Ordering::Relaxed) % UPKEEP_EVERY == UPKEEP_EVERY - 1
-        && let Some(Some(recorder)) = RECORDER.get()
-    {
-        recorder.run_upkeep();
+/// What is counted of a request, as far as it is known before its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Counted {
+    api: &'static str,
+    method: &'static str,
+}
+
+/// Where requests of one kind, with one status, are counted: looked up once and then kept, for every request asks.
+#[derive(Clone)]
+struct Kept {
+    requests: Counter,
+    seconds: Histogram,
+}
+
+/// APIs, methods and statuses are few.
+static KEPT: LazyLock<RwLock<HashMap<(Counted, StatusCode), Kept>>> =
+    LazyLock::new(RwLock::default);
+
+impl Counted {
+    /// Reads off a request which kind it is of.
+    pub(crate) fn of(request: &Request) -> Self {
+        let method = match request.method().as_str() {
+            "GET" => "GET",
+            "HEAD" => "HEAD",
+            "POST" => "POST",
+            "PUT" => "PUT",
+            "PATCH" => "PATCH",
+            "DELETE" => "DELETE",
+            // Methods are free text: each other one would be a time series of its own.
+            _ => "other",
+        };
+        Self {
+            api: api_of(request.uri().path()),
+            method,
+        }
     }
-    response
+
+    /// Counts the request and times it, by API, method and status.
+    pub(crate) fn count(self, status: StatusCode, elapsed: Duration) {
+        static SEEN: AtomicU64 = AtomicU64::new(0);
+        let key = (self, status);
+        let kept = KEPT.read().unwrap_or_else(PoisonError::into_inner);
+        match kept.get(&key) {
+            Some(kept) => kept.count(elapsed),
+            None => {
+                drop(kept);
+                let mut all = KEPT.write().unwrap_or_else(PoisonError::into_inner);
+                all.entry(key)
+                    .or_insert_with(|| self.kept(status))
+                    .count(elapsed);
+            }
+        }
+        if SEEN.fetch_add(1, Ordering::Relaxed) % UPKEEP_EVERY == UPKEEP_EVERY - 1
+            && let Some(Some(recorder)) = RECORDER.get()
+        {
+            recorder.run_upkeep();
+        }
+    }
+
+    fn kept(self, status: StatusCode) -> Kept {
+        let Self { api, method } = self;
+        let status = status.as_str().to_owned();
+        Kept {
+            requests: ::metrics::counter!(REQUESTS, "api" => api, "method" => method, "status" => status),
+            seconds: ::metrics::histogram!(SECONDS, "api" => api, "method" => method),
+        }
+    }
+}
+
+impl Kept {
+    fn count(&self, elapsed: Duration) {
+        self.requests.increment(1);
+        self.seconds.record(elapsed);
+    }
 }
 
 /// Names the API a path belongs to.

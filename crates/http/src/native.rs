@@ -9,9 +9,11 @@ mod inventory;
 mod policies;
 mod servers;
 mod tasks;
+mod vaults;
 
 use axum::middleware::from_fn_with_state;
 
+use crate::guard::guard_stream;
 use crate::routes::{Routes, delete, get, post, put};
 use crate::{Form, guard};
 use edge::Refusal;
@@ -22,7 +24,11 @@ pub fn router() -> Routes {
         .route("/volumes/import", post(data::import))
         .route("/volumes/{id}/data", get(data::export))
         .route("/backups/{id}/data", get(backups::data))
-        .shaped(|router| router.method_not_allowed_fallback(no_method));
+        .shaped(|router| {
+            router
+                .method_not_allowed_fallback(no_method)
+                .layer(from_fn_with_state(Form::Native, guard_stream))
+        });
     Routes::new()
         .route("/tasks", get(tasks::list))
         .route("/tasks/{id}", get(tasks::show))
@@ -47,6 +53,8 @@ pub fn router() -> Routes {
             "/file-systems/{id}",
             get(file_systems::show).delete(file_systems::delete),
         )
+        .route("/vaults/{id}/freeze", post(vaults::freeze))
+        .route("/vaults/{id}/thaw", post(vaults::thaw))
         .route("/servers", get(servers::list).post(servers::create))
         .route("/servers/{id}", get(servers::show).delete(servers::delete))
         .route("/servers/{id}/volumes", post(servers::add_volumes))

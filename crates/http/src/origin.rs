@@ -8,10 +8,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
 
 use crate::App;
 
@@ -91,14 +89,13 @@ impl fmt::Display for Network {
 }
 
 /// Makes the forwarded headers true, and says who the client is.
-pub(crate) async fn settle(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) fn settle(app: &App, request: &mut Request) {
     let peer = request.extensions().get::<Peer>().copied();
     let trusted = &app.settings.trusted_proxies;
     let client = believe(request.headers_mut(), peer, trusted);
     if let Some(client) = client {
         request.extensions_mut().insert(ClientAddress(client));
     }
-    next.run(request).await
 }
 
 /// Takes off what is not to be believed, says `https` where that is so, and returns the client's address.

@@ -322,3 +322,124 @@ async fn a_volume_is_protected_and_comes_back() {
         .collect();
     assert_eq!(kinds, ["remove_resource", "delete", "restore", "backup"]);
 }
+
+/// The answers that clients are tested with: the same files as in the tests of the SDK.
+macro_rules! shape {
+    ($name:literal) => {
+        serde_json::from_str::<Value>(include_str!(concat!(
+            "../../wire/tests/cbr_shapes/documented/",
+            $name,
+            ".json"
+        )))
+        .expect("a shape")
+    };
+}
+
+/// Names what one of two answers has and the other has not, or has of another kind. What is null or an empty list in
+/// either may be anything in the other.
+fn differences(path: &str, wanted: &Value, found: &Value, all: &mut Vec<String>) {
+    match (wanted, found) {
+        (Value::Null, _) | (_, Value::Null) => {}
+        (Value::Object(wanted), Value::Object(found)) => {
+            for (key, value) in wanted {
+                match found.get(key) {
+                    Some(other) => differences(&format!("{path}.{key}"), value, other, all),
+                    None => all.push(format!("{path}.{key} is not there")),
+                }
+            }
+            let more = found.keys().filter(|key| !wanted.contains_key(*key));
+            all.extend(more.map(|key| format!("{path}.{key} is too much")));
+        }
+        (Value::Array(wanted), Value::Array(found)) => {
+            if let (Some(one), Some(other)) = (wanted.first(), found.first()) {
+                differences(&format!("{path}[]"), one, other, all);
+            }
+        }
+        _ if std::mem::discriminant(wanted) == std::mem::discriminant(found) => {}
+        _ => all.push(format!("{path} is {found}, not like {wanted}")),
+    }
+}
+
+#[tokio::test]
+async fn answers_have_the_form_that_clients_are_tested_with() {
+    let desk = Desk::new().await;
+    let volume = desk.volume(b"some content").await;
+    let mut body = vault("disks-a", json!([disk(&volume)]));
+    body["description"] = json!("team A");
+    body["tags"] = json!([{"key": "team", "value": "a"}]);
+    body["bind_rules"] = json!({"tags": [{"key": "env", "value": "prod"}]});
+    let made = desk.post("/vaults", json!({"vault": body})).await["vault"].clone();
+    let id = text(&made["id"]);
+    let policy = json!({"policy": {"name": "nightly", "operation_type": "backup",
+        "operation_definition": {"max_backups": 14, "day_backups": 7, "week_backups": 4, "month_backups": 0,
+            "year_backups": 0, "timezone": "UTC+02:00"},
+        "trigger": {"properties": {"pattern": ["FREQ=DAILY;INTERVAL=1;BYHOUR=1;BYMINUTE=00"]}}}});
+    let policy = text(&desk.post("/policies", policy).await["policy"]["id"]);
+    let bound = json!({"policy_id": policy});
+    desk.post(&format!("/vaults/{id}/associatepolicy"), bound)
+        .await;
+    let asked = json!({"checkpoint": {"vault_id": id, "parameters": {"name": "before", "description": "by hand"}}});
+    let checkpoint = desk.post("/checkpoints", asked).await;
+    let run = text(&checkpoint["checkpoint"]["id"]);
+    desk.until(&format!("/checkpoints/{run}"), |answer| {
+        answer.json()["checkpoint"]["status"] == "available"
+    })
+    .await;
+    let backups = desk.get(&format!("/backups?checkpoint_id={run}")).await;
+    let backup = text(&backups["backups"][0]["id"]);
+    let other = desk.house.project("beta").await.id.to_string();
+    let members = format!("/backups/{backup}/members");
+    desk.post(&members, json!({"members": [other]})).await;
+    let restore = json!({"restore": {"volume_id": volume}});
+    let task = desk
+        .post(&format!("/backups/{backup}/restore"), restore)
+        .await;
+    let task = format!("/operation-logs/{}", text(&task["job_id"]));
+    desk.until(&task, |answer| {
+        answer.json()["operation_log"]["status"] == "success"
+    })
+    .await;
+    let tagged = json!({"action": "filter", "tags": [{"key": "team", "values": ["a"]}]});
+
+    let mut all = Vec::new();
+    for (what, wanted, found) in [
+        (
+            "vault",
+            shape!("vault"),
+            desk.get(&format!("/vaults/{id}")).await,
+        ),
+        ("checkpoint", shape!("checkpoint"), checkpoint),
+        (
+            "backup",
+            shape!("backup"),
+            desk.get(&format!("/backups/{backup}")).await,
+        ),
+        (
+            "policy",
+            shape!("policy"),
+            desk.get(&format!("/policies/{policy}")).await,
+        ),
+        ("task", shape!("task"), desk.get(&task).await),
+        (
+            "member",
+            shape!("member"),
+            desk.get(&format!("{members}/{other}")).await,
+        ),
+        (
+            "tagged vaults",
+            shape!("tagged_vault"),
+            desk.post("/vault/resource_instances/action", tagged).await,
+        ),
+        (
+            "protectable",
+            shape!("protectable"),
+            desk.get(&format!("/protectables/disk/instances/{volume}"))
+                .await,
+        ),
+    ] {
+        differences(what, &wanted, &found, &mut all);
+    }
+    // What a resource's own service says of it is its own, and the file has a part of it.
+    all.retain(|line| !line.starts_with("protectable.instance.detail."));
+    assert!(all.is_empty(), "{all:#?}");
+}

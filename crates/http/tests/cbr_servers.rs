@@ -6,6 +6,7 @@ mod house;
 
 use axum::http::{Method, StatusCode};
 use desk::{Desk, NOBODY};
+use emberkeep_model::Role;
 use serde_json::{Value, json};
 
 fn text(value: &Value) -> String {
@@ -208,8 +209,60 @@ async fn a_server_from_the_inventory_to_its_restore() {
         (StatusCode::BAD_REQUEST, &json!("BackupService.6201"))
     );
 
+    // What it remembers of the server: documents as text.
+    let known = desk.get(&format!("/backups/{whole_id}/metadata")).await;
+    assert_eq!(known["backup_id"], json!(whole_id));
+    let document = |value: &Value| -> Value {
+        serde_json::from_str(value.as_str().expect("text")).expect("a document")
+    };
+    let told = document(&known["server"]);
+    assert_eq!(
+        (
+            &told["id"],
+            &told["name"],
+            &told["os_type"],
+            &told["architecture"]
+        ),
+        (&json!(id), &json!("web"), &json!("Linux"), &json!("x86_64"))
+    );
+    assert_eq!(
+        document(&known["backups"])
+            .as_array()
+            .expect("a list")
+            .len(),
+        2
+    );
+    let disks: Vec<Value> = known["volumes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(document)
+        .collect();
+    assert_eq!((disks.len(), &disks[0]["size"]), (2, &json!(1)));
+    assert_eq!(
+        (document(&known["flavor"]), document(&known["interface"])),
+        (json!({}), json!([]))
+    );
+    assert_eq!(
+        (&known["ports"], &known["floatingips"]),
+        (&json!([]), &json!([]))
+    );
+    let part = text(&children[0]["id"]);
+    let refused = desk
+        .call(
+            Method::GET,
+            &format!("/backups/{part}/metadata"),
+            Value::Null,
+        )
+        .await;
+    assert_eq!(
+        (refused.status, &refused.json()["error_code"]),
+        (StatusCode::BAD_REQUEST, &json!("BackupService.6206"))
+    );
+
     let logs = desk.get(&format!("/operation-logs?resource_id={id}")).await;
     let log = &logs["operation_logs"][0];
+    assert_eq!(log["extra_info"]["backup"]["incremental"], "false");
     assert_eq!(
         (
             &log["operation_type"],
@@ -316,4 +369,55 @@ async fn a_server_from_the_inventory_to_its_restore() {
         )
         .await;
     assert_eq!(refused.json()["error_code"], "BackupService.0001");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_freezes_a_vault() {
+    let mut desk = Desk::new().await;
+    let omega = desk.house.project("omega").await;
+    desk.house.user("root", &omega, Role::Admin).await;
+    let root = desk.house.token("root").await;
+    let billing = json!({"object_type": "disk", "protect_type": "backup",
+        "consistent_level": "crash_consistent", "size": 10});
+    let body = json!({"vault": {"name": "held", "resources": [], "billing": billing}});
+    let vault = text(&desk.post("/vaults", body).await["vault"]["id"]);
+    let order = |verb: &str| format!("/vaults/{vault}/{verb}");
+    let why = json!({"reason": "a dispute"});
+    let (status, _) = native(&desk, Method::POST, &order("freeze"), why.clone()).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "a member may not");
+    let member = std::mem::replace(&mut desk.token, root);
+    let (status, stands) = native(&desk, Method::POST, &order("freeze"), why).await;
+    assert_eq!(status, StatusCode::OK, "{stands}");
+    assert_eq!(
+        (&stands["status"], &stands["frozen_scene"]),
+        (&json!("frozen"), &json!("a dispute"))
+    );
+    let root = std::mem::replace(&mut desk.token, member);
+    let shown = desk.get(&format!("/vaults/{vault}")).await;
+    let billing = &shown["vault"]["billing"];
+    assert_eq!(
+        (&billing["status"], &billing["frozen_scene"]),
+        (&json!("frozen"), &json!("a dispute"))
+    );
+    assert_eq!(desk.get("/vaults?status=frozen").await["count"], 1);
+    let rename = json!({"vault": {"name": "other"}});
+    let refused = desk
+        .call(Method::PUT, &format!("/vaults/{vault}"), rename)
+        .await;
+    assert_eq!(
+        (refused.status, &refused.json()["error_code"]),
+        (StatusCode::BAD_REQUEST, &json!("BackupService.6112"))
+    );
+    desk.token = root;
+    let long = json!({"reason": "x".repeat(256)});
+    let (status, _) = native(&desk, Method::POST, &order("freeze"), long).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let nobody = format!("/vaults/{NOBODY}/thaw");
+    let (status, _) = native(&desk, Method::POST, &nobody, Value::Null).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, stands) = native(&desk, Method::POST, &order("thaw"), Value::Null).await;
+    assert_eq!(
+        (status, &stands["status"]),
+        (StatusCode::OK, &json!("available"))
+    );
 }

@@ -21,7 +21,7 @@ async fn links_follow_the_way_the_client_came() {
         ..HttpSettings::default()
     };
     let router = router(App {
-        settings,
+        settings: settings.into(),
         ..house.app.clone()
     });
     let forwarded = vec![
@@ -93,7 +93,7 @@ async fn with_an_identity_elsewhere_there_is_none_here() {
         ..HttpSettings::default()
     };
     let router = router(App {
-        settings,
+        settings: settings.into(),
         ..house.app.clone()
     });
     for path in ["/identity", "/identity/v3", "/identity/v3/auth/tokens"] {

@@ -1,5 +1,7 @@
 //! File systems: directories that are backed up as trees of files.
 
+use std::collections::BTreeMap;
+
 use crate::{FileSystemId, Gib, ProjectId, Timestamp, UserId};
 
 /// A directory that an operator has entrusted to a project.
@@ -19,6 +21,8 @@ pub struct FileSystem {
     pub path: String,
     /// What its files took when somebody last looked, in whole GiB.
     pub size: Gib,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, String>,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When its row last changed.

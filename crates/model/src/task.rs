@@ -271,6 +271,8 @@ pub struct Task {
     pub checkpoint_id: Option<CheckpointId>,
     /// The policy it was begun by.
     pub policy_id: Option<PolicyId>,
+    /// What it has to tell beside how it ended: things that are not quite as they were.
+    pub notes: Vec<String>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it was first claimed.

@@ -36,6 +36,8 @@ words! {
         Available = "available",
         /// A change of capacity is under way.
         Lock = "lock",
+        /// An administrator has stopped it: nothing in it is made, changed, restored or deleted.
+        Frozen = "frozen",
         /// Its backups and then itself are being deleted.
         Deleting = "deleting",
         /// Beyond repair.
@@ -89,6 +91,8 @@ pub struct Vault {
     pub threshold: u8,
     /// Put before the names of automatic backups.
     pub backup_name_prefix: Option<String>,
+    /// Why it is frozen, while it is.
+    pub frozen_scene: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its row last changed.

@@ -40,6 +40,18 @@ words! {
         Attaching = "attaching",
         /// Being detached.
         Detaching = "detaching",
+        /// Being brought under management; as all that follow, only an administrator says so here.
+        Managing = "managing",
+        /// Bringing it under management failed.
+        ErrorManaging = "error_managing",
+        /// Offered to another project.
+        AwaitingTransfer = "awaiting-transfer",
+        /// An image is being put on it.
+        Downloading = "downloading",
+        /// It is being made an image.
+        Uploading = "uploading",
+        /// It is being given another type.
+        Retyping = "retyping",
     }
 }
 
@@ -125,6 +137,8 @@ pub struct Snapshot {
     pub size: Gib,
     /// Where it stands.
     pub status: SnapshotStatus,
+    /// How far taking it has come, in per cent.
+    pub progress: u32,
     /// The tenant's own pairs.
     pub metadata: BTreeMap<String, String>,
     /// When it was asked for.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{Gib, Tag, Timestamp, VaultId, VolumeId};
+use emberkeep_model::{Gib, ResourceId, Tag, Timestamp, VaultId};
 
 /// A vault keeps so much room, and takes nothing in with less (`cbr-v3.md §2.2`).
 const RESERVE_GIB: u64 = 40;
@@ -20,20 +20,23 @@ pub struct BindingVault {
     pub next_run: Timestamp,
 }
 
-/// A resource in no vault.
+/// A resource in no vault: a volume, a server or a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unprotected {
     /// The resource.
-    pub id: VolumeId,
+    pub id: ResourceId,
     /// Its size.
     pub size: Gib,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
 
-/// Chooses a vault for each resource that finds one: of those that may take it the one that runs
+/// Chooses among vaults of one kind one for each resource of that kind that finds one: of those that may take it the one that runs
 /// first. What a vault takes in counts against its room at once.
-pub fn auto_bind(mut vaults: Vec<BindingVault>, loose: &[Unprotected]) -> Vec<(VolumeId, VaultId)> {
+pub fn auto_bind(
+    mut vaults: Vec<BindingVault>,
+    loose: &[Unprotected],
+) -> Vec<(ResourceId, VaultId)> {
     vaults.sort_by_key(|vault| (vault.next_run, vault.id));
     let mut bound = Vec::new();
     for resource in loose {
@@ -77,7 +80,7 @@ mod tests {
 
     fn volume(n: u128, size: u32, tag: Option<&str>) -> Unprotected {
         Unprotected {
-            id: VolumeId(uuid::Uuid::from_u128(n)),
+            id: ResourceId(uuid::Uuid::from_u128(n)),
             size: Gib(size),
             tags: tag
                 .map(|value| ("env".to_owned(), value.to_owned()))

@@ -15,7 +15,7 @@ mod zone;
 pub use bind::{BindingVault, Unprotected, auto_bind};
 pub use checkpoint::{backup_names, checkpoint_status};
 pub use parent::{Candidate, choose_parent};
-pub use pattern::{ClockTime, PatternError, PatternFault, Patterns};
+pub use pattern::{ClockTime, MIN_GAP_MINUTES, PatternError, PatternFault, Patterns};
 pub use restart::{HeldVolume, Interrupted, Outcome, after_restart};
 pub use schedule::{Decision, NextRuns, Schedule, ScheduleError};
 pub use sweep::{Orphans, PackFacts, SweepPlan, sweep_plan};

@@ -10,8 +10,8 @@ const MAX_PATTERNS: usize = 24;
 /// Runs on one day over all patterns, at most.
 const MAX_RUNS_A_DAY: usize = 24;
 
-/// Minutes between two runs on one day, at least.
-const MIN_GAP_MINUTES: u16 = 60;
+/// Minutes between two runs on one day, at least, unless the operator allows less.
+pub const MIN_GAP_MINUTES: u16 = 60;
 
 /// Days of the week as patterns write them, Monday first.
 const WEEKDAYS: [&str; 7] = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
@@ -44,13 +44,15 @@ pub enum PatternError {
     /// Together they ask for runs too close to each other.
     #[error(
         "BYHOUR, BYMINUTE: runs at {earlier} and {later} may fall on one day, \
-         less than {MIN_GAP_MINUTES} minutes apart"
+         less than {apart} minutes apart"
     )]
     TooClose {
         /// The earlier run's time of day.
         earlier: ClockTime,
         /// The later one's.
         later: ClockTime,
+        /// How many minutes there must be between them.
+        apart: u16,
     },
 }
 
@@ -137,6 +139,11 @@ impl Patterns {
     ///
     /// A time that several patterns name is one run, not two that are too close.
     pub fn parse<S: AsRef<str>>(texts: &[S]) -> Result<Self, PatternError> {
+        Self::parse_apart(texts, MIN_GAP_MINUTES)
+    }
+
+    /// The same, with another least number of minutes between two runs on one day.
+    pub fn parse_apart<S: AsRef<str>>(texts: &[S], apart: u16) -> Result<Self, PatternError> {
         if texts.is_empty() || texts.len() > MAX_PATTERNS {
             return Err(PatternError::Count { given: texts.len() });
         }
@@ -148,7 +155,7 @@ impl Patterns {
             })
         });
         let patterns = Self(patterns.collect::<Result<_, _>>()?);
-        patterns.check_days()?;
+        patterns.check_days(apart)?;
         Ok(patterns)
     }
 
@@ -167,7 +174,7 @@ impl Patterns {
     // A pattern that counts days can meet any other one sooner or later, so it is taken to
     // fall on every day of the week. Only for whole weeks does that refuse more than it
     // must; which weekday those meet is known once the policy is made.
-    fn check_days(&self) -> Result<(), PatternError> {
+    fn check_days(&self, apart: u16) -> Result<(), PatternError> {
         for weekday in 0..WEEKDAYS.len() {
             let times: BTreeSet<ClockTime> = self
                 .0
@@ -182,10 +189,11 @@ impl Patterns {
                 return Err(PatternError::TooMany { runs: times.len() });
             }
             for (earlier, later) in times.iter().zip(times.iter().skip(1)) {
-                if later.minute_of_day() - earlier.minute_of_day() < MIN_GAP_MINUTES {
+                if later.minute_of_day() - earlier.minute_of_day() < apart {
                     return Err(PatternError::TooClose {
                         earlier: *earlier,
                         later: *later,
+                        apart,
                     });
                 }
             }

@@ -1,6 +1,6 @@
 //! What becomes of a backup of Cinder's that a stopped service left in the middle of something.
 //!
-//! Our own backups go on where they stopped; this is for those that no task is about.
+//! Our own backups go on where they stopped, for each has a task; this is for those that no task is about.
 
 use emberkeep_model::VolumeStatus;
 

@@ -91,11 +91,17 @@ impl Schedule {
         }
     }
 
-    /// Reads the schedule of a policy, be it enabled or not.
+    /// Reads the schedule of a policy, be it enabled or not. How far apart runs must be was asked
+    /// when the policy was made: what was allowed then still runs.
     pub fn of(policy: &Policy) -> Result<Self, ScheduleError> {
+        Self::apart(policy, 1)
+    }
+
+    /// The same for a policy that is being made: its runs on one day must be so many minutes apart.
+    pub fn apart(policy: &Policy, minutes: u16) -> Result<Self, ScheduleError> {
         let zone = policy.zone.as_deref();
         Ok(Self {
-            patterns: Patterns::parse(&policy.patterns)?,
+            patterns: Patterns::parse_apart(&policy.patterns, minutes)?,
             zone: zone.map_or(Ok(Zone::UTC), Zone::from_name)?,
             created_at: policy.created_at,
         })

@@ -1,5 +1,6 @@
 //! Signing in at the identity service: the request, and what comes back.
 
+use emberkeep_wire::identity::CatalogEntry;
 use emberkeep_wire::lenient;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,25 +15,10 @@ pub(crate) struct Session {
     pub(crate) project_id: Option<String>,
     /// How far this machine's clock was ahead when it signed in.
     pub(crate) ahead_secs: Option<i64>,
-    catalog: Vec<Service>,
+    catalog: Vec<CatalogEntry>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-struct Service {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default, deserialize_with = "lenient::or_default")]
-    endpoints: Vec<Endpoint>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Endpoint {
-    interface: String,
-    url: String,
-    region: Option<String>,
-    region_id: Option<String>,
-}
-
+/// What matters of a token: clouds differ in the rest, and leave some of it out.
 #[derive(Deserialize)]
 struct TokenAnswer {
     token: TokenBody,
@@ -42,7 +28,7 @@ struct TokenAnswer {
 struct TokenBody {
     project: Option<ProjectBody>,
     #[serde(default, deserialize_with = "lenient::or_default")]
-    catalog: Vec<Service>,
+    catalog: Vec<CatalogEntry>,
 }
 
 #[derive(Deserialize)]

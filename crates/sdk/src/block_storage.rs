@@ -14,15 +14,14 @@ mod snapshots;
 mod types;
 mod volumes;
 
+use emberkeep_wire::keyed::{Keyed, Many};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::connection::{Call, Connection, Face};
 use crate::error::SdkError;
 use crate::pages::{Pages, Turning};
 use crate::version::Microversion;
 
-pub use actions::VolumeSummary;
 pub use ask::{
     BackupChange, NewAttachment, NewBackup, NewSnapshot, NewVolume, NewVolumeType, RestoreTo,
     VolumeChange, VolumeTypeChange,
@@ -30,12 +29,13 @@ pub use ask::{
 // One definition of each shape: what the service writes is what this client reads.
 pub use emberkeep_wire::cinder::{
     AbsoluteLimits, AttachmentDetail as Attachment, AttachmentSummary, AvailabilityZone,
-    BackupDetail as Backup, BackupSummary, Field, Link, MessageView as Message, PoolView as Pool,
-    QuotaUsage, RecordView as BackupRecord, ResourceFilters, RestoreStarted,
-    ServiceView as Service, SnapshotView as Snapshot, TypeAccessView as TypeAccess,
-    VolumeAttachment, VolumeDetail as Volume, VolumeTypeView as VolumeType, ZoneState,
+    BackupDetail as Backup, BackupSummary, ConnectionInfo, Field, Link, MessageView as Message,
+    PoolView as Pool, QuotaSet, QuotaUsage, RecordView as BackupRecord, ResourceFilters,
+    RestoreStarted, ServiceView as Service, SnapshotView as Snapshot, TypeAccessView as TypeAccess,
+    VolumeAttachment, VolumeDetail as Volume, VolumeTotals as VolumeSummary,
+    VolumeTypeView as VolumeType, ZoneState,
 };
-pub use limits::{QuotaSet, QuotaUsages};
+pub use limits::QuotaUsages;
 pub use query::{AttachmentQuery, BackupQuery, MessageQuery, SnapshotQuery, VolumeQuery};
 
 /// The Block Storage API of a connection.
@@ -49,11 +49,11 @@ impl BlockStorage {
         Self { connection }
     }
 
-    async fn one<T: DeserializeOwned>(&self, key: &str, call: Call) -> Result<T, SdkError> {
-        self.connection.keyed(Face::BlockStorage, key, &call).await
+    async fn one<T: Keyed + DeserializeOwned>(&self, call: Call) -> Result<T, SdkError> {
+        self.connection.keyed(Face::BlockStorage, &call).await
     }
 
-    async fn whole(&self, call: Call) -> Result<Value, SdkError> {
+    async fn whole<T: DeserializeOwned>(&self, call: Call) -> Result<T, SdkError> {
         self.connection.json(Face::BlockStorage, &call).await
     }
 
@@ -61,19 +61,13 @@ impl BlockStorage {
         self.connection.done(Face::BlockStorage, &call).await
     }
 
-    fn detailed<T: DeserializeOwned + Send + 'static>(
+    /// Lists at length; lists lie under the word that their address ends in.
+    fn detailed<T: Many + DeserializeOwned + Send + 'static>(
         &self,
-        kind: &'static str,
         narrow: impl FnOnce(Call) -> Call,
     ) -> Pages<T> {
-        let call = narrow(Call::get([kind, "detail"]));
-        Pages::new(
-            &self.connection,
-            Face::BlockStorage,
-            kind,
-            Turning::Links,
-            call,
-        )
+        let call = narrow(Call::get([T::LIST_KEY, "detail"]));
+        Pages::new(&self.connection, Face::BlockStorage, Turning::Links, call)
     }
 
     /// Refuses what the service is too old for, before it misunderstands.

@@ -15,8 +15,8 @@ mod tasks;
 mod usage;
 mod vaults;
 
+use emberkeep_wire::keyed::{Keyed, Many};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::connection::{Call, Connection, Face};
 use crate::error::SdkError;
@@ -29,17 +29,18 @@ pub use ask::{
 pub use emberkeep_model::Tag;
 pub use emberkeep_wire::cbr::Member;
 pub use emberkeep_wire::cbr::{
-    AppConsistency, AssociatedVault, Backup, BackupDetail, Billing, BillingExtra, BindRules,
-    Checkpoint, CheckpointExtra, CheckpointResource, CheckpointVault, CommonDetail, DeleteDetail,
-    ErrorInfo, ExpirationDetail, ExpiryMoved, ExtendInfo, IncludeVolume, Instance, Mib,
+    AppConsistency, AssociatedVault, AttachedDisk, Backup, BackupDetail, BackupMetadata, Billing,
+    BillingExtra, BindRules, Bound, Checkpoint, CheckpointExtra, CheckpointResource,
+    CheckpointVault, CommonDetail, DeleteDetail, DiskDetail, ErrorInfo, ExpirationDetail,
+    ExpiryMoved, ExtendInfo, Features, FileSystemDetail, IncludeVolume, Instance, Mib,
     OperationDefinition, OsImage, Parameters, Policy, ProjectTag, Protectable, RemoveDetail,
-    ReplicationDetail, ReplicationExtra, ReplicationRecord, ReplicationRegion, ResourceDetails,
-    ResourceExtra, RestoreDetail, SkippedResource, StorageUsage, SyncDetail, TaggedVault,
-    TaggedVaultDetail, Task, TaskExtra, TaskResource, Trigger, TriggerProperties, Vault,
-    VaultDeleteDetail, VaultResource, VaultsSummary, word,
+    Replicated, Replication, ReplicationDetail, ReplicationExtra, ReplicationRecord,
+    ReplicationRegion, ResourceDetails, ResourceExtra, RestoreDetail, ServerDetail,
+    SkippedResource, StorageUsage, SyncDetail, TaggedVault, TaggedVaultDetail, Task, TaskExtra,
+    TaskResource, Trigger, TriggerProperties, Vault, VaultDeleteDetail, VaultResource,
+    VaultsSummary, word,
 };
 pub use members::Sharing;
-pub use policies::Bound;
 pub use query::{
     BackupQuery, MemberQuery, PolicyQuery, ProtectableQuery, StorageUsageQuery, TagCondition,
     TagQuery, TaskQuery, VaultQuery,
@@ -56,15 +57,15 @@ impl Cbr {
         Self { connection }
     }
 
-    async fn one<T: DeserializeOwned>(&self, key: &str, call: Call) -> Result<T, SdkError> {
-        self.connection.keyed(Face::Cbr, key, &call).await
+    async fn one<T: Keyed + DeserializeOwned>(&self, call: Call) -> Result<T, SdkError> {
+        self.connection.keyed(Face::Cbr, &call).await
     }
 
     async fn whole<T: DeserializeOwned>(&self, call: Call) -> Result<T, SdkError> {
         self.connection.json(Face::Cbr, &call).await
     }
 
-    async fn if_any(&self, call: Call) -> Result<Value, SdkError> {
+    async fn if_any<T: DeserializeOwned + Default>(&self, call: Call) -> Result<T, SdkError> {
         self.connection.json_if_any(Face::Cbr, &call).await
     }
 
@@ -72,13 +73,12 @@ impl Cbr {
         self.connection.done(Face::Cbr, &call).await
     }
 
-    fn pages<T: DeserializeOwned + Send + 'static>(
+    fn pages<T: Many + DeserializeOwned + Send + 'static>(
         &self,
-        key: &'static str,
         turning: Turning,
         call: Call,
     ) -> Pages<T> {
-        Pages::new(&self.connection, Face::Cbr, key, turning, call)
+        Pages::new(&self.connection, Face::Cbr, turning, call)
     }
 }
 

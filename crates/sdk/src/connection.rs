@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use emberkeep_wire::keyed::Keyed;
 use emberkeep_wire::time::http_date;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode, Url};
@@ -116,19 +117,22 @@ impl Connection {
         refusal::parse(&asked, &body)
     }
 
-    /// Sends a call and reads what lies under `key` in the answer.
-    pub(crate) async fn keyed<T: DeserializeOwned>(
+    /// Sends a call and reads what lies under its key in the answer.
+    pub(crate) async fn keyed<T: Keyed + DeserializeOwned>(
         &self,
         face: Face,
-        key: &str,
         call: &Call,
     ) -> Result<T, SdkError> {
         let answer: Value = self.json(face, call).await?;
-        unwrap_key(call, key, answer)
+        unwrap_key(call, T::KEY, answer)
     }
 
-    /// Sends a call whose answer may be empty, which reads as null.
-    pub(crate) async fn json_if_any(&self, face: Face, call: &Call) -> Result<Value, SdkError> {
+    /// Sends a call whose answer may be empty, or nothing that we know.
+    pub(crate) async fn json_if_any<T: DeserializeOwned + Default>(
+        &self,
+        face: Face,
+        call: &Call,
+    ) -> Result<T, SdkError> {
         let asked = call.asked();
         let response = self.exchange(face, call, true).await?;
         let body = http::read(&asked, response).await?;

@@ -1,54 +1,23 @@
 //! Users, projects and roles, for administrators.
 
+use emberkeep_wire::identity::RoleAssignmentView;
+use emberkeep_wire::keyed::{Keyed, Many};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::connection::{Call, Connection, Face};
 use crate::error::SdkError;
 use crate::secret::Secret;
 
-/// A user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Whether it can sign in.
-    #[serde(default)]
-    pub enabled: bool,
-    /// The project taken when a request names none.
-    #[serde(default)]
-    pub default_project_id: Option<String>,
-}
-
-/// A project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Project {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Free text.
-    #[serde(default)]
-    pub description: Option<String>,
-    /// Whether it can be used.
-    #[serde(default)]
-    pub enabled: bool,
-}
-
-/// A role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Role {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-}
+// One definition of each shape: what the service writes is what this client reads.
+pub use emberkeep_wire::identity::{
+    Links, ProjectView as Project, RoleView as Role, UserView as User,
+};
 
 /// A role of a user in a project, by their names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Assignment {
     /// Whose.
     pub user: String,
@@ -69,30 +38,31 @@ impl Identity {
         Self { connection }
     }
 
-    async fn list<T: serde::de::DeserializeOwned>(
+    async fn one<T: Keyed + DeserializeOwned>(&self, call: Call) -> Result<T, SdkError> {
+        self.connection.keyed(Face::Identity, &call).await
+    }
+
+    /// Lists lie under the word that their address ends in.
+    async fn list<T: Many + DeserializeOwned>(
         &self,
-        collection: &str,
         name: Option<&str>,
     ) -> Result<Vec<T>, SdkError> {
-        let call = Call::get([collection]).query("name", name);
-        self.connection
-            .keyed(Face::Identity, collection, &call)
-            .await
+        self.one(Call::get([T::LIST_KEY]).query("name", name)).await
     }
 
     /// Lists users, of one name if it is given.
     pub async fn users(&self, name: Option<&str>) -> Result<Vec<User>, SdkError> {
-        self.list("users", name).await
+        self.list(name).await
     }
 
     /// Lists projects, of one name if it is given.
     pub async fn projects(&self, name: Option<&str>) -> Result<Vec<Project>, SdkError> {
-        self.list("projects", name).await
+        self.list(name).await
     }
 
     /// Lists roles, of one name if it is given.
     pub async fn roles(&self, name: Option<&str>) -> Result<Vec<Role>, SdkError> {
-        self.list("roles", name).await
+        self.list(name).await
     }
 
     /// Makes a user, who has no role anywhere yet.
@@ -108,8 +78,7 @@ impl Identity {
             "domain_id": "default",
             "default_project_id": default_project_id,
         }});
-        let call = Call::post(["users"], body);
-        self.connection.keyed(Face::Identity, "user", &call).await
+        self.one(Call::post(["users"], body)).await
     }
 
     /// Makes a project.
@@ -121,10 +90,7 @@ impl Identity {
         let body = json!({"project": {
             "name": name, "description": description, "domain_id": "default",
         }});
-        let call = Call::post(["projects"], body);
-        self.connection
-            .keyed(Face::Identity, "project", &call)
-            .await
+        self.one(Call::post(["projects"], body)).await
     }
 
     /// Gives a user a role in a project; all three by id.
@@ -152,33 +118,16 @@ impl Identity {
 
     /// Lists who has which role where.
     pub async fn assignments(&self) -> Result<Vec<Assignment>, SdkError> {
-        #[derive(Deserialize)]
-        struct Named {
-            #[serde(default)]
-            name: String,
-        }
-        #[derive(Deserialize, Default)]
-        struct Scope {
-            project: Option<Named>,
-        }
-        #[derive(Deserialize)]
-        struct Given {
-            role: Named,
-            user: Option<Named>,
-            #[serde(default)]
-            scope: Scope,
-        }
-        const KEY: &str = "role_assignments";
-        let call = Call::get([KEY]).query("include_names", Some("true"));
-        let given: Vec<Given> = self.connection.keyed(Face::Identity, KEY, &call).await?;
+        let call = Call::get([RoleAssignmentView::LIST_KEY]).query("include_names", Some("true"));
+        let given: Vec<RoleAssignmentView> = self.one(call).await?;
         Ok(given
             .into_iter()
             // Those of groups, domains and the system are none of ours.
             .filter_map(|one| {
                 Some(Assignment {
-                    user: one.user?.name,
-                    project: one.scope.project?.name,
-                    role: one.role.name,
+                    user: one.user?.name.unwrap_or_default(),
+                    project: one.scope.project?.name.unwrap_or_default(),
+                    role: one.role.name.unwrap_or_default(),
                 })
             })
             .collect())

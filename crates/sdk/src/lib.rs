@@ -58,7 +58,7 @@ pub use emberkeep_wire::ids::{
 pub use emberkeep_wire::native as native_types;
 pub use emberkeep_wire::time::Moment;
 pub use error::{Refusal, SdkError};
-pub use identity::{Assignment, Identity, Project, Role, User};
+pub use identity::{Assignment, Identity, Links, Project, Role, User};
 pub use native::{FileSystem, NewFileSystem, NewServer, Server, ServerDisk, ServerVolumes};
 pub use native::{Native, NewImport, TaskFilter, VolumeExport, VolumeImport};
 pub use os_args::OsArgs;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 
+use emberkeep_wire::keyed::{COUNT, Many};
 use futures_util::stream::{self, Stream};
 use futures_util::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
@@ -33,7 +34,6 @@ pub struct Pages<T> {
     connection: Connection,
     face: Face,
     call: Call,
-    key: &'static str,
     turning: Turning,
     page_size: Option<usize>,
     marker: Option<String>,
@@ -63,19 +63,12 @@ impl<T> fmt::Debug for Pages<T> {
     }
 }
 
-impl<T: DeserializeOwned + Send + 'static> Pages<T> {
-    pub(crate) fn new(
-        connection: &Connection,
-        face: Face,
-        key: &'static str,
-        turning: Turning,
-        call: Call,
-    ) -> Self {
+impl<T: Many + DeserializeOwned + Send + 'static> Pages<T> {
+    pub(crate) fn new(connection: &Connection, face: Face, turning: Turning, call: Call) -> Self {
         Self {
             connection: connection.clone(),
             face,
             call,
-            key,
             turning,
             page_size: None,
             marker: None,
@@ -145,13 +138,13 @@ struct Reader<T> {
     over: bool,
 }
 
-impl<T: DeserializeOwned + Send + 'static> Reader<T> {
+impl<T: Many + DeserializeOwned + Send + 'static> Reader<T> {
     async fn next(mut self) -> Option<(Result<T, SdkError>, Self)> {
         loop {
             if let Some(item) = self.ready.pop_front() {
                 let item = serde_json::from_value(item).map_err(|cause| SdkError::BadAnswer {
                     asked: self.pages.call.asked(),
-                    what: format!("in '{}', {cause}", self.pages.key),
+                    what: format!("in '{}', {cause}", T::LIST_KEY),
                 });
                 if item.is_err() {
                     self.end();
@@ -191,11 +184,11 @@ impl<T: DeserializeOwned + Send + 'static> Reader<T> {
             .query("marker", pages.marker.as_ref())
             .query("offset", offset);
         let mut answer: Value = pages.connection.json(pages.face, &call).await?;
-        let matches = answer.get("count").and_then(Value::as_u64);
+        let matches = answer.get(COUNT).and_then(Value::as_u64);
         let linked = answer
-            .get_mut(format!("{}_links", pages.key))
+            .get_mut(format!("{}_links", T::LIST_KEY))
             .map(Value::take);
-        let page: Vec<Value> = unwrap_key(&call, pages.key, answer)?;
+        let page: Vec<Value> = unwrap_key(&call, T::LIST_KEY, answer)?;
         let last = page.last().and_then(id_of);
         if last.is_some() && last == pages.marker {
             return Err(SdkError::BadAnswer {

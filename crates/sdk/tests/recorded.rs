@@ -473,8 +473,8 @@ async fn sums_and_abilities_are_asked_for() {
     let regions = api.replication_capabilities().await.expect("regions");
     assert_eq!(regions[0].replication_destinations, ["S"]);
     assert_eq!(
-        api.features().await.expect("all")["replication.enable"],
-        false
+        api.features().await.expect("all").replication_enable,
+        Some(false)
     );
     assert_eq!(api.feature("replication.enable").await.expect("one"), false);
     assert_eq!(last(&cloud).0, "GET P/cbr-features/replication.enable");

@@ -85,11 +85,16 @@ async fn what_is_made_is_what_was_asked_for() {
     api.create_snapshot(&new).await.expect("taken");
     let (line, body) = last(&cloud);
     assert_eq!(line, "POST P/snapshots");
+    assert_eq!(body["snapshot"]["force"], true);
     let read = taken(server::CreateSnapshot::parse, &body);
-    assert_eq!(
-        (read.volume_id.to_string().as_str(), read.force),
-        (VOLUME, true)
-    );
+    assert_eq!(read.volume_id.to_string(), VOLUME);
+    let plain = NewSnapshot {
+        force: false,
+        ..new
+    };
+    api.create_snapshot(&plain).await.expect("taken");
+    // Since 3.66 it must not be said that it is not meant.
+    assert_eq!(last(&cloud).1["snapshot"].get("force"), None);
 
     let new = NewBackup {
         volume_id: VOLUME.into(),

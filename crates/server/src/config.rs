@@ -99,6 +99,7 @@ struct File {
     workers: Option<usize>,
     lease_secs: Option<i64>,
     sweep_delay_secs: Option<i64>,
+    policy_min_gap_minutes: Option<u16>,
     grace_secs: Option<u64>,
     token_lifetime_secs: Option<i64>,
     identity: Option<String>,
@@ -154,6 +155,8 @@ pub struct Config {
     pub lease_secs: i64,
     /// How long after a deletion the sweep begins.
     pub sweep_delay_secs: i64,
+    /// Minutes between two runs of a policy on one day, at least.
+    pub policy_min_gap_minutes: u16,
     /// How long tasks may go on when the service is told to stop.
     pub grace_secs: u64,
     /// How long a token lasts.
@@ -271,6 +274,12 @@ impl Config {
                 file.sweep_delay_secs,
                 60,
             )?,
+            policy_min_gap_minutes: number(
+                "POLICY_MIN_GAP_MINUTES",
+                env("POLICY_MIN_GAP_MINUTES"),
+                file.policy_min_gap_minutes,
+                60,
+            )?,
             grace_secs: number("GRACE_SECS", env("GRACE_SECS"), file.grace_secs, 10)?,
             token_lifetime_secs: number(
                 "TOKEN_LIFETIME_SECS",
@@ -310,6 +319,13 @@ impl Config {
                 "sweep_delay_secs",
                 self.sweep_delay_secs.to_string(),
                 "must not be negative",
+            );
+        }
+        if !(1..=60).contains(&self.policy_min_gap_minutes) {
+            return refuse(
+                "policy_min_gap_minutes",
+                self.policy_min_gap_minutes.to_string(),
+                "must be 1 to 60",
             );
         }
         if self.token_lifetime_secs < 60 {

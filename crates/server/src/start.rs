@@ -186,6 +186,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         workers: config.workers,
         lease_secs: config.lease_secs,
         sweep_delay_secs: config.sweep_delay_secs,
+        policy_min_gap_minutes: config.policy_min_gap_minutes,
         grace_secs: config.grace_secs,
         policy: config.policy.clone(),
         quotas: config.quotas,
@@ -226,12 +227,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         service: Arc::new(service),
         authenticator,
         identity,
-        settings: HttpSettings {
+        settings: Arc::new(HttpSettings {
             region: config.region.clone(),
             public_endpoint: config.public_endpoint.clone(),
             identity_url,
             trusted_proxies: config.trusted_proxies.clone(),
-        },
+        }),
     };
     let (stop, stopping) = watch::channel(false);
     let patience = Patience {

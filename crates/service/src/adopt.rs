@@ -69,7 +69,7 @@ impl Service {
             if available {
                 chain.push(row);
             } else if chain.is_empty() {
-                return Err(crate::backups::not_restorable(&row));
+                return Err(crate::restores::not_restorable(&row));
             }
             next = parent;
         }

@@ -96,11 +96,19 @@ impl Service {
         racing(|| async {
             let mut volume = self.visible_volume(caller, volume).await?;
             self.allow(caller, "volume:attachment_create")?;
+            if volume.status.as_str().contains("error") {
+                // With the blank at its end, as Cinder has it.
+                let text = format!(
+                    "Volume attachments can not be created if the volume is in an error state. The Volume {} currently has a status of: {} ",
+                    volume.id, volume.status
+                );
+                return Err(volume_refused(&volume, text));
+            }
             if volume.status != VolumeStatus::Available {
                 return Err(volume_refused(
                     &volume,
                     format!(
-                        "Volume {} status must be available or in-use or downloading to reserve, but the current status is {}.",
+                        "Volume {} status must be available or downloading to reserve, but the current status is {}.",
                         volume.id, volume.status
                     ),
                 ));
@@ -198,17 +206,14 @@ impl Service {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
             self.allow(caller, "volume_extension:volume_actions:attach")?;
-            let fits = matches!(
-                volume.status,
-                VolumeStatus::Available | VolumeStatus::Attaching | VolumeStatus::Reserved
-            );
-            if !fits {
-                return Err(volume_refused(
-                    &volume,
-                    "volume is already attached".to_owned(),
-                ));
-            }
             let known = self.attachment_of(id).await?;
+            if let Some(reason) = not_attachable(&volume, known.as_ref(), &new) {
+                return Err(reason);
+            }
+            if volume.status == VolumeStatus::InUse {
+                // The same server once more.
+                return Ok(());
+            }
             let mut attachment = self.new_attachment(caller, &volume, new.clone());
             attachment.status = AttachmentStatus::Attached;
             attachment.attached_at = Some(self.now());
@@ -242,24 +247,27 @@ impl Service {
                     "volume_extension:volume_actions:detach"
                 },
             )?;
+            if volume.status == VolumeStatus::Maintenance {
+                let text = "The volume cannot be detached in maintenance mode.".to_owned();
+                return Err(volume_refused(&volume, text));
+            }
             if let Some(attachment) = self.attachment_of(id).await? {
                 return self.end_attachment(volume, attachment).await;
             }
             let held = matches!(
                 volume.status,
-                VolumeStatus::InUse | VolumeStatus::Detaching | VolumeStatus::Attaching
+                VolumeStatus::Available
+                    | VolumeStatus::InUse
+                    | VolumeStatus::Detaching
+                    | VolumeStatus::Attaching
+                    | VolumeStatus::Reserved
             );
             if held || force {
                 volume.status = VolumeStatus::Available;
                 return self.commit(vec![Change::Save(Row::Volume(volume))]).await;
             }
-            Err(volume_refused(
-                &volume,
-                format!(
-                    "Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to detach. Currently: status: '{}', attach_status: 'detached'.",
-                    volume.status
-                ),
-            ))
+            // Cinder makes it available whatever goes on with it.
+            Err(volume_refused(&volume, CANNOT_DETACH.to_owned()))
         })
         .await
     }
@@ -273,14 +281,14 @@ impl Service {
     ) -> Result<(), ServiceError> {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
-            self.allow(caller, "volume_extension:volume_actions:reserve")?;
+            self.allow(caller, to.rule())?;
             use VolumeStatus as S;
             let attached = self.attachment_of(id).await?.is_some();
             volume.status = match (to, volume.status) {
                 (Handover::Reserve, S::Available) => S::Attaching,
                 (Handover::Unreserve, S::Attaching) if attached => S::InUse,
                 (Handover::Unreserve, S::Attaching) => S::Available,
-                (Handover::BeginDetaching, S::InUse) => S::Detaching,
+                (Handover::BeginDetaching, S::InUse) if attached => S::Detaching,
                 (Handover::RollDetaching, S::Detaching) => S::InUse,
                 // Nothing to undo.
                 (Handover::Unreserve | Handover::RollDetaching, same) => same,
@@ -292,14 +300,8 @@ impl Service {
                         ),
                     ));
                 }
-                (Handover::BeginDetaching, other) => {
-                    return Err(volume_refused(
-                        &volume,
-                        format!(
-                            "Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to detach. Currently: status: '{other}', attach_status: '{}'.",
-                            if attached { "attached" } else { "detached" }
-                        ),
-                    ));
+                (Handover::BeginDetaching, _) => {
+                    return Err(volume_refused(&volume, CANNOT_DETACH.to_owned()));
                 }
             };
             volume.updated_at = Some(self.now());
@@ -308,7 +310,10 @@ impl Service {
         .await
     }
 
-    async fn attachment_of(&self, volume: VolumeId) -> Result<Option<Attachment>, ServiceError> {
+    pub(crate) async fn attachment_of(
+        &self,
+        volume: VolumeId,
+    ) -> Result<Option<Attachment>, ServiceError> {
         let query = AttachmentQuery {
             volumes: vec![volume],
             ..AttachmentQuery::default()
@@ -398,6 +403,51 @@ pub enum Handover {
     BeginDetaching,
     /// They are not, after all.
     RollDetaching,
+}
+
+impl Handover {
+    fn rule(self) -> &'static str {
+        match self {
+            Self::Reserve => "volume_extension:volume_actions:reserve",
+            Self::Unreserve => "volume_extension:volume_actions:unreserve",
+            Self::BeginDetaching => "volume_extension:volume_actions:begin_detaching",
+            Self::RollDetaching => "volume_extension:volume_actions:roll_detaching",
+        }
+    }
+}
+
+const CANNOT_DETACH: &str = "Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to detach.";
+
+/// Says why a volume cannot be given into these hands (`os-attach`), if it cannot.
+fn not_attachable(
+    volume: &Volume,
+    known: Option<&Attachment>,
+    new: &NewAttachment,
+) -> Option<ServiceError> {
+    use VolumeStatus as S;
+    let mode = new.mode.as_deref().unwrap_or("rw");
+    let reason = match volume.status {
+        S::Maintenance => "The volume cannot be attached in maintenance mode.".to_owned(),
+        _ if volume.readonly == Some(true) && mode != "ro" => {
+            let id = volume.id;
+            let text = format!("Invalid attaching mode '{mode}' for volume {id}.");
+            return Some(Refusal::Attachment(text).into());
+        }
+        S::Available | S::Attaching | S::Reserved => return None,
+        S::InUse
+            if known.is_some_and(|one| {
+                one.instance_id.is_some() && one.instance_id == new.instance_id
+            }) =>
+        {
+            return None;
+        }
+        S::InUse => {
+            let text = "Error attaching volume - InvalidVolume: Invalid volume: volume is already attached and multiple attachments are not enabled".to_owned();
+            return Some(Refusal::Attachment(text).into());
+        }
+        other => format!("Volume status must be available to attach, but the status is {other}."),
+    };
+    Some(volume_refused(volume, reason))
 }
 
 fn volume_refused(volume: &Volume, reason: String) -> ServiceError {

@@ -26,6 +26,10 @@ impl Service {
             let mut backup = self.visible_backup(caller, id).await?;
             self.allow(caller, "volume_extension:backup_admin_actions:reset_status")?;
             self.must_be_on(Binary::Backup).await?;
+            // Nothing keeps what has failed: under a lock none may be made to have failed.
+            if !available && backup.state.sealed().is_some() {
+                self.refuse_kept(&backup).await?;
+            }
             let event = if available {
                 let sealed = match backup.state.sealed() {
                     Some(sealed) => Some(sealed),
@@ -71,7 +75,7 @@ impl Service {
                 return Err(crate::CbrError::PartOfServer { part: id, whole }.into());
             }
             // A lock binds administrators too, or it would be none.
-            self.refuse_locked(&backup).await?;
+            self.refuse_kept(&backup).await?;
             self.no_dependents(caller, &backup).await?;
             self.must_be_on(Binary::Backup).await?;
             if matches!(

@@ -7,13 +7,13 @@ use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{Backup, BackupId, ByteCount, Caller};
 use emberkeep_volumes::RestoreTarget;
 
-use crate::backups::not_restorable;
 use crate::foreign::{Counting, ForeignFault, open_chain};
 use crate::regions::Place;
+use crate::restores::not_restorable;
 use crate::{Service, ServiceError};
 
 /// A backup that is there to be read.
-pub struct BackupReader {
+pub struct OpenBackup {
     /// The backup.
     pub backup: Backup,
     size: ByteCount,
@@ -42,7 +42,7 @@ impl Service {
         &self,
         caller: &Caller,
         id: BackupId,
-    ) -> Result<BackupReader, ServiceError> {
+    ) -> Result<OpenBackup, ServiceError> {
         let backup = self.visible_backup(caller, id).await?;
         // Who may restore it may have its bytes.
         self.allow(caller, "backup:restore")?;
@@ -59,7 +59,7 @@ impl Service {
                 open_chain(&repositories, &places)
             });
             let (objects, chain) = opened.await?;
-            return Ok(BackupReader {
+            return Ok(OpenBackup {
                 backup,
                 size: chain.end(),
                 content: Content::Foreign(objects, chain),
@@ -71,7 +71,7 @@ impl Service {
         let manifest = self
             .blocking("reading a manifest", move || from.open()?.manifest(content))
             .await?;
-        Ok(BackupReader {
+        Ok(OpenBackup {
             size: manifest.size,
             content: Content::Ours {
                 place,
@@ -82,7 +82,7 @@ impl Service {
     }
 }
 
-impl BackupReader {
+impl OpenBackup {
     /// Returns the exact size of what was backed up.
     pub fn size(&self) -> ByteCount {
         self.size

@@ -1,13 +1,16 @@
 //! Backups as CBR sees them: those in vaults, under CBR's own rules (`cbr-v3.md §2.4`).
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use emberkeep_catalog::{BackupField, BackupQuery, Change, Direction, Page, Row};
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, Caller, Member, MemberStatus, ObjectType, Role,
     TaskId, VaultStatus, Volume, VolumeId, VolumeStatus,
 };
 
-use crate::backups::not_restorable;
 use crate::query::TaskQuery;
+use crate::restores::not_restorable;
 use crate::service::{bad, racing, require};
 use crate::vaults::vault_status;
 use crate::{BackupView, CbrError, CbrRestore, Service, ServiceError, VaultUse};
@@ -60,6 +63,52 @@ impl Service {
             None => backup,
         };
         self.backup_view(backup).await
+    }
+
+    /// Shows a server's backup that can be used, for what it remembers of the server.
+    pub async fn cbr_backup_of_server(
+        &self,
+        caller: &Caller,
+        id: BackupId,
+    ) -> Result<BackupView, ServiceError> {
+        let view = self.cbr_backup(caller, id).await?;
+        let refused = |reason| CbrError::NoMetadata { id, reason }.into();
+        if view.backup.cbr.kind != ObjectType::Server {
+            return Err(refused("it is not of a server"));
+        }
+        match view.backup.state.sealed() {
+            Some(_) => Ok(view),
+            None => Err(refused("it is not available")),
+        }
+    }
+
+    /// Tells of some of the project's backups, made by whichever API, whether they are incremental; a
+    /// server's is if all its parts are.
+    pub async fn how_made(
+        &self,
+        caller: &Caller,
+        ids: Vec<BackupId>,
+    ) -> Result<HashMap<BackupId, bool>, ServiceError> {
+        require(caller, Role::Reader, "cbr:backups:list")?;
+        let mut made = HashMap::new();
+        for id in ids {
+            let found = self.catalog.backup_seen(id).await?;
+            let own = |backup: &Arc<Backup>| {
+                backup.project_id == caller.project_id && backup.state != BackupState::Deleted
+            };
+            let Some(backup) = found.filter(own) else {
+                continue;
+            };
+            if backup.cbr.kind != ObjectType::Server {
+                made.insert(id, backup.is_incremental());
+                continue;
+            }
+            let parts = self.parts_of(&backup).await?;
+            if !parts.is_empty() {
+                made.insert(id, parts.iter().all(Backup::is_incremental));
+            }
+        }
+        Ok(made)
     }
 
     /// Renames a backup that is in a vault.
@@ -169,7 +218,7 @@ impl Service {
         racing(|| async {
             let backup = self.backup_in_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:backups:delete")?;
-            self.refuse_locked(&backup).await?;
+            self.refuse_kept(&backup).await?;
             self.refuse_newest_of_running(&backup).await?;
             let vault_name = match backup.vault_id {
                 Some(vault) => self.catalog.vault(vault).await?.map(|v| v.name),

@@ -55,6 +55,16 @@ pub enum CbrError {
     VaultDeleteLocked(VaultId),
     #[error("Backup {0} was made automatically, its vault is locked, and it has not expired.")]
     BackupLocked(BackupId),
+    #[error("Backup {backup} stays as long as its vault {vault} is {status}.")]
+    VaultKeeps {
+        backup: BackupId,
+        vault: VaultId,
+        status: &'static str,
+    },
+    #[error("Vault {vault} is locked, and policy {policy} would drop backups that stay now.")]
+    PolicyDropsLocked { policy: PolicyId, vault: VaultId },
+    #[error("The metadata of backup {id} cannot be had: {reason}.")]
+    NoMetadata { id: BackupId, reason: &'static str },
 
     // ---- servers and file systems ----
     #[error("Server {0} does not exist.")]
@@ -143,6 +153,9 @@ impl CbrError {
             | Self::ReplicatedAlready { .. }
             | Self::DestinationFull { .. }
             | Self::VaultDeleteLocked(_)
+            | Self::VaultKeeps { .. }
+            | Self::PolicyDropsLocked { .. }
+            | Self::NoMetadata { .. }
             | Self::ServerStatus { .. }
             | Self::NoDisks(_)
             | Self::PartOfServer { .. }

@@ -13,6 +13,7 @@ use crate::backups::backing_up;
 use crate::resources::{Resource, takeable};
 use crate::scheduler::{Scheduled, expiry, full_is_due};
 use crate::service::require;
+use crate::vault_room::make_room;
 use crate::vaults::resource_named;
 use crate::{CheckpointView, NewCheckpoint, Service, ServiceError};
 
@@ -32,7 +33,7 @@ impl Service {
         new: &NewCheckpoint,
         scheduled: Option<&Scheduled<'_>>,
     ) -> Result<CheckpointView, ServiceError> {
-        let vault = self.own_vault(caller, new.vault_id).await?;
+        let mut vault = self.own_vault(caller, new.vault_id).await?;
         require(caller, Role::Member, "cbr:vaults:backup")?;
         self.vault_takes_backups(&vault).await?;
         let present = self.catalog.vault_resources(vault.id).await?;
@@ -47,6 +48,7 @@ impl Service {
             (None, None) => None,
         };
         let (taken, skipped) = self.sort_out(&vault, chosen).await?;
+        make_room(&mut vault, room_needed(&present, &taken))?;
         let now = self.now();
         let skips = |of: Option<CheckpointId>| {
             let policy_id = policy.as_ref().map(|policy| policy.id);
@@ -78,7 +80,6 @@ impl Service {
         };
         let id = CheckpointId(Uuid::new_v4());
         let skip_tasks = skips(Some(id));
-        let vault = self.expanded(vault, now).await?;
         let checkpoint = Checkpoint {
             id,
             project_id: caller.project_id.clone(),
@@ -174,7 +175,7 @@ impl Service {
             let choice = choice.unwrap_or_else(|| bound.choice.clone());
             match takeable(&bound, kind, found, &choice, &backups) {
                 Ok(resource) => {
-                    // A volume may have grown since it was bound, by means that we do not see.
+                    // A directory grows by means that we do not see.
                     if let Resource::FileSystem(system) = &resource {
                         bound.size = system.size;
                     }
@@ -341,6 +342,17 @@ fn chosen_resources(
         }
     }
     Ok(chosen)
+}
+
+/// Sums what the resources of a vault take of its room, those of a run as large as they are now.
+fn room_needed(present: &[VaultResource], taken: &[(VaultResource, Resource)]) -> u64 {
+    let size = |resource: &VaultResource| {
+        let now = taken
+            .iter()
+            .find(|(bound, _)| bound.resource_id == resource.resource_id);
+        u64::from(now.map_or(resource.size, |(bound, _)| bound.size).0)
+    };
+    present.iter().map(size).sum()
 }
 
 /// Builds a backup of a run, of something that is still to be said.

@@ -81,20 +81,10 @@ pub enum ServiceError {
         wanted: &'static str,
         status: &'static str,
     },
-    #[error("Snapshot {id} must be {wanted}, but the current status is \"{status}\".")]
-    SnapshotStatus {
-        id: SnapshotId,
-        wanted: &'static str,
-        status: &'static str,
-    },
-    #[error("Volume {0} still has snapshots.")]
-    VolumeHasSnapshots(VolumeId),
     #[error(
         "New size for extend must be greater than current size. (current: {current}, extended: {wanted})."
     )]
     ExtendTooSmall { current: Gib, wanted: Gib },
-    #[error("Volume size {wanted} is smaller than the source's {least}.")]
-    VolumeTooSmallForSource { wanted: Gib, least: Gib },
     #[error("Volume type {0} is in use or is the last one.")]
     VolumeTypeInUse(VolumeTypeId),
 
@@ -236,10 +226,7 @@ impl ServiceError {
             | E::NoSuchMarker(_) => Fault::NotFound,
             E::Invalid { .. }
             | E::VolumeStatus { .. }
-            | E::SnapshotStatus { .. }
-            | E::VolumeHasSnapshots(_)
             | E::ExtendTooSmall { .. }
-            | E::VolumeTooSmallForSource { .. }
             | E::VolumeTypeInUse(_)
             | E::BackupVolumeStatus { .. }
             | E::BackupNeedsForce(_)

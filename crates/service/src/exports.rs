@@ -14,8 +14,8 @@ use emberkeep_nbd::{Address, Export, Exports, Listener, Server, ServerOptions};
 use emberkeep_volumes::{Overlay, SourceSnapshot, VolumeError, VolumeExport};
 use uuid::Uuid;
 
-use crate::backups::not_restorable;
 use crate::blocking::Inner;
+use crate::restores::not_restorable;
 use crate::service::bad;
 use crate::{Service, ServiceError};
 

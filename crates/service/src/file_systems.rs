@@ -1,6 +1,7 @@
 //! File systems: directories that an operator has entrusted to projects, backed up as trees of
 //! files. Which directories those may be the operator says; a tenant names none.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use emberkeep_catalog::{CatalogError, Change, InventoryQuery, Key, Page, Row};
@@ -11,7 +12,7 @@ use emberkeep_model::{
 use emberkeep_volumes::tree;
 use uuid::Uuid;
 
-use crate::backups::not_restorable;
+use crate::restores::not_restorable;
 use crate::service::{bad, racing, require};
 use crate::{CbrError, CbrRestore, Service, ServiceError};
 
@@ -30,6 +31,8 @@ pub struct NewFileSystem {
     pub path: PathBuf,
     /// The project that it is entrusted to; the caller's own if none.
     pub project: Option<ProjectId>,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Service {
@@ -83,6 +86,7 @@ impl Service {
             description: new.description,
             path: path.clone(),
             size: size.to_gib_ceil().max(emberkeep_model::Gib(1)),
+            metadata: new.metadata,
             created_at: self.now(),
             updated_at: None,
             revision: 0,

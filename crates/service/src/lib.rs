@@ -6,6 +6,7 @@ mod attachments;
 mod backup_admin;
 mod backup_data;
 mod backups;
+mod binder;
 mod blocking;
 mod cbr_backups;
 mod cbr_error;
@@ -17,6 +18,7 @@ mod file_systems;
 mod foreign;
 mod identity;
 mod import;
+mod left_behind;
 mod members;
 mod messages;
 mod objects;
@@ -31,6 +33,7 @@ mod regions;
 mod replication;
 mod request;
 mod resources;
+mod restores;
 mod retention;
 mod scheduler;
 mod server_restore;
@@ -42,6 +45,8 @@ mod tags;
 mod tasks;
 mod types;
 mod vault_calls;
+mod vault_freeze;
+mod vault_room;
 mod vaults;
 mod view;
 mod volume_actions;
@@ -50,7 +55,7 @@ mod work;
 mod worker;
 
 pub use attachments::{AttachmentUpdate, Handover, NewAttachment};
-pub use backup_data::{BackupReader, ReadBackupError};
+pub use backup_data::{OpenBackup, ReadBackupError};
 pub use cbr_error::CbrError;
 pub use checkpoints::skip_text;
 pub use clock::{Clock, SystemClock};
@@ -62,9 +67,9 @@ pub use exports::{ExportServer, ServedBackup};
 pub use file_systems::NewFileSystem;
 pub use foreign::{ChunkedDriver, ForeignRepository};
 pub use identity::{
-    AppCredentialName, Authenticator, Bootstrapped, DomainName, Identity, IdentitySettings, Issued,
-    Named, NewAppCredential, NewProject, NewUser, ProjectChange, Proof, Scope, TokenCredential,
-    TokenInfo, UserChange, new_secret,
+    AccessRule, AppCredentialName, Authenticator, Bootstrapped, DomainName, Identity,
+    IdentitySettings, Issued, Named, NewAppCredential, NewProject, NewUser, ProjectChange, Proof,
+    Scope, TokenCredential, TokenInfo, UserChange, new_secret,
 };
 pub use import::VolumeImport;
 pub use objects::CatalogBackups;
@@ -90,4 +95,5 @@ pub use switches::{Binary, ServiceState};
 pub use types::{NewType, TypeEdit};
 pub use vault_calls::StorageUsage;
 pub use view::{BackupView, CheckpointView, Restore, VaultView};
+pub use volume_actions::ResetVolume;
 pub use worker::Workers;

@@ -79,7 +79,7 @@ impl Service {
             updated_at: None,
             revision: 0,
         };
-        check(&policy)?;
+        check(&policy, self.settings.policy_min_gap_minutes)?;
         let query = PolicyQuery {
             project: Some(caller.project_id.clone()),
             operation_type: Some(policy.operation_type),
@@ -134,8 +134,12 @@ impl Service {
             let before = self.own_policy(caller, id).await?;
             require(caller, Role::Member, "cbr:policies:update")?;
             let mut policy = edited(before.clone(), edit.clone());
-            check(&policy)?;
+            check(&policy, self.gap_for(&before, &policy))?;
             let bindings = self.catalog.policy_vaults(id).await?;
+            for binding in &bindings {
+                self.refuse_dropping_locked(binding, Some(&before), &policy)
+                    .await?;
+            }
             let moved = policy.definition.destination_region
                 != before.definition.destination_region
                 || policy.definition.destination_project_id
@@ -211,12 +215,17 @@ impl Service {
                     .commit(vec![Change::Save(Row::PolicyBinding(moved))])
                     .await;
             }
-            let mut changes: Vec<_> = bound
+            let mut replaced = bound
                 .iter()
-                .filter(|(other, _)| other.operation_type == policy.operation_type)
+                .filter(|(other, _)| other.operation_type == policy.operation_type);
+            let mut changes: Vec<_> = replaced
+                .clone()
                 .map(|(_, binding)| unbinding(binding))
                 .collect();
-            changes.push(binding(&policy, vault.id, destination, self.now()));
+            let new = new_binding(&policy, vault.id, destination, self.now());
+            let before = replaced.next().map(|(before, _)| before);
+            self.refuse_dropping_locked(&new, before, &policy).await?;
+            changes.push(Change::Insert(Row::PolicyBinding(new)));
             // Of two policies bound at once one loses the race, and then replaces the other.
             changes.push(Change::Save(Row::Vault(vault)));
             match self.commit(changes).await {
@@ -268,7 +277,8 @@ impl Service {
             .into());
         }
         suits(&policy, vault)?;
-        Ok(Some(binding(&policy, vault.id, None, vault.created_at)))
+        let new = new_binding(&policy, vault.id, None, vault.created_at);
+        Ok(Some(Change::Insert(Row::PolicyBinding(new))))
     }
 
     /// Returns the policies at work on a vault.
@@ -315,6 +325,16 @@ impl Service {
             .ok_or_else(|| CbrError::NoSuchPolicy(id).into())
     }
 
+    /// How far apart the runs of a policy must be that is changed: as far as those of a new one,
+    /// unless its times stay as they were.
+    pub(crate) fn gap_for(&self, before: &Policy, after: &Policy) -> u16 {
+        if before.patterns == after.patterns {
+            1
+        } else {
+            self.settings.policy_min_gap_minutes
+        }
+    }
+
     async fn policy_view(&self, policy: Policy) -> Result<PolicyView, ServiceError> {
         let bindings = self.catalog.policy_vaults(policy.id).await?;
         Ok(PolicyView { policy, bindings })
@@ -331,9 +351,11 @@ pub(crate) fn edited(mut policy: Policy, edit: PolicyEdit) -> Policy {
     policy
 }
 
-/// Refuses a policy that could not run, or whose numbers contradict each other.
-pub(crate) fn check(policy: &Policy) -> Result<(), ServiceError> {
-    Schedule::of(policy).map_err(|error| bad("trigger.properties.pattern", error.to_string()))?;
+/// Refuses a policy that could not run, or whose numbers contradict each other; its runs on one
+/// day must be `apart` minutes apart.
+pub(crate) fn check(policy: &Policy, apart: u16) -> Result<(), ServiceError> {
+    Schedule::apart(policy, apart)
+        .map_err(|error| bad("trigger.properties.pattern", error.to_string()))?;
     read_rules(&policy.definition, policy.zone.as_deref())
         .map_err(|error| bad("operation_definition", error.to_string()))?;
     if policy.operation_type == OperationType::Replication {
@@ -385,19 +407,19 @@ pub(crate) fn destination_of(
     })
 }
 
-fn binding(
+fn new_binding(
     policy: &Policy,
     vault: VaultId,
     destination: Option<VaultId>,
     now: Timestamp,
-) -> Change {
-    Change::Insert(Row::PolicyBinding(PolicyBinding {
+) -> PolicyBinding {
+    PolicyBinding {
         policy_id: policy.id,
         vault_id: vault,
         destination_vault_id: destination,
         settled_until: now,
         revision: 0,
-    }))
+    }
 }
 
 fn unbinding(binding: &PolicyBinding) -> Change {

@@ -8,7 +8,8 @@ use crate::{Service, ServiceError};
 
 impl Service {
     /// Prepares a catalogue that this process has to itself: makes the default volume type, ends the
-    /// leases of the process before, so that its tasks go on at once, and removes leftovers.
+    /// leases of the process before, so that its tasks go on at once, settles what none of them is about, and
+    /// removes leftovers.
     pub async fn recover(&self) -> Result<(), ServiceError> {
         self.ensure_default_type().await?;
         let released = self.catalog.release_leases("", self.now()).await?;
@@ -16,6 +17,7 @@ impl Service {
             tracing::info!(tasks = released, "tasks that were interrupted go on");
         }
         self.recover_imports().await?;
+        self.settle_left_behind().await?;
         self.release_leftovers().await
     }
 

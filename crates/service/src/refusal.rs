@@ -92,8 +92,32 @@ pub enum Refusal {
     NoSuchQuota(String),
 
     // ---- volumes, attachments, types ----
+    /// A volume that cannot be deleted as it stands; by force its status is not asked.
+    #[error(
+        "Volume {status} must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.",
+        status = if *.forced {
+            ""
+        } else {
+            "status must be available or error or error_restoring or error_extending or error_managing and"
+        }
+    )]
+    VolumeNotDeletable { forced: bool },
+    #[error("Snapshot status must be available or error and must not be part of a group.")]
+    SnapshotNotDeletable,
+    /// What a volume is to be made from is not ready.
+    #[error("Originating snapshot status must be one of 'available' values")]
+    SourceSnapshotStatus,
+    #[error("Originating source volume status must be one of 'available, in-use' values")]
+    SourceVolumeStatus,
+    #[error("Originating backup status must be one of 'available' values")]
+    SourceBackupStatus,
+    /// The volume would be smaller than what it is to be made from.
+    #[error("{0}")]
+    SmallerThanSource(String),
     #[error("{reason}")]
     Volume { id: VolumeId, reason: String },
+    #[error("{0}")]
+    Snapshot(String),
     #[error("{0}")]
     Attachment(String),
     #[error("Volume Type {0} already exists.")]
@@ -135,6 +159,13 @@ impl Refusal {
             | R::QuotaBelowUsage { .. }
             | R::NoSuchQuota(_)
             | R::Volume { .. }
+            | R::VolumeNotDeletable { .. }
+            | R::SnapshotNotDeletable
+            | R::SourceSnapshotStatus
+            | R::SourceVolumeStatus
+            | R::SourceBackupStatus
+            | R::SmallerThanSource(_)
+            | R::Snapshot(_)
             | R::Attachment(_)
             | R::Type(_) => Fault::BadRequest,
             R::TooManyBackups { .. }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use emberkeep_catalog::{Change, VaultQuery};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, MemberStatus, Policy, PolicyId, ProtectType, Role,
-    Timestamp, Vault, VaultId, VaultStatus, VolumeId,
+    Backup, BackupId, BackupState, Caller, MemberStatus, Policy, PolicyBinding, PolicyId,
+    ProtectType, Role, Timestamp, Vault, VaultId, VaultStatus, VolumeId,
 };
 use emberkeep_plan::retention::{Fate, Origin, Point, Progress, Rules, Verdict, judge, read_rules};
 use emberkeep_plan::{Schedule, Zone};
@@ -35,26 +35,65 @@ impl Service {
         edit: PolicyEdit,
         runs: usize,
     ) -> Result<Preview, ServiceError> {
-        let policy = edited(self.own_policy(caller, id).await?, edit);
+        let before = self.own_policy(caller, id).await?;
+        let policy = edited(before.clone(), edit);
         require(caller, Role::Reader, "cbr:policies:get")?;
-        check(&policy)?;
+        check(&policy, self.gap_for(&before, &policy))?;
         let schedule = Schedule::of(&policy).map_err(|error| {
             crate::service::bad("trigger.properties.pattern", error.to_string())
         })?;
         let next_runs = schedule.next_runs(self.now()).take(runs).collect();
         let mut fates = Vec::new();
         for binding in self.catalog.policy_vaults(id).await? {
-            // A policy that makes copies decides about those, where they are.
-            let place = binding.destination_vault_id.unwrap_or(binding.vault_id);
-            if let Some(vault) = self.catalog.vault(place).await? {
-                let mut backups = self.backups_in(vault.id).await?;
-                if binding.destination_vault_id.is_some() {
-                    backups.retain(|copy| copy.cbr.policy_id == Some(id));
-                }
-                fates.extend(self.fates_of(&vault, backups, Some(&policy)).await?);
+            if let Some(vault) = self.catalog.vault(place_of(&binding)).await? {
+                fates.extend(self.fates_by(&vault, &binding, Some(&policy)).await?);
             }
         }
         Ok(Preview { next_runs, fates })
+    }
+
+    /// Judges what a policy decides about where it is bound: a vault's backups, or, of a policy
+    /// that makes copies, those that it made, where they are.
+    async fn fates_by(
+        &self,
+        vault: &Vault,
+        binding: &PolicyBinding,
+        policy: Option<&Policy>,
+    ) -> Result<Vec<(Backup, Fate)>, ServiceError> {
+        let mut backups = self.backups_in(vault.id).await?;
+        if binding.destination_vault_id.is_some() {
+            backups.retain(|copy| copy.cbr.policy_id == Some(binding.policy_id));
+        }
+        self.fates_of(vault, backups, policy).await
+    }
+
+    /// Refuses rules under which backups of a locked vault would go that stay now: a lock that
+    /// whoever writes the rules could get around would be none.
+    pub(crate) async fn refuse_dropping_locked(
+        &self,
+        binding: &PolicyBinding,
+        before: Option<&Policy>,
+        after: &Policy,
+    ) -> Result<(), ServiceError> {
+        let found = self.catalog.vault(place_of(binding)).await?;
+        let Some(vault) = found.filter(|vault| vault.locked && after.enabled) else {
+            return Ok(());
+        };
+        let mut going: HashSet<BackupId> = HashSet::new();
+        // A disabled policy drops nothing.
+        if before.is_none_or(|before| before.enabled) {
+            let now = self.fates_by(&vault, binding, before).await?;
+            going.extend(dropped(&now));
+        }
+        let then = self.fates_by(&vault, binding, Some(after)).await?;
+        if dropped(&then).all(|backup| going.contains(&backup)) {
+            return Ok(());
+        }
+        Err(CbrError::PolicyDropsLocked {
+            policy: after.id,
+            vault: vault.id,
+        }
+        .into())
     }
 
     /// Deletes what is over in every vault.
@@ -271,6 +310,19 @@ pub(crate) fn is_unexpired(backup: &Backup, now: Timestamp) -> bool {
         && backup.cbr.expires_at.is_none_or(|at| at > now)
 }
 
+/// Where a policy decides what stays: in the vault it is bound to, or in the one it copies to.
+fn place_of(binding: &PolicyBinding) -> VaultId {
+    binding.destination_vault_id.unwrap_or(binding.vault_id)
+}
+
+/// Lists what is to go of what was judged.
+fn dropped(fates: &[(Backup, Fate)]) -> impl Iterator<Item = BackupId> {
+    let drops = fates
+        .iter()
+        .filter(|(_, fate)| matches!(fate, Fate::Drop { .. }));
+    drops.map(|(backup, _)| backup.id)
+}
+
 fn holds_it(member: &emberkeep_model::Member) -> bool {
     member.status != MemberStatus::Rejected
 }
@@ -300,6 +352,11 @@ fn points(
         .iter()
         .filter_map(|backup| {
             let mut point = Point::of(backup)?;
+            // A run copies what several runs have made, all at one time: copies are as old as what
+            // they are copies of.
+            if backup.cbr.replica.is_some() && point.progress == Progress::Complete {
+                point.made_at = backup.data_timestamp;
+            }
             point.expires_at = backup.cbr.expires_at;
             // Under a lock a time that was promised is kept; numbers go on counting.
             point.holds.locked = vault.locked

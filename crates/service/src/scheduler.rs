@@ -6,12 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use emberkeep_catalog::{Change, PolicyQuery, Row, VaultQuery, VolumeQuery};
+use emberkeep_catalog::{Change, PolicyQuery, Row};
 use emberkeep_model::{
-    Backup, Caller, ObjectType, OperationType, Policy, PolicyBinding, Role, Timestamp, UserId,
-    Vault, VaultStatus, Volume,
+    Backup, Caller, OperationType, Policy, PolicyBinding, Role, Timestamp, UserId, Vault,
 };
-use emberkeep_plan::{BindingVault, Schedule, Unprotected, auto_bind};
+use emberkeep_plan::Schedule;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ use crate::policies::destination_of;
 use crate::replication::CopyRun;
 use crate::service::racing;
 use crate::worker::chain;
-use crate::{Fault, NewCheckpoint, NewResource, Service, ServiceError, VOLUME_RESOURCE};
+use crate::{Fault, NewCheckpoint, Service, ServiceError};
 
 /// How often the schedules are looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -130,7 +129,8 @@ impl Service {
             return self.run_copies(policy, &vault, binding, settled).await;
         }
         if vault.auto_bind {
-            self.bind_unprotected_of(&vault.project_id).await?;
+            self.bind_unprotected_of(&vault.project_id, vault.object_type)
+                .await?;
         }
         let caller = on_behalf(&policy.user_id, &vault);
         let new = NewCheckpoint {
@@ -198,113 +198,6 @@ impl Service {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Puts unprotected volumes into the vaults that take them in by themselves.
-    pub async fn bind_unprotected(&self) -> Result<(), ServiceError> {
-        let vaults = self.catalog.vaults(&VaultQuery::default()).await?.items;
-        let mut projects: Vec<_> = vaults
-            .into_iter()
-            .filter(|vault| vault.auto_bind)
-            .map(|vault| vault.project_id)
-            .collect();
-        projects.sort();
-        projects.dedup();
-        for project in projects {
-            self.bind_unprotected_of(&project).await?;
-        }
-        Ok(())
-    }
-
-    async fn bind_unprotected_of(
-        &self,
-        project: &emberkeep_model::ProjectId,
-    ) -> Result<(), ServiceError> {
-        let query = VaultQuery {
-            project: Some(project.clone()),
-            object_type: Some(ObjectType::Disk),
-            status: Some(VaultStatus::Available),
-            ..VaultQuery::default()
-        };
-        let vaults = self.catalog.vaults(&query).await?.items;
-        let mut takers = Vec::new();
-        for vault in vaults.iter().filter(|vault| vault.auto_bind) {
-            let policy = self.backup_policy_of(vault.id).await?;
-            let Some(next_run) = policy
-                .filter(|policy| policy.enabled)
-                .and_then(|policy| Schedule::of(&policy).ok())
-                .and_then(|schedule| schedule.next_runs(self.now()).next())
-            else {
-                continue;
-            };
-            let usage = self.catalog.vault_usage(&[vault.id]).await?.pop();
-            takers.push(BindingVault {
-                id: vault.id,
-                free: u64::from(vault.size.0)
-                    .saturating_sub(u64::from(usage.unwrap_or_default().allocated.0)),
-                rules: vault.bind_rules.clone(),
-                next_run,
-            });
-        }
-        if takers.is_empty() {
-            return Ok(());
-        }
-        let loose = self.unprotected(project).await?;
-        for (volume, vault) in auto_bind(takers, &loose) {
-            let Some(vault) = vaults.iter().find(|v| v.id == vault) else {
-                continue;
-            };
-            let caller = on_behalf(&vault.user_id, vault);
-            let resource = NewResource {
-                id: volume.to_string(),
-                kind: VOLUME_RESOURCE.into(),
-                name: None,
-                choice: Default::default(),
-            };
-            match self.add_resources(&caller, vault.id, vec![resource]).await {
-                Ok(_) => {
-                    tracing::info!(vault_id = %vault.id, volume_id = %volume, "a vault took a volume in");
-                }
-                // Somebody changed the vault or the volume meanwhile: the next look sees it.
-                Err(refusal) if refusal.fault() != Fault::Internal => {
-                    tracing::info!(vault_id = %vault.id, volume_id = %volume, error = chain(&refusal), "a vault could not take a volume in");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn unprotected(
-        &self,
-        project: &emberkeep_model::ProjectId,
-    ) -> Result<Vec<Unprotected>, ServiceError> {
-        use emberkeep_model::VolumeStatus as S;
-        let query = VolumeQuery {
-            project: Some(project.clone()),
-            ..VolumeQuery::default()
-        };
-        let mut loose = Vec::new();
-        for volume in self.catalog.volumes(&query).await?.items {
-            let usable = matches!(volume.status, S::Available | S::InUse | S::BackingUp);
-            if usable
-                && self
-                    .catalog
-                    .vault_resource(volume.id.into())
-                    .await?
-                    .is_none()
-            {
-                let Volume {
-                    id, size, metadata, ..
-                } = volume;
-                loose.push(Unprotected {
-                    id,
-                    size,
-                    tags: metadata,
-                });
-            }
-        }
-        Ok(loose)
     }
 }
 

@@ -9,7 +9,7 @@ use emberkeep_model::{
     VolumeId, VolumeStatus, Work,
 };
 
-use crate::backups::not_restorable;
+use crate::restores::not_restorable;
 use crate::service::bad;
 use crate::{CbrError, CbrRestore, Service, ServiceError};
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::query::InventoryQuery;
 use crate::resources::size_of;
 use crate::service::{bad, racing, require};
+use crate::vault_room::{make_room, sum_with};
 use crate::{CbrError, Service, ServiceError};
 
 /// The longest name, in characters, and the longest text.
@@ -286,13 +287,7 @@ impl Service {
             && let Some(mut vault) = self.catalog.vault(resource.vault_id).await?
         {
             let others = self.catalog.vault_resources(vault.id).await?;
-            let need = others
-                .iter()
-                .filter(|other| other.resource_id != resource.resource_id)
-                .map(|other| u64::from(other.size.0))
-                .sum::<u64>()
-                + u64::from(size.0);
-            crate::vaults::make_room(&mut vault, need)?;
+            make_room(&mut vault, sum_with(&others, resource.resource_id, size))?;
             changes.push(Change::Save(Row::Vault(vault)));
         }
         resource.size = size;
@@ -300,35 +295,58 @@ impl Service {
         Ok(changes)
     }
 
-    /// Returns the changes of a server's place in its vault that follow when a volume of it has
-    /// become larger: what has grown is counted, and a vault that may expand grows along.
-    pub(crate) async fn server_grown(
+    /// Makes room in its server's vault for a volume that is to grow.
+    pub(crate) async fn server_room_for_growth(
         &self,
         volume: VolumeId,
         size: Gib,
     ) -> Result<Vec<Change>, ServiceError> {
+        match self.server_with(volume, size).await? {
+            Some((server, volumes)) => self.resource_resized(server, &volumes).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Returns the change by which a server's vault counts a volume of it as large as it is now.
+    /// What has grown by other means is counted, even if there is no room: the vault then takes
+    /// no backups until somebody makes some.
+    pub(crate) async fn server_sized(
+        &self,
+        volume: VolumeId,
+        size: Gib,
+    ) -> Result<Option<Change>, ServiceError> {
+        let Some((server, volumes)) = self.server_with(volume, size).await? else {
+            return Ok(None);
+        };
+        let found = self.catalog.vault_resource(server.into()).await?;
+        Ok(found.and_then(|mut resource| {
+            let size = size_of(&volumes, &resource.choice);
+            (size != resource.size).then(|| {
+                resource.size = size;
+                Change::Save(Row::VaultResource(resource))
+            })
+        }))
+    }
+
+    /// Returns the server that a volume belongs to with all its volumes, this one taken for `size`.
+    /// One that is growing counts as large as it will be.
+    async fn server_with(
+        &self,
+        volume: VolumeId,
+        size: Gib,
+    ) -> Result<Option<(ServerId, Vec<Volume>)>, ServiceError> {
         let Some(row) = self.catalog.server_of(volume).await? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let mut volumes = self.volumes_of(row.server_id).await?;
-        for grown in volumes.iter_mut().filter(|v| v.id == volume) {
-            grown.size = size;
+        for other in &mut volumes {
+            other.size = if other.id == volume {
+                size
+            } else {
+                other.growing_to.unwrap_or(other.size)
+            };
         }
-        match self.resource_resized(row.server_id, &volumes).await {
-            // It has grown already: the vault holds more than it has room for until somebody
-            // makes room, and takes nothing in before that.
-            Err(ServiceError::VaultCapacity { .. }) => {
-                let found = self.catalog.vault_resource(row.server_id.into()).await?;
-                Ok(found
-                    .map(|mut resource| {
-                        resource.size = size_of(&volumes, &resource.choice);
-                        Change::Save(Row::VaultResource(resource))
-                    })
-                    .into_iter()
-                    .collect())
-            }
-            changes => changes,
-        }
+        Ok(Some((row.server_id, volumes)))
     }
 
     /// Returns the changes of a volume's server that follow when the volume is gone.

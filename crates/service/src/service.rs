@@ -43,6 +43,9 @@ pub struct Settings {
     pub count_dependents: bool,
     /// The directories below which file systems may be registered.
     pub turbo_roots: Vec<PathBuf>,
+    /// Minutes between two runs of a policy on one day, at least; CBR's own hour unless somebody
+    /// wants to see policies at work sooner.
+    pub policy_min_gap_minutes: u16,
 }
 
 impl Default for Settings {
@@ -58,6 +61,7 @@ impl Default for Settings {
             quotas: DefaultQuotas::default(),
             count_dependents: false,
             turbo_roots: Vec::new(),
+            policy_min_gap_minutes: emberkeep_plan::MIN_GAP_MINUTES,
         }
     }
 }
@@ -164,6 +168,7 @@ impl Service {
             vault_name: None,
             checkpoint_id: None,
             policy_id: None,
+            notes: Vec::new(),
             created_at: now,
             started_at: None,
             updated_at: now,
@@ -205,10 +210,19 @@ impl Service {
     ) -> Result<Backup, ServiceError> {
         let found = self.catalog.backup(id).await?;
         found
-            .filter(|backup| {
-                let stays = backup.deleted_at.is_none() && backup.is_of_volume();
-                stays && caller.sees(&backup.project_id)
-            })
+            .filter(|backup| shows(caller, backup))
+            .ok_or(ServiceError::NoSuchBackup(id))
+    }
+
+    /// Returns such a backup for whoever only looks at it.
+    pub(crate) async fn seen_backup(
+        &self,
+        caller: &Caller,
+        id: BackupId,
+    ) -> Result<Arc<Backup>, ServiceError> {
+        let found = self.catalog.backup_seen(id).await?;
+        found
+            .filter(|backup| shows(caller, backup))
             .ok_or(ServiceError::NoSuchBackup(id))
     }
 
@@ -276,6 +290,11 @@ impl Service {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&task);
     }
+}
+
+/// Tells whether Block Storage shows a backup to the caller.
+fn shows(caller: &Caller, backup: &Backup) -> bool {
+    backup.deleted_at.is_none() && backup.is_of_volume() && caller.sees(&backup.project_id)
 }
 
 /// Refuses unless the caller holds `role`. Call it only after visibility is settled.

@@ -1,10 +1,11 @@
 //! Lasting snapshots of volumes.
 
 use emberkeep_catalog::{Change, Page, Row, SnapshotQuery};
-use emberkeep_model::{Caller, Snapshot, SnapshotId, SnapshotStatus, VolumeStatus, Work};
+use emberkeep_model::{Caller, Snapshot, SnapshotId, SnapshotStatus, Volume, VolumeStatus, Work};
 use uuid::Uuid;
 
 use crate::quotas::Need;
+use crate::refusal::Refusal;
 use crate::service::racing;
 use crate::{Edit, NewSnapshot, Reach, Service, ServiceError};
 
@@ -25,18 +26,7 @@ impl Service {
     ) -> Result<Snapshot, ServiceError> {
         let volume = self.visible_volume(caller, new.volume_id).await?;
         self.allow(caller, "volume:create_snapshot")?;
-        let fits = match volume.status {
-            VolumeStatus::Available => true,
-            VolumeStatus::InUse => new.force,
-            _ => false,
-        };
-        if !fits {
-            return Err(ServiceError::VolumeStatus {
-                id: volume.id,
-                wanted: "available",
-                status: volume.status.as_str(),
-            });
-        }
+        volume_to_snapshot(&volume, new.force)?;
         let snapshot = Snapshot {
             id: SnapshotId(Uuid::new_v4()),
             volume_id: volume.id,
@@ -46,6 +36,7 @@ impl Service {
             description: new.description.clone(),
             size: volume.size,
             status: SnapshotStatus::Creating,
+            progress: 0,
             metadata: new.metadata.clone(),
             created_at: self.now(),
             updated_at: None,
@@ -135,16 +126,11 @@ impl Service {
         racing(|| async {
             let mut snapshot = self.visible_snapshot(caller, id).await?;
             self.allow(caller, "volume:delete_snapshot")?;
-            let deletable = matches!(
+            if !matches!(
                 snapshot.status,
-                SnapshotStatus::Available | SnapshotStatus::Error | SnapshotStatus::ErrorDeleting
-            );
-            if !deletable {
-                return Err(ServiceError::SnapshotStatus {
-                    id,
-                    wanted: "available or error",
-                    status: snapshot.status.as_str(),
-                });
+                SnapshotStatus::Available | SnapshotStatus::Error
+            ) {
+                return Err(Refusal::SnapshotNotDeletable.into());
             }
             let mut task = self.new_task(caller, Work::DeleteSnapshot { snapshot_id: id });
             task.project_id = snapshot.project_id.clone();
@@ -159,4 +145,29 @@ impl Service {
         })
         .await
     }
+}
+
+/// Refuses a volume that no snapshot can be taken of as it stands.
+fn volume_to_snapshot(volume: &Volume, in_use_too: bool) -> Result<(), ServiceError> {
+    let reason = match volume.status {
+        VolumeStatus::Available => return Ok(()),
+        VolumeStatus::InUse if in_use_too => return Ok(()),
+        VolumeStatus::Maintenance => {
+            "The snapshot cannot be created when the volume is in maintenance mode.".to_owned()
+        }
+        VolumeStatus::Error => {
+            "The snapshot cannot be created when the volume is in error status.".to_owned()
+        }
+        other => format!(
+            "Volume {} status must be {}, but current status is: {other}.",
+            volume.id,
+            if in_use_too {
+                "available, in-use"
+            } else {
+                "available"
+            },
+        ),
+    };
+    let id = volume.id;
+    Err(Refusal::Volume { id, reason }.into())
 }

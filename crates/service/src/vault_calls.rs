@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
-    BackupState, ByteCount, Caller, ObjectType, ProjectId, ResourceId, Role, Timestamp, Vault,
-    VaultId, VaultStatus,
+    Backup, BackupState, ByteCount, Caller, GIB, ObjectType, ProjectId, ResourceId, Role,
+    Timestamp, Vault, VaultId, VaultStatus,
 };
 
 use crate::query::VaultQuery;
 use crate::resources::Wholes;
 use crate::service::{racing, require};
+use crate::vault_room::make_room;
 use crate::vaults::{resource_named, vault_status};
 use crate::{CbrError, Service, ServiceError, VaultUse};
 
@@ -90,15 +91,23 @@ impl Service {
                 .await?
                 .pop()
                 .unwrap_or_default();
-            let free = u64::from(target.size.0).saturating_sub(u64::from(usage.allocated.0));
-            if need > free {
+            let wholes = Wholes::of(&backups);
+            let goes = |backup: &Backup| moved.contains(&wholes.resource(backup));
+            let stored: u64 = backups
+                .iter()
+                .filter(|b| goes(b) && b.cbr.kind != ObjectType::Server)
+                .map(|b| b.state.sealed().map_or(0, |sealed| sealed.stored.0))
+                .sum();
+            let allocated = u64::from(usage.allocated.0) + need;
+            let used = usage.used.0.saturating_add(stored).div_ceil(GIB);
+            // What is stored has to fit, too: a vault is not overfilled by moving things there.
+            if make_room(&mut target, allocated.max(used)).is_err() {
                 return Err(CbrError::DestinationFull { vault: to, need }.into());
             }
             let count = self.catalog.vault_resources(to).await?.len();
             if count + moved.len() > crate::vaults::MAX_RESOURCES {
                 return Err(ServiceError::VaultTooManyResources);
             }
-            let wholes = Wholes::of(&backups);
             for mut backup in backups {
                 if moved.contains(&wholes.resource(&backup)) {
                     backup.vault_id = Some(to);
@@ -181,6 +190,9 @@ impl Service {
         racing(|| async {
             let vault = self.own_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:vaults:update")?;
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
             let mut changes = Vec::new();
             for mut backup in self.backups_in(id).await? {
                 let Some(before) = backup.cbr.expires_at else {

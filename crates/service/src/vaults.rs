@@ -4,22 +4,23 @@ use std::collections::HashSet;
 
 use emberkeep_catalog::{BackupQuery, CatalogError, Change, Page, Row, VaultQuery};
 use emberkeep_model::{
-    Backup, BackupState, ByteCount, Caller, GIB, Gib, ObjectType, ProtectStatus, ProtectType,
-    ResourceId, ResourceUsage, Role, Timestamp, Vault, VaultId, VaultResource, VaultStatus,
-    VaultUsage, VolumeChoice, Work,
+    Backup, BackupState, ByteCount, Caller, GIB, Gib, ObjectType, ProtectStatus, ResourceId,
+    ResourceUsage, Role, Vault, VaultId, VaultResource, VaultStatus, VaultUsage, VolumeChoice,
+    Work,
 };
 use uuid::Uuid;
 
 use crate::resources::{Resource, Wholes, resource_word};
 use crate::retention::is_unexpired;
 use crate::service::{bad, racing, require};
+use crate::vault_room::make_room;
 use crate::{
     CbrError, NewResource, NewVault, Service, ServiceError, VaultEdit, VaultUse, VaultView,
 };
 
 /// Smallest and largest capacity of a new vault, in GiB; a vault may be shrunk down to 1.
 const CREATE_SIZES: std::ops::RangeInclusive<i64> = 10..=10_485_760;
-const UPDATE_SIZES: std::ops::RangeInclusive<i64> = 1..=10_485_760;
+pub(crate) const UPDATE_SIZES: std::ops::RangeInclusive<i64> = 1..=10_485_760;
 /// Resources that one vault takes.
 pub(crate) const MAX_RESOURCES: usize = 256;
 
@@ -59,6 +60,7 @@ impl Service {
             smn_notify: new.smn_notify,
             threshold: new.threshold,
             backup_name_prefix: new.backup_name_prefix.clone(),
+            frozen_scene: None,
             created_at: now,
             updated_at: None,
             revision: 0,
@@ -224,7 +226,7 @@ impl Service {
         })
     }
 
-    async fn usage_of(&self, vault: VaultId) -> Result<VaultUsage, ServiceError> {
+    pub(crate) async fn usage_of(&self, vault: VaultId) -> Result<VaultUsage, ServiceError> {
         Ok(self
             .catalog
             .vault_usage(&[vault])
@@ -396,55 +398,6 @@ impl Service {
             Ok(resource_ids)
         })
         .await
-    }
-
-    /// Refuses a vault that cannot take a backup now.
-    pub(crate) async fn vault_takes_backups(&self, vault: &Vault) -> Result<(), ServiceError> {
-        if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
-            return Err(vault_status(vault, VaultUse::BackUp));
-        }
-        if vault.protect_type != ProtectType::Backup {
-            return Err(ServiceError::VaultKind(vault.id));
-        }
-        let used = self.usage_of(vault.id).await?.used;
-        if used >= vault.size.bytes() && !vault.auto_expand {
-            return Err(ServiceError::VaultFull(vault.id));
-        }
-        Ok(())
-    }
-
-    /// Grows a full vault that may expand to 1.25 times its size.
-    pub(crate) async fn expanded(
-        &self,
-        mut vault: Vault,
-        now: Timestamp,
-    ) -> Result<Vault, ServiceError> {
-        let used = self.usage_of(vault.id).await?.used;
-        if vault.auto_expand && used >= vault.size.bytes() {
-            vault.size = Gib(vault.size.0.saturating_add(vault.size.0.div_ceil(4)));
-            vault.updated_at = Some(now);
-        }
-        Ok(vault)
-    }
-}
-
-/// Grows a vault that may expand so that it holds resources of `need` GiB in all, or refuses.
-pub(crate) fn make_room(vault: &mut Vault, need: u64) -> Result<(), ServiceError> {
-    if need <= u64::from(vault.size.0) {
-        return Ok(());
-    }
-    let grown = u32::try_from(need)
-        .ok()
-        .filter(|n| UPDATE_SIZES.contains(&i64::from(*n)));
-    match grown.filter(|_| vault.auto_expand) {
-        Some(size) => {
-            vault.size = Gib(size);
-            Ok(())
-        }
-        None => Err(ServiceError::VaultCapacity {
-            need,
-            have: vault.size.0,
-        }),
     }
 }
 

@@ -2,25 +2,58 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_catalog::{Change, Row};
+use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_model::{Caller, SnapshotId, SnapshotStatus, Volume, VolumeId, VolumeStatus, Work};
 
 use crate::refusal::Refusal;
 use crate::service::racing;
-use crate::{DeleteVolume, Service, ServiceError};
+use crate::{DeleteVolume, Handover, Service, ServiceError};
+
+/// What an administrator says of a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ResetVolume {
+    /// How it stands; as before if none.
+    pub status: Option<VolumeStatus>,
+    /// It is in nobody's hands.
+    pub detached: bool,
+}
 
 impl Service {
-    /// Says how a volume stands. Nothing that goes on with it is stopped.
+    /// Says how a volume stands, and whether it is in nobody's hands any more. Nothing that goes on with it
+    /// is stopped.
     pub async fn reset_volume(
         &self,
         caller: &Caller,
         id: VolumeId,
-        status: Option<VolumeStatus>,
+        reset: ResetVolume,
     ) -> Result<(), ServiceError> {
-        let rule = "volume_extension:volume_admin_actions:reset_status";
-        self.change_volume(caller, id, rule, |volume| {
-            volume.status = status.unwrap_or(volume.status);
-            Ok(())
+        racing(|| async {
+            let mut volume = self.visible_volume(caller, id).await?;
+            self.allow(
+                caller,
+                "volume_extension:volume_admin_actions:reset_status",
+            )?;
+            let held = self.attachment_of(id).await?;
+            match reset.status {
+                Some(VolumeStatus::Deleting) => {
+                    let text = "Cannot reset-state to deleting".to_owned();
+                    return Err(Refusal::Attachment(text).into());
+                }
+                Some(VolumeStatus::InUse) if held.is_none() => {
+                    let text = "Cannot reset-state to in-use because volume does not have any attachments.";
+                    return Err(Refusal::Attachment(text.to_owned()).into());
+                }
+                Some(status) => volume.status = status,
+                None => {}
+            }
+            volume.updated_at = Some(self.now());
+            let mut changes = vec![Change::Save(Row::Volume(volume))];
+            if reset.detached {
+                changes.extend(
+                    held.map(|one| Change::Remove(Key::Attachment(one.id), one.revision)),
+                );
+            }
+            self.commit(changes).await
         })
         .await
     }
@@ -116,12 +149,10 @@ impl Service {
         self.visible_volume(caller, id).await?;
         let wanted = self.type_named(caller, Some(name)).await?;
         self.change_volume(caller, id, "volume:retype", |volume| {
-            if !matches!(volume.status, VolumeStatus::Available | VolumeStatus::InUse) {
-                return Err(ServiceError::VolumeStatus {
-                    id,
-                    wanted: "available or in-use",
-                    status: volume.status.as_str(),
-                });
+            let fits = matches!(volume.status, VolumeStatus::Available | VolumeStatus::InUse);
+            if !fits || volume.volume_type_id == Some(wanted.id) {
+                let reason = "Retype needs volume to be in available or in-use state, not be part of an active migration or a consistency group, requested type has to be different that the one from the volume, and for in-use volumes front-end qos specs cannot change.".to_owned();
+                return Err(Refusal::Volume { id, reason }.into());
             }
             volume.volume_type_id = Some(wanted.id);
             Ok(())
@@ -140,7 +171,22 @@ impl Service {
             caller,
             "volume_extension:volume_actions:initialize_connection",
         )?;
+        if volume.status == VolumeStatus::Maintenance {
+            let reason =
+                "The volume connection cannot be initialized in maintenance mode.".to_owned();
+            return Err(Refusal::Volume { id, reason }.into());
+        }
         Ok(volume)
+    }
+
+    /// Ends a connection: a volume that was set aside for it is free again.
+    pub async fn end_connection(&self, caller: &Caller, id: VolumeId) -> Result<(), ServiceError> {
+        self.visible_volume(caller, id).await?;
+        self.allow(
+            caller,
+            "volume_extension:volume_actions:terminate_connection",
+        )?;
+        self.move_volume(caller, id, Handover::Unreserve).await
     }
 
     async fn change_volume(
@@ -167,19 +213,56 @@ impl Service {
         caller: &Caller,
         id: SnapshotId,
         status: SnapshotStatus,
-        by_driver: bool,
     ) -> Result<(), ServiceError> {
         racing(|| async {
             let mut snapshot = self.visible_snapshot(caller, id).await?;
             self.allow(
                 caller,
-                if by_driver {
-                    "snapshot_extension:snapshot_actions:update_snapshot_status"
-                } else {
-                    "volume_extension:snapshot_admin_actions:reset_status"
-                },
+                "volume_extension:snapshot_admin_actions:reset_status",
             )?;
             snapshot.status = status;
+            snapshot.updated_at = Some(self.now());
+            self.commit(vec![Change::Save(Row::Snapshot(snapshot))])
+                .await
+        })
+        .await
+    }
+
+    /// Says how a snapshot that is being taken or removed has come along, as whoever does that sees it.
+    pub async fn update_snapshot_status(
+        &self,
+        caller: &Caller,
+        id: SnapshotId,
+        status: SnapshotStatus,
+        progress: Option<u32>,
+    ) -> Result<(), ServiceError> {
+        use SnapshotStatus as S;
+        racing(|| async {
+            let mut snapshot = self.visible_snapshot(caller, id).await?;
+            self.allow(
+                caller,
+                "snapshot_extension:snapshot_actions:update_snapshot_status",
+            )?;
+            let next: &[S] = match snapshot.status {
+                S::Creating => &[S::Creating, S::Available, S::Error],
+                S::Deleting => &[S::Deleting, S::ErrorDeleting],
+                S::Available | S::BackingUp | S::Error | S::ErrorDeleting => {
+                    return Err(Refusal::Snapshot(format!(
+                        "Snapshot status {} not allowed for update_snapshot_status",
+                        snapshot.status
+                    ))
+                    .into());
+                }
+            };
+            if !next.contains(&status) {
+                return Err(Refusal::Snapshot(format!(
+                    "Provided snapshot status {status} not allowed for snapshot with status {}.",
+                    snapshot.status
+                ))
+                .into());
+            }
+            snapshot.status = status;
+            snapshot.progress = progress.unwrap_or(snapshot.progress);
             snapshot.updated_at = Some(self.now());
             self.commit(vec![Change::Save(Row::Snapshot(snapshot))])
                 .await

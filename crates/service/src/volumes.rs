@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use emberkeep_catalog::{Change, Key, Page, Row, SnapshotQuery, VolumeQuery};
 use emberkeep_model::{
-    Caller, Gib, SnapshotStatus, Task, Volume, VolumeId, VolumeSource, VolumeStatus, VolumeType,
-    VolumeTypeId, Work,
+    AttachmentStatus, Caller, Gib, Snapshot, SnapshotStatus, Task, Volume, VolumeId, VolumeSource,
+    VolumeStatus, VolumeType, VolumeTypeId, Work,
 };
 use emberkeep_volumes::SourceSnapshot;
 use uuid::Uuid;
 
 use crate::quotas::Need;
+use crate::refusal::Refusal;
 use crate::service::{bad, racing};
 use crate::{DeleteVolume, Edit, NewVolume, Reach, Service, ServiceError};
 
@@ -84,22 +85,14 @@ impl Service {
             (Some(id), None) => {
                 let snapshot = self.visible_snapshot(caller, id).await?;
                 if snapshot.status != SnapshotStatus::Available {
-                    return Err(ServiceError::SnapshotStatus {
-                        id,
-                        wanted: "available",
-                        status: snapshot.status.as_str(),
-                    });
+                    return Err(Refusal::SourceSnapshotStatus.into());
                 }
                 Ok((VolumeSource::Snapshot { snapshot_id: id }, snapshot.size))
             }
             (None, Some(id)) => {
                 let source = self.visible_volume(caller, id).await?;
                 if !matches!(source.status, VolumeStatus::Available | VolumeStatus::InUse) {
-                    return Err(ServiceError::VolumeStatus {
-                        id,
-                        wanted: "available or in-use",
-                        status: source.status.as_str(),
-                    });
+                    return Err(Refusal::SourceVolumeStatus.into());
                 }
                 Ok((VolumeSource::Volume { volume_id: id }, source.size))
             }
@@ -119,10 +112,7 @@ impl Service {
             return Err(bad("size", format!("must be 1 to {MAX_GIB} GiB, not 0")));
         }
         if size < least {
-            return Err(ServiceError::VolumeTooSmallForSource {
-                wanted: size,
-                least,
-            });
+            return Err(smaller_than_source(new, size, least));
         }
         if let Some(zone) = &new.availability_zone
             && *zone != self.settings.availability_zone
@@ -195,6 +185,9 @@ impl Service {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
             self.allow(caller, "volume:update")?;
+            if let Some(reason) = edit_refused(volume.status, &edit) {
+                return Err(Refusal::Volume { id, reason }.into());
+            }
             let edit = edit.clone();
             if let Some(name) = edit.name {
                 volume.name = name;
@@ -223,6 +216,9 @@ impl Service {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
             self.allow(caller, "volume_extension:volume_actions:set_bootable")?;
+            if let Some(reason) = edit_refused(volume.status, &Edit::default()) {
+                return Err(Refusal::Volume { id, reason }.into());
+            }
             volume.bootable = bootable;
             volume.updated_at = Some(self.now());
             self.commit(vec![Change::Save(Row::Volume(volume))]).await
@@ -244,41 +240,62 @@ impl Service {
                 volume.status,
                 VolumeStatus::Available
                     | VolumeStatus::Error
-                    | VolumeStatus::ErrorDeleting
                     | VolumeStatus::ErrorRestoring
                     | VolumeStatus::ErrorExtending
+                    | VolumeStatus::ErrorManaging
             );
             if how.force {
                 self.allow(caller, "volume:force_delete")?;
             }
-            if !(deletable || how.force) {
-                return Err(ServiceError::VolumeStatus {
-                    id,
-                    wanted: "available or error or error_restoring or error_extending or error_managing",
-                    status: volume.status.as_str(),
-                });
-            }
-            let query = SnapshotQuery { volume: Some(id), ..SnapshotQuery::default() };
+            let query = SnapshotQuery {
+                volume: Some(id),
+                ..SnapshotQuery::default()
+            };
             let snapshots = self.catalog.snapshots(&query).await?.items;
-            if !snapshots.is_empty() && !how.cascade {
-                return Err(ServiceError::VolumeHasSnapshots(id));
+            let gone_with_it = |snapshot: &Snapshot| {
+                how.force
+                    || matches!(
+                        snapshot.status,
+                        SnapshotStatus::Available
+                            | SnapshotStatus::Error
+                            | SnapshotStatus::Deleting
+                    )
+            };
+            let held = if how.cascade {
+                !snapshots.iter().all(gone_with_it)
+            } else {
+                !snapshots.is_empty()
+            };
+            let attachment = self.attachment_of(id).await?;
+            let attached = attachment
+                .as_ref()
+                .is_some_and(|one| one.status == AttachmentStatus::Attached);
+            if held || attached || !(deletable || how.force) {
+                return Err(Refusal::VolumeNotDeletable { forced: how.force }.into());
             }
             let mut changes = Vec::new();
+            // Somebody who set it aside finds nothing any more.
+            changes.extend(
+                attachment.map(|one| Change::Remove(Key::Attachment(one.id), one.revision)),
+            );
             for mut snapshot in snapshots {
-                if snapshot.status == SnapshotStatus::BackingUp {
-                    return Err(ServiceError::SnapshotStatus {
-                        id: snapshot.id,
-                        wanted: "available or error",
-                        status: snapshot.status.as_str(),
-                    });
+                // Its task is on the way.
+                if snapshot.status == SnapshotStatus::Deleting {
+                    continue;
                 }
-                let work = Work::DeleteSnapshot { snapshot_id: snapshot.id };
-                changes.push(Change::Insert(Row::Task(self.volume_task(caller, &volume, work))));
+                let work = Work::DeleteSnapshot {
+                    snapshot_id: snapshot.id,
+                };
+                changes.push(Change::Insert(Row::Task(
+                    self.volume_task(caller, &volume, work),
+                )));
                 snapshot.status = SnapshotStatus::Deleting;
                 changes.push(Change::Save(Row::Snapshot(snapshot)));
             }
             let work = Work::DeleteVolume { volume_id: id };
-            changes.push(Change::Insert(Row::Task(self.volume_task(caller, &volume, work))));
+            changes.push(Change::Insert(Row::Task(
+                self.volume_task(caller, &volume, work),
+            )));
             volume.status = VolumeStatus::Deleting;
             volume.updated_at = Some(self.now());
             changes.push(Change::Save(Row::Volume(volume)));
@@ -294,21 +311,43 @@ impl Service {
         id: VolumeId,
         size: Gib,
     ) -> Result<(), ServiceError> {
+        self.extend(caller, id, size, &[VolumeStatus::Available])
+            .await
+    }
+
+    /// The same, also while it is in somebody's hands.
+    pub async fn extend_attached_volume(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        size: Gib,
+    ) -> Result<(), ServiceError> {
+        let fit = [VolumeStatus::Available, VolumeStatus::InUse];
+        self.extend(caller, id, size, &fit).await
+    }
+
+    async fn extend(
+        &self,
+        caller: &Caller,
+        id: VolumeId,
+        size: Gib,
+        fit: &[VolumeStatus],
+    ) -> Result<(), ServiceError> {
         racing(|| async {
             let mut volume = self.visible_volume(caller, id).await?;
             self.allow(caller, "volume:extend")?;
-            if volume.status != VolumeStatus::Available {
-                return Err(ServiceError::VolumeStatus {
-                    id,
-                    wanted: "available",
-                    status: volume.status.as_str(),
-                });
-            }
             if size <= volume.size {
                 return Err(ServiceError::ExtendTooSmall {
                     current: volume.size,
                     wanted: size,
                 });
+            }
+            if !fit.contains(&volume.status) {
+                let reason = format!(
+                    "Volume {id} status must be '{{'status': 'available'}}' to extend, currently {}.",
+                    volume.status
+                );
+                return Err(Refusal::Volume { id, reason }.into());
             }
             let _turn = self.quota_turn(&volume.project_id).await;
             let need = Need {
@@ -321,6 +360,8 @@ impl Service {
             if size.0 > MAX_GIB {
                 return Err(bad("new_size", format!("must be at most {MAX_GIB} GiB")));
             }
+            volume.previous_status = Some(volume.status);
+            let room = self.room_for_growth(id, size).await?;
             volume.status = VolumeStatus::Extending;
             volume.growing_to = Some(size);
             volume.updated_at = Some(self.now());
@@ -329,12 +370,13 @@ impl Service {
                 size,
             };
             let task = self.volume_task(caller, &volume, work);
-            self.commit(vec![
+            let mut changes = vec![
                 Change::Save(Row::Volume(volume)),
                 Change::Insert(Row::Task(task)),
                 reserved,
-            ])
-            .await
+            ];
+            changes.extend(room);
+            self.commit(changes).await
         })
         .await
     }
@@ -436,6 +478,40 @@ impl Service {
     pub(crate) fn volume_gone(volume: &Volume) -> Change {
         Change::Remove(Key::Volume(volume.id), volume.revision)
     }
+}
+
+/// Says why a volume of this status is not changed, if it is not.
+fn edit_refused(status: VolumeStatus, edit: &Edit) -> Option<String> {
+    let pairs_alone = edit.metadata.is_some() && edit.name.is_none() && edit.description.is_none();
+    match status {
+        VolumeStatus::Maintenance | VolumeStatus::Uploading if pairs_alone => Some(format!(
+            "Updating volume metadata is not allowed for volumes in {status} status."
+        )),
+        VolumeStatus::Maintenance => {
+            Some("The volume cannot be updated during maintenance.".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Words the refusal of a volume that is smaller than what it is made from.
+fn smaller_than_source(new: &NewVolume, size: Gib, least: Gib) -> ServiceError {
+    let (size, least) = (size.0, least.0);
+    let text = if new.snapshot_id.is_some() {
+        format!(
+            "Volume size '{size}'GB cannot be smaller than the snapshot size {least}GB. They must be >= original snapshot size."
+        )
+    } else if new.source_volume_id.is_some() {
+        // Two blanks, as Cinder has them.
+        format!(
+            "Volume size '{size}'GB cannot be smaller than original volume size  {least}GB. They must be >= original volume size."
+        )
+    } else {
+        format!(
+            "Volume size {size}GB cannot be smaller than the backup size {least}GB. It must be >= backup size."
+        )
+    };
+    Refusal::SmallerThanSource(text).into()
 }
 
 /// Tells whether the caller may make volumes of a type, and know of it.

@@ -8,7 +8,7 @@ use emberkeep_catalog::{Change, Row};
 use emberkeep_model::{BackupState, Gib, Role, SnapshotStatus, TaskState, VolumeStatus};
 use emberkeep_service::query::{BackupQuery, TaskQuery};
 use emberkeep_service::{
-    DeleteVolume, NewBackup, NewSnapshot, NewVolume, Reach, RestoreTo, ServiceError,
+    DeleteVolume, NewBackup, NewSnapshot, NewVolume, Reach, Refusal, RestoreTo, ServiceError,
 };
 
 const MIB: usize = 1 << 20;
@@ -192,7 +192,10 @@ async fn snapshots_clones_and_growth() {
         .service
         .delete_volume(&alice, volume.id, DeleteVolume::default())
         .await;
-    assert!(matches!(refused, Err(ServiceError::VolumeHasSnapshots(_))));
+    assert!(matches!(
+        refused,
+        Err(ServiceError::Storage(Refusal::VolumeNotDeletable { .. }))
+    ));
     let cascade = DeleteVolume {
         cascade: true,
         force: false,

@@ -13,8 +13,8 @@ use emberkeep_model::{
 };
 use emberkeep_service::query::{BackupQuery, TaskQuery};
 use emberkeep_service::{
-    CbrError, Clock, Edit, Fate, NewCheckpoint, NewPolicy, NewResource, NewVault, PolicyEdit,
-    ServiceError, VOLUME_RESOURCE, VaultEdit,
+    CbrError, Clock, Edit, Fate, NewCheckpoint, NewPolicy, NewResource, NewServer, NewVault,
+    PolicyEdit, SERVER_RESOURCE, ServiceError, VOLUME_RESOURCE, VaultEdit,
 };
 
 /// Monday, 2 March 2026, midnight UTC.
@@ -377,6 +377,103 @@ async fn what_is_shared_or_locked_is_never_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_holds_against_whoever_changes_states_and_rules() {
+    let keep = |most| OperationDefinition {
+        max_backups: Some(Limit(most)),
+        ..OperationDefinition::default()
+    };
+    let set = Setting::new(keep(3)).await;
+    let service = &set.house.service;
+    let admin = caller("alpha", Role::Admin);
+    for day in 0..3 {
+        set.pass_to(MONDAY + day * DAY + HOUR).await;
+    }
+    let rules = |definition| PolicyEdit {
+        definition: Some(definition),
+        ..PolicyEdit::default()
+    };
+    let lock = VaultEdit {
+        locked: Some(true),
+        ..VaultEdit::default()
+    };
+    let locked = service.edit_vault(&set.alice, set.vault, lock).await;
+    locked.unwrap();
+
+    // As an error it would be nobody's to keep.
+    let oldest = set.backups().await.last().unwrap().id;
+    for refused in [
+        service.reset_backup(&admin, oldest, false).await.err(),
+        service.force_delete_backup(&admin, oldest).await.err(),
+        service.delete_backup(&admin, oldest).await.err(),
+    ] {
+        assert!(
+            matches!(refused, Some(ServiceError::Cbr(CbrError::BackupLocked(id))) if id == oldest),
+            "{refused:?}"
+        );
+    }
+
+    // Rules that keep less now are refused, here and by another policy; those that keep as much
+    // are not.
+    let refused = service
+        .edit_policy(&set.alice, set.policy, rules(keep(2)))
+        .await;
+    assert!(
+        matches!(
+            refused,
+            Err(ServiceError::Cbr(CbrError::PolicyDropsLocked { .. }))
+        ),
+        "{refused:?}"
+    );
+    let harsh = service.create_policy(&set.alice, nightly(keep(1))).await;
+    let harsh = harsh.unwrap().policy.id;
+    let refused = service
+        .associate_policy(&set.alice, set.vault, harsh, None)
+        .await;
+    assert!(matches!(
+        refused,
+        Err(ServiceError::Cbr(CbrError::PolicyDropsLocked { .. }))
+    ));
+    let off = PolicyEdit {
+        enabled: Some(false),
+        ..PolicyEdit::default()
+    };
+    let on = PolicyEdit {
+        enabled: Some(true),
+        ..PolicyEdit::default()
+    };
+    // Neither by the way of a disabled one, nor by none at all.
+    let edited = service.edit_policy(&set.alice, set.policy, off).await;
+    edited.unwrap();
+    let edited = service
+        .edit_policy(&set.alice, set.policy, rules(keep(1)))
+        .await;
+    edited.unwrap();
+    let refused = service.edit_policy(&set.alice, set.policy, on).await;
+    assert!(matches!(
+        refused,
+        Err(ServiceError::Cbr(CbrError::PolicyDropsLocked { .. }))
+    ));
+    let unbound = service
+        .dissociate_policy(&set.alice, set.vault, set.policy)
+        .await;
+    unbound.unwrap();
+    let refused = service
+        .associate_policy(&set.alice, set.vault, harsh, None)
+        .await;
+    assert!(matches!(
+        refused,
+        Err(ServiceError::Cbr(CbrError::PolicyDropsLocked { .. }))
+    ));
+    let mild = service.create_policy(&set.alice, nightly(keep(9))).await;
+    let mild = mild.unwrap().policy.id;
+    let bound = service
+        .associate_policy(&set.alice, set.vault, mild, None)
+        .await;
+    bound.unwrap();
+    assert_eq!(set.pass_to(MONDAY + 3 * DAY + HOUR).await, [0, 1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_vault_takes_in_what_carries_its_tag() {
     let hand = Hand::at(MONDAY);
     let house = House::at(Arc::clone(&hand) as Arc<dyn Clock>).await.work();
@@ -492,4 +589,77 @@ async fn vaults_of_one_policy_begin_one_after_the_other() {
         .unwrap();
     set.pass_to(MONDAY + DAY + HOUR + 5).await;
     assert_eq!(begun().await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_backs_servers_up_and_keeps_its_number() {
+    let hand = Hand::at(MONDAY);
+    let house = House::at(Arc::clone(&hand) as Arc<dyn Clock>).await.work();
+    let alice = caller("alpha", Role::Member);
+    let service = &house.service;
+    let volumes = vec![
+        house.volume(&alice, "root").await.id,
+        house.volume(&alice, "data").await.id,
+    ];
+    let new = NewServer {
+        name: "web".into(),
+        volumes,
+        ..NewServer::default()
+    };
+    let server = service.create_server(&alice, new).await.unwrap().server.id;
+    let policy = nightly(OperationDefinition {
+        max_backups: Some(Limit(2)),
+        ..OperationDefinition::default()
+    });
+    let policy = service.create_policy(&alice, policy).await.unwrap();
+    let new = NewVault {
+        object_type: ObjectType::Server,
+        backup_name_prefix: Some("prod-".into()),
+        resources: vec![NewResource {
+            id: server.to_string(),
+            kind: SERVER_RESOURCE.into(),
+            choice: Default::default(),
+            name: None,
+        }],
+        ..vault(Some(policy.policy.id), &[])
+    };
+    let made = service.create_vault(&alice, new).await.unwrap().vault.id;
+    let query = BackupQuery {
+        vault: Some(made),
+        ..BackupQuery::default()
+    };
+    for day in 0..4 {
+        hand.set(MONDAY + day * DAY + HOUR);
+        service.run_due().await.unwrap();
+        let unsettled = || async {
+            let tasks = TaskQuery {
+                states: vec!["waiting", "running"],
+                ..TaskQuery::default()
+            };
+            let tasks = house.catalog.tasks(&tasks).await.unwrap().items.len();
+            let backups = house.catalog.backups(&query).await.unwrap().items;
+            tasks + backups.iter().filter(|b| b.state.is_busy()).count()
+        };
+        until("the run to end", unsettled, |left| *left == 0).await;
+        service.retain_all().await.unwrap();
+        until("retention to end", unsettled, |left| *left == 0).await;
+    }
+    let left = house.catalog.backups(&query).await.unwrap().items;
+    let mut days: Vec<_> = left
+        .iter()
+        .filter(|b| b.cbr.part_of.is_none())
+        .map(|b| (b.automatic, (b.created_at.0 / 1_000_000 - MONDAY) / DAY))
+        .collect();
+    days.sort_unstable();
+    assert_eq!(days, [(true, 2), (true, 3)]);
+    assert_eq!(left.len(), 6, "each with its two parts");
+    for backup in &left {
+        let name = backup.name.as_deref().unwrap();
+        assert!(name.starts_with("prod-autobk_"), "{name}");
+        assert_eq!(
+            name.ends_with("_web"),
+            backup.cbr.part_of.is_some(),
+            "{name}"
+        );
+    }
 }

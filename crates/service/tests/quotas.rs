@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use common::{House, caller, of};
 use emberkeep_model::{Caller, Gib, Role, VolumeStatus};
-use emberkeep_service::{Fault, NewVolume, RestoreTo, ServiceError};
+use emberkeep_service::{Fault, NewVolume, ResetVolume, RestoreTo, ServiceError};
 
 /// Volumes, their GiB, backups and their GiB, as the quota set tells them.
 async fn usage(house: &House, caller: &Caller) -> [u64; 4] {
@@ -143,9 +143,13 @@ async fn what_fails_or_is_refused_takes_nothing_that_is_not_there() {
         .volume_is(&member, volume.id, VolumeStatus::ErrorExtending)
         .await;
     assert_eq!(usage(&house, &member).await, [1, 1, 0, 0]);
+    let available = ResetVolume {
+        status: Some(VolumeStatus::Available),
+        detached: false,
+    };
     house
         .service
-        .reset_volume(&admin, volume.id, Some(VolumeStatus::Available))
+        .reset_volume(&admin, volume.id, available)
         .await
         .unwrap();
 

@@ -5,16 +5,17 @@ mod common;
 
 use std::sync::Arc;
 
+use emberkeep_catalog::{Change, Key};
 use emberkeep_engine::{InitOptions, Repository};
 use emberkeep_keys::MasterKey;
 use emberkeep_model::{
-    Backup, BackupState, Caller, CheckpointStatus, ObjectType, ProtectType, Role, VaultId,
-    VolumeId, VolumeStatus,
+    Backup, BackupState, Caller, CheckpointStatus, ObjectType, ProtectType, Role, ServerFacts,
+    Synced, TaskState, VaultId, VolumeId, VolumeStatus, Work,
 };
-use emberkeep_service::query::BackupQuery;
+use emberkeep_service::query::{BackupQuery, TaskQuery};
 use emberkeep_service::{
-    CbrError, CbrRestore, Destination, NewCheckpoint, NewResource, NewServer, NewVault, Region,
-    Regions, ServiceError,
+    CbrError, CbrRestore, Destination, NewCheckpoint, NewFileSystem, NewResource, NewServer,
+    NewVault, Region, Regions, ServiceError,
 };
 use emberkeep_store::{MemoryStore, ObjectStore};
 
@@ -24,10 +25,13 @@ const AWAY: &str = "away";
 
 /// A house with a second region under a key of its own.
 async fn house() -> House {
+    with_region(House::new().await)
+}
+
+fn with_region(mut house: House) -> House {
     let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
     let key = MasterKey::from_bytes([5; 32]);
     let away = Repository::init(store, &key, InitOptions::default()).unwrap();
-    let mut house = House::new().await;
     let others = [(AWAY.to_owned(), Region::new(move || Ok(away.clone())))];
     house.service = house.service.clone().with_regions(Regions {
         own: "home".into(),
@@ -276,4 +280,218 @@ async fn a_copy_keeps_nothing_from_going_on() {
         sealed.stored.0, 0,
         "nothing has changed, and nothing travels"
     );
+}
+
+impl Set {
+    /// Forgets rows of copies, as a lost catalogue would, and takes in what the store has.
+    async fn forget_and_sync(&self, forgotten: &[Backup]) -> Synced {
+        let changes = forgotten
+            .iter()
+            .map(|copy| Change::Remove(Key::Backup(copy.id), copy.revision));
+        self.house.catalog.apply(changes.collect()).await.unwrap();
+        let service = &self.house.service;
+        let task = service
+            .sync_replicas(&self.alice, self.to.vault)
+            .await
+            .unwrap();
+        let look = || async { service.task(&self.alice, task).await.unwrap() };
+        let ended = until("the sync to end", look, |task| task.state.has_ended()).await;
+        assert_eq!(ended.state, TaskState::Succeeded);
+        match ended.work {
+            Work::SyncReplicas { found, .. } => found,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_copy_is_taken_in_again_with_its_parts() {
+    let house = house().await;
+    let alice = caller("alpha", Role::Member);
+    let volume = house.volume(&alice, "a").await.id;
+    let other = house.volume(&alice, "b").await.id;
+    house.write(volume, 0, 1, 3 << 20);
+    house.write(other, 0, 2, 3 << 20);
+    let wanted = [house.content(volume), house.content(other)];
+    let new = NewServer {
+        name: "web".into(),
+        volumes: vec![volume, other],
+        facts: ServerFacts {
+            os_type: Some("Linux".into()),
+            architecture: None,
+        },
+        ..NewServer::default()
+    };
+    let server = house.service.create_server(&alice, new).await.unwrap();
+    let server = server.server.id;
+    let resource = (server.to_string(), "OS::Nova::Server");
+    let set = Set::new(house, ObjectType::Server, resource).await;
+    set.checkpoint().await;
+    let service = &set.house.service;
+    service
+        .replicate_vault(&set.alice, set.vault, &set.to, false)
+        .await
+        .unwrap();
+    let before = set.copied().await;
+    assert_eq!(before.len(), 3);
+    let synced = set.forget_and_sync(&before).await;
+    assert_eq!((synced.added, synced.gone, synced.unreadable), (3, 0, 0));
+    let after = set.in_vault(set.to.vault).await;
+    for was in &before {
+        let is = after.iter().find(|copy| copy.id == was.id).unwrap();
+        assert_eq!(
+            (
+                &is.name,
+                is.size,
+                is.volume_id,
+                &is.volume_name,
+                is.cbr.kind
+            ),
+            (
+                &was.name,
+                was.size,
+                was.volume_id,
+                &was.volume_name,
+                was.cbr.kind
+            )
+        );
+        assert_eq!(
+            (&is.cbr.part_of, &is.cbr.replica),
+            (&was.cbr.part_of, &was.cbr.replica)
+        );
+        assert_eq!(is.cbr.server, was.cbr.server);
+        let stored = |backup: &Backup| backup.state.sealed().unwrap().stored;
+        assert_eq!(stored(is), stored(was));
+    }
+    let whole = after
+        .iter()
+        .find(|copy| copy.cbr.part_of.is_none())
+        .unwrap();
+    for id in [volume, other] {
+        set.house.write(id, 0, 77, 5 << 20);
+    }
+    let to = CbrRestore {
+        server_id: Some(server),
+        ..CbrRestore::default()
+    };
+    set.restore(whole, to, volume).await;
+    set.house
+        .volume_is(&set.alice, other, VolumeStatus::Available)
+        .await;
+    assert_eq!(
+        [set.house.content(volume), set.house.content(other)],
+        wanted
+    );
+
+    // The row alone comes back from what its parts remember.
+    let lost: Vec<_> = set.in_vault(set.to.vault).await;
+    let synced = set.forget_and_sync(&lost).await;
+    assert_eq!(synced.added, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_systems_copy_is_taken_in_again() {
+    let roots = tempfile::tempdir().unwrap();
+    let share = roots.path().join("share");
+    std::fs::create_dir(&share).unwrap();
+    std::fs::write(share.join("file"), vec![7; 1 << 20]).unwrap();
+    let allowed = roots.path().to_owned();
+    let house = House::with(move |s| s.turbo_roots = vec![allowed.clone()]).await;
+    let house = with_region(house);
+    let admin = caller("alpha", Role::Admin);
+    let new = NewFileSystem {
+        name: "team".into(),
+        path: share.clone(),
+        ..NewFileSystem::default()
+    };
+    let system = house.service.create_file_system(&admin, new).await.unwrap();
+    let resource = (system.id.to_string(), "OS::Sfs::Turbo");
+    let set = Set::new(house, ObjectType::Turbo, resource).await;
+    set.checkpoint().await;
+    let service = &set.house.service;
+    service
+        .replicate_vault(&set.alice, set.vault, &set.to, false)
+        .await
+        .unwrap();
+    let before = set.copied().await;
+    assert_eq!(before.len(), 1);
+    let synced = set.forget_and_sync(&before).await;
+    assert_eq!((synced.added, synced.gone), (1, 0));
+    let after = set.in_vault(set.to.vault).await;
+    assert_eq!(
+        (after[0].id, after[0].cbr.kind),
+        (before[0].id, ObjectType::Turbo)
+    );
+    std::fs::write(share.join("file"), b"lost").unwrap();
+    let to = CbrRestore {
+        resource_id: Some(system.id.into()),
+        ..CbrRestore::default()
+    };
+    let task = service
+        .cbr_restore(&set.alice, after[0].id, to)
+        .await
+        .unwrap();
+    let look = || async { service.task(&set.alice, task).await.unwrap().state };
+    let ended = until("the restore to end", look, TaskState::has_ended).await;
+    assert_eq!(ended, TaskState::Succeeded);
+    assert_eq!(std::fs::read(share.join("file")).unwrap(), vec![7; 1 << 20]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_copy_leaves_is_swept_where_it_lies() {
+    let house = house().await;
+    let admin = caller("alpha", Role::Admin);
+    let volume = house.volume(&admin, "a").await.id;
+    house.write(volume, 0, 1, 2 << 20);
+    let resource = (volume.to_string(), "OS::Cinder::Volume");
+    let set = Set::new(house, ObjectType::Disk, resource).await;
+    set.checkpoint().await;
+    let service = &set.house.service;
+    // Into the vault of another project, under the key of the one whose content it is.
+    let bob = caller("beta", Role::Member);
+    let there = new_vault(ObjectType::Disk, ProtectType::Replication, None);
+    let there = service.create_vault(&bob, there).await.unwrap().vault.id;
+    let to = Destination {
+        region: AWAY.into(),
+        project: bob.project_id.clone(),
+        vault: there,
+    };
+    let refused = service
+        .replicate_vault(&set.alice, set.vault, &to, false)
+        .await;
+    assert!(matches!(
+        refused,
+        Err(ServiceError::Cbr(CbrError::DestinationProject(_)))
+    ));
+    service
+        .replicate_vault(&admin, set.vault, &to, false)
+        .await
+        .unwrap();
+    let look = || set.in_vault(there);
+    let copies = until("the copy to be made", look, |copies| {
+        copies.iter().all(|copy| !copy.state.is_busy())
+    })
+    .await;
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0].content().0.as_str(), "alpha");
+    // A sync finds it there, too.
+    let task = service.sync_replicas(&bob, there).await.unwrap();
+    let ended = || async { service.task(&bob, task).await.unwrap().state };
+    let ended = until("the sync to end", ended, TaskState::has_ended).await;
+    assert_eq!(ended, TaskState::Succeeded);
+    let synced = set.in_vault(there).await;
+    assert!(
+        matches!(synced[0].state, BackupState::Available(_)),
+        "{synced:?}"
+    );
+    service.cbr_delete_backup(&bob, copies[0].id).await.unwrap();
+    until("the copy to go", look, Vec::is_empty).await;
+    let sweeps = |project: &str| TaskQuery {
+        project: Some(project.parse().unwrap()),
+        work: vec!["sweep"],
+        ..TaskQuery::default()
+    };
+    let of_source = set.house.catalog.tasks(&sweeps("alpha")).await.unwrap();
+    let of_holder = set.house.catalog.tasks(&sweeps("beta")).await.unwrap();
+    assert_eq!((of_source.items.len(), of_holder.items.len()), (1, 0));
 }

@@ -4,11 +4,13 @@
 //! serde structs, the same for server and clients: written exactly, read leniently, since other
 //! clouds write numbers as text and null for nothing. Start at `vault.rs`.
 
+mod answer;
 mod backup;
 mod checkpoint;
 mod code;
 mod form;
 mod member;
+mod metadata;
 mod policy;
 mod protectable;
 mod query;
@@ -27,6 +29,11 @@ use std::borrow::Cow;
 use emberkeep_model::ObjectType;
 use serde::{Deserialize, Serialize};
 
+pub use answer::{
+    BackupSync, Bound, Page, PolicyAssociated, PolicyDissociated, Replicated, Replication,
+    ResourcesAdded, ResourcesMigrated, ResourcesRemoved, ResourcesSet, RestoreBegun, TaggedCount,
+    TaggedVaults, VaultSync, VaultsUpdated,
+};
 pub use backup::{
     AppConsistency, Backup, ExtendInfo, OsImage, ReplicationExtra, ReplicationRecord,
 };
@@ -37,8 +44,11 @@ pub use checkpoint::{
 pub use code::Code;
 pub use form::{Refused, uuid};
 pub use member::Member;
+pub use metadata::BackupMetadata;
 pub use policy::{AssociatedVault, OperationDefinition, Policy, Trigger, TriggerProperties};
-pub use protectable::{Instance, Protectable};
+pub use protectable::{
+    AttachedDisk, DiskDetail, FileSystemDetail, Instance, Protectable, ServerDetail,
+};
 pub use query::{
     BackupList, BackupOrder, BackupSort, Limits, MemberList, PolicyList, ProtectableList, TaskList,
     UsageList, VaultList,
@@ -55,10 +65,40 @@ pub use task::{
     BackupDetail, CommonDetail, DeleteDetail, ErrorInfo, ExpirationDetail, RemoveDetail,
     ReplicationDetail, RestoreDetail, SyncDetail, Task, TaskExtra, TaskResource, VaultDeleteDetail,
 };
-pub use usage::{ExpiryMoved, ReplicationRegion, StorageUsage, VaultsSummary};
+pub use usage::{
+    ExpiryMoved, Features, ReplicationRegion, StorageUsage, StorageUsagePage, VaultsSummary,
+};
 pub use vault::{
     Billing, BillingExtra, BindRules, IncludeVolume, ResourceExtra, Vault, VaultResource,
 };
+
+crate::keyed::keys! {
+    one {
+        Vault: "vault",
+        Checkpoint: "checkpoint",
+        Backup: "backup",
+        Policy: "policy",
+        Task: "operation_log",
+        Member: "member",
+        Instance: "instance",
+        Replication: "replication",
+        VaultSync: "sync",
+    }
+    many {
+        Vault: "vaults",
+        Backup: "backups",
+        Policy: "policies",
+        Task: "operation_logs",
+        Member: "members",
+        Instance: "instances",
+        emberkeep_model::Tag: "tags",
+        ProjectTag: "tags",
+        TaggedVault: "resources",
+        StorageUsage: "storage_usage",
+        ReplicationRegion: "regions",
+        BackupSync: "sync",
+    }
+}
 
 /// A word of the protocol: one of ours when written, any when read.
 pub type Word = Cow<'static, str>;

@@ -8,6 +8,7 @@ mod actions;
 mod attachments;
 mod backups;
 pub mod bodies;
+mod connection;
 mod fault;
 mod field;
 mod json;
@@ -21,6 +22,7 @@ mod quotas;
 mod records;
 mod schema;
 mod services;
+mod shown;
 mod snapshots;
 mod types;
 mod versions;
@@ -34,27 +36,66 @@ pub use backups::{
     BackupDetail, BackupSummary, CreateBackup, RestoreBackup, RestoreStarted, UpdateBackup,
     states_shown_as, status_of,
 };
+pub use connection::ConnectionInfo;
 pub use fault::{Fault, FaultKind};
 pub use field::Field;
 pub use json::Json;
 pub use limits::{AbsoluteLimits, Limits, Most, Usage};
 pub use links::{Link, Site};
 pub use listing::{
-    Listed, Listing, MAX_LIMIT, Resource, ResourceFilters, SortKey, query_flag, query_text,
+    Counted, Listed, Listing, MAX_LIMIT, Resource, ResourceFilters, SortKey, query_flag, query_text,
 };
 pub use messages::MessageView;
-pub use metadata::{parse_meta_item, parse_metadata};
+pub use metadata::{MetaBody, MetadataBody, parse_meta_item, parse_metadata};
 pub use microversion::{Microversion, VersionError};
-pub use quotas::{QuotaForm, QuotaSetView, QuotaUsage, parse_quotas};
+pub use quotas::{
+    ClassQuotas, QuotaForm, QuotaSet, QuotaSetView, QuotaUsage, QuotaUsages, parse_quotas,
+};
 pub use records::RecordView;
-pub use services::{PoolView, ServiceView, parse_reason, parse_switch};
+pub use services::{PoolView, ServiceSwitched, ServiceView, parse_reason, parse_switch};
+pub use shown::ShownBackups;
 pub use snapshots::{CreateSnapshot, SnapshotView, UpdateSnapshot};
 pub use types::{
-    AvailabilityZone, CreateType, TypeAccessView, UpdateType, VolumeTypeView, ZoneState,
-    parse_extra_specs, parse_type_access,
+    AvailabilityZone, CreateType, ExtraSpecsBody, TypeAccessView, UpdateType, VolumeTypeView,
+    ZoneState, parse_extra_specs, parse_type_access,
 };
 pub use versions::{MediaType, VersionDocument, VersionLink, Versions};
-pub use volumes::{CreateVolume, UpdateVolume, VolumeDetail, VolumeSummary};
+pub use volumes::{CreateVolume, UpdateVolume, VolumeDetail, VolumeSummary, VolumeTotals};
+
+crate::keyed::keys! {
+    one {
+        VolumeDetail: "volume",
+        VolumeTotals: "volume-summary",
+        ConnectionInfo: "connection_info",
+        SnapshotView: "snapshot",
+        BackupDetail: "backup",
+        BackupSummary: "backup",
+        RestoreStarted: "restore",
+        RecordView: "backup-record",
+        AttachmentDetail: "attachment",
+        MessageView: "message",
+        VolumeTypeView: "volume_type",
+        Limits: "limits",
+        QuotaSetView: "quota_set",
+        QuotaSet: "quota_set",
+        QuotaUsages: "quota_set",
+        ClassQuotas<QuotaSetView>: "quota_class_set",
+        ClassQuotas<QuotaSet>: "quota_class_set",
+    }
+    many {
+        VolumeDetail: "volumes",
+        SnapshotView: "snapshots",
+        BackupDetail: "backups",
+        AttachmentDetail: "attachments",
+        MessageView: "messages",
+        VolumeTypeView: "volume_types",
+        TypeAccessView: "volume_type_access",
+        ServiceView: "services",
+        PoolView: "pools",
+        ResourceFilters: "resource_filters",
+        AvailabilityZone: "availabilityZoneInfo",
+    }
+}
 
 /// Reads a size; some write it as text.
 fn gib<'de, D: serde::Deserializer<'de>>(source: D) -> Result<emberkeep_model::Gib, D::Error> {

@@ -12,10 +12,11 @@ pub use requests::{
     AppCredentialCreate, PasswordChange, ProjectCreate, ProjectUpdate, UserCreate, UserUpdate,
 };
 pub use views::{
-    AppCredentialView, CatalogEntry, DOMAIN_ID, DOMAIN_NAME, Domain, DomainView, Endpoint,
-    EndpointView, Fault, FaultBody, IdName, Link, Links, ListLinks, MediaType, ProjectView,
-    RegionView, RoleView, ServiceView, Token, TokenAppCredential, TokenBody, TokenProject,
-    TokenUser, UserView, Version, list,
+    AppCredentialView, AssignedTo, AssignmentLinks, AssignmentScope, CatalogEntry, DOMAIN_ID,
+    DOMAIN_NAME, Domain, DomainView, Endpoint, EndpointView, Fault, FaultBody, IdName, Link, Links,
+    ListLinks, MediaType, ProjectView, RegionView, RoleAssignmentView, RoleView, ServiceView,
+    Token, TokenAppCredential, TokenBody, TokenProject, TokenUser, UserView, Version,
+    VersionValues, Versions, list,
 };
 
 use serde_json::Value;

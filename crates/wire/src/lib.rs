@@ -6,6 +6,7 @@ pub mod cbr;
 pub mod cinder;
 pub mod identity;
 pub mod ids;
+pub mod keyed;
 pub mod lenient;
 pub mod native;
 pub mod time;

@@ -6,6 +6,7 @@ mod exports;
 mod extents;
 mod preview;
 mod servers;
+mod vaults;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,7 @@ pub use servers::{
     FileSystem, FileSystemPage, NewFileSystem, NewServer, Server, ServerDisk, ServerPage,
     ServerVolumes,
 };
+pub use vaults::{VaultFreeze, VaultStanding};
 
 use crate::time;
 
@@ -86,6 +88,9 @@ pub struct Task {
     pub vault: Option<Named<model::VaultId>>,
     /// The checkpoint it is part of.
     pub checkpoint_id: Option<model::CheckpointId>,
+    /// What it has to tell beside how it ended: things that are not quite as they were.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// When it was asked for.
     pub created_at: String,
     /// When a worker first took it up.
@@ -136,6 +141,7 @@ impl Task {
             backup: named(task.backup_id, task.backup_name.as_ref()),
             vault: named(task.vault_id, task.vault_name.as_ref()),
             checkpoint_id: task.checkpoint_id,
+            notes: task.notes.clone(),
             created_at: time::zulu(task.created_at),
             started_at: task.started_at.map(time::zulu),
             updated_at: time::zulu(task.updated_at),

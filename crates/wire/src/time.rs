@@ -53,12 +53,64 @@ impl fmt::Display for Moment {
 
 /// Returns `2026-11-21T17:24:36.000000`: UTC, microseconds, no zone.
 pub fn naive(at: Timestamp) -> String {
-    format!("{:.6}", civil(at))
+    let mut text = Vec::with_capacity(NAIVE);
+    put_naive(&mut text, at);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// How long such a text is.
+const NAIVE: usize = "2026-11-21T17:24:36.000000".len();
+/// In days from 1970: up to here a year has four digits.
+const FAR_DAY: u64 = 2_932_800;
+
+/// Writes what [`naive`] returns. Lists hold three instants for each row, so there is no detour here.
+pub(crate) fn put_naive(out: &mut Vec<u8>, at: Timestamp) {
+    let micros = u64::try_from(at.0).ok();
+    match micros.filter(|micros| micros / MICROS_PER_DAY < FAR_DAY) {
+        Some(micros) => out.extend_from_slice(&digits(micros)),
+        None => out.extend_from_slice(format!("{:.6}", civil(at)).as_bytes()),
+    }
+}
+
+const MICROS_PER_DAY: u64 = 86_400_000_000;
+
+/// Writes the microseconds since 1970 as an instant of the proleptic Gregorian calendar.
+fn digits(micros: u64) -> [u8; NAIVE] {
+    let (days, rest) = (micros / MICROS_PER_DAY, micros % MICROS_PER_DAY);
+    let (secs, micros) = (rest / 1_000_000, rest % 1_000_000);
+    // Counted from 1 March of the year 0, so that a leap day is the last of its year; 400 years are an era.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = year + era * 400 + carry;
+    let mut text = *b"0000-00-00T00:00:00.000000";
+    let mut put = |from: usize, to: usize, mut number: u64| {
+        for place in text[from..to].iter_mut().rev() {
+            *place = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    put(0, 4, year);
+    put(5, 7, month);
+    put(8, 10, day);
+    put(11, 13, secs / 3600);
+    put(14, 16, secs / 60 % 60);
+    put(17, 19, secs % 60);
+    put(20, 26, micros);
+    text
 }
 
 /// Returns `2026-11-21T17:24:36.000000Z`.
 pub fn zulu(at: Timestamp) -> String {
-    format!("{:.6}Z", civil(at))
+    naive(at) + "Z"
 }
 
 /// Reads a date or a date and time, with or without a zone; without one it is UTC.
@@ -128,5 +180,19 @@ mod tests {
         assert_eq!(Moment::from(at).at(), Some(at));
         assert_eq!(Moment::from("soon".to_owned()).at(), None);
         assert_eq!(naive(Timestamp(i64::MAX)), "9999-12-30T22:00:00.999999");
+    }
+
+    #[test]
+    fn every_day_is_written_as_the_calendar_has_it() {
+        // All days of some centuries, then ever further ones, up to and beyond what is written directly.
+        let days = (0..80_000).chain((80_000..2_933_000).step_by(97));
+        for day in days {
+            let at = Timestamp(day * 86_400_000_000 + (day * 7_919_000_017) % 86_400_000_000);
+            assert_eq!(naive(at), format!("{:.6}", civil(at)), "{}", at.0);
+        }
+        for micros in [-1, -86_400_000_000, i64::MIN, i64::MAX] {
+            let at = Timestamp(micros);
+            assert_eq!(naive(at), format!("{:.6}", civil(at)), "{micros}");
+        }
     }
 }

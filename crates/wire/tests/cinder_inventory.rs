@@ -235,6 +235,7 @@ fn snapshots_are_shown() {
         description: Some("d".to_owned()),
         size: Gib(2),
         status: SnapshotStatus::Available,
+        progress: 100,
         metadata: BTreeMap::new(),
         created_at: volume.created_at,
         updated_at: Some(volume.created_at),

@@ -66,7 +66,15 @@ async fn stored(catalog: &dyn Catalog, row: &Row) -> Option<Row> {
             .volume_type(r.id)
             .await
             .map(|r| r.map(Row::VolumeType)),
-        Row::Backup(r) => catalog.backup(r.id).await.map(|r| r.map(Row::Backup)),
+        Row::Backup(r) => {
+            let seen = catalog.backup_seen(r.id).await.expect("looks up");
+            let found = catalog.backup(r.id).await;
+            assert_eq!(
+                seen.as_deref(),
+                found.as_ref().ok().and_then(Option::as_ref)
+            );
+            found.map(|r| r.map(Row::Backup))
+        }
         Row::Vault(r) => catalog.vault(r.id).await.map(|r| r.map(Row::Vault)),
         Row::VaultResource(r) => catalog
             .vault_resource(r.resource_id)

@@ -1,12 +1,13 @@
 //! Remembers backups that were read. A row's revision grows with each change of it, so one that is remembered
-//! with the revision it has now needs no second reading; there is nothing to be forgotten in time.
+//! with the revision it has now needs no second reading; there is nothing to be forgotten in time. Rows of
+//! backups are never removed (a deleted one stays, as such), so no id begins anew with a revision it had before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberkeep_model::{Backup, BackupId};
 
-use super::{Engine, answer, list, statement};
+use super::{Engine, answer, list, list::List, quick, statement};
 use crate::{BackupQuery, CatalogError, Page};
 
 /// So many are remembered at most; each takes about a KiB.
@@ -41,13 +42,38 @@ impl Known {
     }
 }
 
-/// Lists backups: which ones, and then what is not remembered of them.
+/// Looks one backup up: whether it has changed, and then only what is not remembered of it.
+pub(super) async fn backup<E: Engine>(
+    engine: &E,
+    known: &Known,
+    id: BackupId,
+) -> Result<Option<Arc<Backup>>, CatalogError> {
+    let found = quick(engine, statement::revision::<Backup>(&id))
+        .await?
+        .pop();
+    let Some(record) = found else {
+        return Ok(None);
+    };
+    let revision = answer(&mut record.into_iter(), "the revision of a backup")?;
+    if let Some(Some(backup)) = known.with_revisions(&[(id, revision)]).pop() {
+        return Ok(Some(backup));
+    }
+    let Some(backup) = super::one::<Backup>(engine, &id).await? else {
+        return Ok(None);
+    };
+    let backup = Arc::new(backup);
+    known.remember(std::iter::once(Arc::clone(&backup)));
+    Ok(Some(backup))
+}
+
+/// Lists backups: which ones, as `ids` tells, and then what is not remembered of them.
 pub(super) async fn backups<E: Engine>(
     engine: &E,
     known: &Known,
     query: &BackupQuery,
-) -> Result<Page<Backup>, CatalogError> {
-    let records = engine.read_quick(list::backup_ids(query)).await?;
+    ids: List,
+) -> Result<Page<Arc<Backup>>, CatalogError> {
+    let (records, total) = super::page_records(engine, ids).await?;
     let mut wanted: Vec<(BackupId, u64)> = Vec::with_capacity(records.len());
     for record in records {
         let mut cells = record.into_iter();
@@ -73,14 +99,12 @@ pub(super) async fn backups<E: Engine>(
         }
         known.remember(read.into_values());
     }
-    let items: Option<Vec<Backup>> = found
-        .into_iter()
-        .map(|backup| backup.map(Arc::unwrap_or_clone))
-        .collect();
-    match items {
-        Some(items) => Ok(Page { items, total: None }),
+    match found.into_iter().collect() {
+        Some(items) => Ok(Page { items, total }),
         // Some have changed between the two looks: what is shown must be of one moment.
-        None => super::page(engine, list::backups(query)).await,
+        None => Ok(super::shared(
+            super::page(engine, list::backups(query)).await?,
+        )),
     }
 }
 
@@ -90,10 +114,7 @@ async fn read<E: Engine>(
 ) -> Result<HashMap<BackupId, Arc<Backup>>, CatalogError> {
     let mut all = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(super::IDS_AT_ONCE) {
-        for record in engine
-            .read_quick(statement::rows_of::<Backup, _>(ids))
-            .await?
-        {
+        for record in quick(engine, statement::rows_of::<Backup, _>(ids)).await? {
             let backup = <Backup as super::row::Stored>::from_record(record)?;
             all.insert(backup.id, Arc::new(backup));
         }

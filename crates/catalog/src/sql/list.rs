@@ -7,6 +7,7 @@ use emberkeep_model::{
     Attachment, Backup, BackupState, Message, Policy, Snapshot, Task, Vault, Volume,
 };
 
+use super::count;
 use super::row::Stored;
 use super::statement::{Conditions, Statement, columns_of};
 use super::value::Field;
@@ -81,9 +82,23 @@ fn backup_text(field: BackupText) -> &'static str {
 /// The statements of one list: its page, and the count of all matches if that was asked for.
 pub(crate) struct List {
     pub(crate) page: Statement,
-    /// An index gives the page: it takes no longer with more rows.
+    /// Indexes give all of it: it takes no longer with more rows.
     pub(crate) is_quick: bool,
     pub(crate) total: Option<Statement>,
+    /// An index gives the page, whatever the total takes.
+    is_quick_page: bool,
+}
+
+impl List {
+    /// Takes the total, if one is wanted, from what is counted already.
+    fn count_by(&mut self, counted: Option<Statement>) {
+        if self.total.is_some()
+            && let Some(counted) = counted
+        {
+            self.total = Some(counted);
+            self.is_quick = self.is_quick_page;
+        }
+    }
 }
 
 pub(crate) fn volumes(query: &VolumeQuery) -> List {
@@ -113,16 +128,21 @@ pub(crate) fn snapshots(query: &SnapshotQuery) -> List {
 }
 
 pub(crate) fn backups(query: &BackupQuery) -> List {
-    let mut list = backups_with(query, &columns_of::<Backup>());
-    // What no index knows of is looked for in every row.
-    list.is_quick &= query.text.is_empty() && query.shared.is_none();
-    list
+    backups_with(query, &columns_of::<Backup>())
 }
 
 /// Lists the ids of the backups that match, each with its revision.
+#[cfg(test)]
 pub(crate) fn backup_ids(query: &BackupQuery) -> Statement {
-    backups_with(query, "t.id, t.revision").page
+    backups_with(query, IDS).page
 }
+
+/// Lists the ids of the backups that match, each with its revision, if indexes give that.
+pub(crate) fn quick_backup_ids(query: &BackupQuery) -> Option<List> {
+    Some(backups_with(query, IDS)).filter(|list| list.is_quick)
+}
+
+const IDS: &str = "t.id, t.revision";
 
 fn backups_with(query: &BackupQuery, columns: &str) -> List {
     let mut wanted = Conditions::default();
@@ -187,7 +207,12 @@ fn backups_with(query: &BackupQuery, columns: &str) -> List {
             wanted.equal(column, Some(&filter.value));
         }
     }
-    list_of::<Backup, _, _>(wanted, &query.sort, backup_column, &query.paging, columns)
+    let mut list =
+        list_of::<Backup, _, _>(wanted, &query.sort, backup_column, &query.paging, columns);
+    list.count_by(count::backups(query));
+    // What no index knows of is looked for in every row.
+    list.is_quick &= query.text.is_empty() && query.shared.is_none();
+    list
 }
 
 pub(crate) fn vaults(query: &VaultQuery) -> List {
@@ -209,7 +234,9 @@ pub(crate) fn vaults(query: &VaultQuery) -> List {
             "t.id IN (SELECT b.vault_id FROM policy_bindings b WHERE b.policy_id = {place})"
         ));
     }
-    list::<Vault, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+    let mut list = list::<Vault, VolumeField, _>(wanted, &[], volume_column, &query.paging);
+    list.count_by(count::vaults(query));
+    list
 }
 
 pub(crate) fn inventory<T: Stored, Id: Field>(query: &InventoryQuery<Id>) -> List {
@@ -248,7 +275,11 @@ pub(crate) fn tasks(query: &TaskQuery) -> List {
     wanted.equal("checkpoint_id", query.checkpoint.as_ref());
     wanted.compare("created_at", ">=", query.created_from.as_ref());
     wanted.compare("created_at", "<=", query.created_to.as_ref());
-    list::<Task, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+    let mut list = list::<Task, VolumeField, _>(wanted, &[], volume_column, &query.paging);
+    list.count_by(count::tasks(query));
+    // Ended tasks pile up: a page of rare ones is looked for among all.
+    list.is_quick &= query.states.is_empty() && query.object_type.is_none();
+    list
 }
 
 pub(crate) fn attachments(query: &AttachmentQuery) -> List {
@@ -285,7 +316,7 @@ fn list_of<T: Stored, F: Copy, Id: Field>(
     paging: &Paging<Id>,
     columns: &str,
 ) -> List {
-    let is_quick = paging.limit.is_some_and(|limit| limit <= QUICK_ROWS)
+    let is_quick_page = paging.limit.is_some_and(|limit| limit <= QUICK_ROWS)
         && paging.offset <= u64::from(QUICK_ROWS);
     let total = paging.with_total.then(|| Statement {
         text: format!(
@@ -316,8 +347,9 @@ fn list_of<T: Stored, F: Copy, Id: Field>(
     };
     List {
         page,
-        is_quick,
+        is_quick: is_quick_page && total.is_none(),
         total,
+        is_quick_page,
     }
 }
 

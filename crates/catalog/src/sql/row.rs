@@ -97,12 +97,12 @@ stored! {
         availability_zone bootable metadata snapshot_id source_volume_id
         readonly image_metadata growing_to created_at updated_at revision;
     Snapshot, "snapshot" in "snapshots" =>
-        id volume_id project_id user_id name description size status metadata created_at updated_at revision;
+        id volume_id project_id user_id name description size status progress metadata created_at updated_at revision;
     VolumeType, "volume type" in "volume_types" =>
         id name description is_public extra_specs access created_at revision;
     Vault, "vault" in "vaults" =>
         id project_id user_id name description object_type protect_type size status auto_expand
-        auto_bind bind_rules tags locked smn_notify threshold backup_name_prefix created_at updated_at revision;
+        auto_bind bind_rules tags locked smn_notify threshold backup_name_prefix frozen_scene created_at updated_at revision;
     // Those added in one go share their instant, so the order they came in is kept apart; $2 is `vault_id`.
     VaultResource, "vault resource" in "vault_resources", COMPUTED = Some((
         "added",
@@ -116,7 +116,7 @@ stored! {
         "(SELECT COALESCE(MAX(o.added), 0) + 1 FROM server_volumes o WHERE o.server_id = $2)",
     )) => volume_id server_id created_at revision;
     FileSystem, "file system" in "file_systems" =>
-        id project_id user_id name description path size created_at updated_at revision;
+        id project_id user_id name description path size metadata created_at updated_at revision;
     Checkpoint, "checkpoint" in "checkpoints" =>
         id project_id user_id vault_id name description automatic retention_days status resources
         skipped created_at updated_at revision;

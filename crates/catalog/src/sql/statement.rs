@@ -112,6 +112,18 @@ pub(crate) fn row<T: Stored>(key: &impl Field) -> Statement {
     rows_where::<T>(T::COLUMNS[0], key, "1")
 }
 
+/// Reads how often the row with a key of one column was changed.
+pub(crate) fn revision<T: Stored>(key: &impl Field) -> Statement {
+    Statement {
+        text: format!(
+            "SELECT t.revision FROM {} t WHERE t.{} = $1",
+            T::TABLE,
+            T::COLUMNS[0]
+        ),
+        binds: vec![key.to_bind()],
+    }
+}
+
 /// Reads the rows with keys of one column.
 pub(crate) fn rows_of<T: Stored, K: Field>(keys: &[K]) -> Statement {
     let mut wanted = Conditions::default();
@@ -204,8 +216,8 @@ pub(crate) fn snapshot_usage(project: &ProjectId) -> Statement {
 /// Counts a project's backups outside of vaults: how many, GiB.
 pub(crate) fn backup_usage(project: &ProjectId) -> Statement {
     Statement {
-        text: "SELECT COUNT(*), CAST(COALESCE(SUM(t.size), 0) AS BIGINT) FROM backups t \
-               WHERE t.project_id = $1 AND t.vault_id IS NULL AND t.state <> 'deleted'"
+        text: "SELECT CAST(COALESCE(SUM(t.rows), 0) AS BIGINT), CAST(COALESCE(SUM(t.size), 0) AS BIGINT) \
+               FROM backup_counts t WHERE t.project_id = $1 AND t.vault_id = '' AND t.state <> 'deleted'"
             .to_owned(),
         binds: vec![project.to_bind()],
     }
@@ -219,10 +231,10 @@ pub(crate) fn vault_usage(vaults: &[VaultId]) -> Statement {
         text: format!(
             "SELECT v.id, \
              (SELECT CAST(COALESCE(SUM(r.size), 0) AS BIGINT) FROM vault_resources r WHERE r.vault_id = v.id), \
-             (SELECT CAST(COALESCE(SUM(b.bytes_stored), 0) AS BIGINT) FROM backups b \
+             (SELECT CAST(COALESCE(SUM(b.stored), 0) AS BIGINT) FROM backup_counts b \
              WHERE b.vault_id = v.id AND b.state <> 'deleted' AND b.kind <> 'server'), \
-             (SELECT COUNT(*) FROM backups b \
-             WHERE b.vault_id = v.id AND b.state <> 'deleted' AND b.part_of IS NULL) \
+             (SELECT CAST(COALESCE(SUM(b.rows), 0) AS BIGINT) FROM backup_counts b \
+             WHERE b.vault_id = v.id AND b.state <> 'deleted' AND b.part = FALSE) \
              FROM vaults v WHERE v.id IN ({places})"
         ),
         binds: wanted.binds,

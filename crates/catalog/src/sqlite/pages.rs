@@ -110,3 +110,91 @@ async fn work_grows_with_the_page_and_not_with_the_table() {
         before = Some(work);
     }
 }
+
+/// What is remembered of rows never stands in for what has become of them since, whoever has changed them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_shows_in_the_very_next_look() {
+    let dir = TempDir::new().expect("directory");
+    let path = dir.path().join("catalog.db");
+    let own = SqliteCatalog::open(&path).await.expect("open");
+    // As another process has it: with connections, and a memory, of its own.
+    let other = SqliteCatalog::open(&path).await.expect("open");
+    let mut rows = fill(&own, 0, 60).await;
+    let newest = queries(&rows[30]).swap_remove(0).1;
+    let counted = BackupQuery {
+        paging: Paging {
+            with_total: true,
+            ..newest.paging.clone()
+        },
+        ..newest.clone()
+    };
+    for round in 0..20 {
+        let (writer, reader) = if round % 3 == 0 {
+            (&own, &own)
+        } else {
+            (&other, &own)
+        };
+        let row = &mut rows[59 - round];
+        row.name = Some(format!("round {round}"));
+        let mut changes = vec![Change::Save(Row::Backup(row.clone()))];
+        row.revision += 1;
+        let added = sample_backup(60 + round);
+        changes.push(Change::Insert(Row::Backup(added.clone())));
+        let (id, want) = (row.id, row.clone());
+        rows.push(added);
+        writer.apply(changes).await.expect("apply");
+        for catalog in [reader, writer] {
+            let seen = catalog.backup_seen(id).await.expect("looks up");
+            assert_eq!(seen.as_deref(), Some(&want), "round {round}");
+            let want: Vec<&Backup> = rows.iter().rev().take(PAGE as usize).collect();
+            for (query, total) in [(&newest, None), (&counted, Some(rows.len() as u64))] {
+                let page = catalog.backups_seen(query).await.expect("list");
+                let got: Vec<&Backup> = page.items.iter().map(AsRef::as_ref).collect();
+                assert_eq!(got, want, "round {round}");
+                assert_eq!(page.total, total, "round {round}");
+            }
+        }
+    }
+}
+
+/// The counts that the database keeps are what counting the rows gives.
+#[tokio::test]
+async fn counts_follow_every_change() {
+    let catalog = SqliteCatalog::in_memory().await.expect("open");
+    let mut rows = fill(&catalog, 0, 300).await;
+    let projects: [emberkeep_model::ProjectId; 2] = ["p1", "p2"].map(|p| p.parse().expect("an id"));
+    let vaults = [10, 11].map(|n| Some(emberkeep_model::VaultId(sample_backup(n).id.0)));
+    for (n, row) in rows.iter_mut().enumerate() {
+        match n % 6 {
+            0 => row.state = emberkeep_model::BackupState::Deleted,
+            1 => row.vault_id = vaults[n % 2],
+            2 => row.size = emberkeep_model::Gib(7),
+            3 => row.project_id = projects[n % 2].clone(),
+            4 => row.cbr.part_of = Some(sample_backup(n).id),
+            _ => row.state = emberkeep_model::BackupState::Queued,
+        }
+        let save = Change::Save(Row::Backup(row.clone()));
+        row.revision += 1;
+        let remove = Change::Remove(crate::Key::Backup(row.id), row.revision);
+        let changes = if n % 7 == 0 {
+            vec![save, remove]
+        } else {
+            vec![save]
+        };
+        catalog.apply(changes).await.expect("apply");
+    }
+    let kept = "SELECT project_id, vault_id, state, kind, part, replica, rows, size, stored FROM backup_counts";
+    let counted = "SELECT project_id, COALESCE(vault_id, ''), state, kind, part_of IS NOT NULL, \
+                   replica_of IS NOT NULL, COUNT(*), SUM(size), SUM(COALESCE(bytes_stored, 0)) FROM backups \
+                   GROUP BY 1, 2, 3, 4, 5, 6";
+    let mut tables = Vec::new();
+    for text in [kept, counted] {
+        let statement = Statement {
+            text: format!("{text} ORDER BY 1, 2, 3, 4, 5, 6"),
+            binds: Vec::new(),
+        };
+        tables.extend(catalog.read(vec![statement]).await.expect("reads"));
+    }
+    assert!(tables[0].len() > 10, "{}", tables[0].len());
+    assert_eq!(tables[0], tables[1]);
+}

@@ -35,14 +35,14 @@ impl QuickReaders {
         }
     }
 
-    /// Runs a statement that only reads.
-    pub(super) fn run(&self, statement: &Statement) -> rusqlite::Result<Vec<Record>> {
+    /// Runs statements that only read; all see the same moment.
+    pub(super) fn run(&self, statements: &[Statement]) -> rusqlite::Result<Vec<Vec<Record>>> {
         let idle = self.lock().pop();
         let connection = match idle {
             Some(connection) => connection,
             None => self.open()?,
         };
-        let records = read(&connection, statement);
+        let records = read_all(&connection, statements);
         // One that failed may be in a state that nobody knows.
         if records.is_ok() {
             let mut idle = self.lock();
@@ -83,6 +83,25 @@ pub(super) fn work_of(path: &Path, statement: &Statement) -> rusqlite::Result<(u
         found,
         prepared.get_status(rusqlite::StatementStatus::VmStep),
     ))
+}
+
+fn read_all(
+    connection: &Connection,
+    statements: &[Statement],
+) -> rusqlite::Result<Vec<Vec<Record>>> {
+    // A single statement sees one moment anyway.
+    let moment = match statements.len() {
+        0 | 1 => None,
+        _ => Some(connection.unchecked_transaction()?),
+    };
+    let records = statements
+        .iter()
+        .map(|statement| read(connection, statement))
+        .collect::<rusqlite::Result<_>>()?;
+    if let Some(moment) = moment {
+        moment.commit()?;
+    }
+    Ok(records)
 }
 
 fn read(connection: &Connection, statement: &Statement) -> rusqlite::Result<Vec<Record>> {

@@ -1,15 +1,18 @@
 //! `emberkeep repo recover|rotate-key`: what a catalogue needs to be rebuilt, and a new master key.
 
+use std::collections::BTreeMap;
+
 use emberkeep_engine::{Manifest, Repository};
 use emberkeep_keys::MasterKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::key::key_error;
 use super::{PlaceArgs, find, repository_error};
 use crate::error::CliError;
 use crate::output::Output;
 
-/// Runs `repo recover`: every manifest whole, as JSON, with what the catalogue put there.
+/// Runs `repo recover`: every manifest whole, as JSON, with what the catalogue put there; and the
+/// backups of servers, which have none of their own, as their parts tell of them.
 pub(super) fn recover(place: &PlaceArgs, output: &Output) -> Result<(), CliError> {
     let mut backups: Vec<Manifest> = Vec::new();
     for project in place.projects()? {
@@ -17,10 +20,36 @@ pub(super) fn recover(place: &PlaceArgs, output: &Output) -> Result<(), CliError
         backups.extend(found.into_iter().map(|found| found.manifest));
     }
     backups.sort_by_key(|manifest| (manifest.created_at, manifest.backup_id));
-    let json = json!({"backups": backups});
+    let json = json!({"backups": backups, "servers": servers(&backups)});
     let words = serde_json::to_string_pretty(&json)
         .map_err(|error| CliError::failed(format!("a manifest cannot be written: {error}")))?;
     output.done(&words, &backups.len().to_string(), &json)
+}
+
+/// Puts together what the parts of servers' backups say of the wholes.
+fn servers(backups: &[Manifest]) -> Vec<Value> {
+    let mut wholes: BTreeMap<String, (Value, Vec<String>)> = BTreeMap::new();
+    for manifest in backups {
+        let Some(whole) = manifest.extra.get("whole") else {
+            continue;
+        };
+        let Some(id) = whole.get("id").and_then(Value::as_str) else {
+            continue;
+        };
+        let entry = wholes.entry(id.to_owned());
+        let (_, found) = entry.or_insert_with(|| (whole.clone(), Vec::new()));
+        found.push(manifest.backup_id.to_string());
+    }
+    let wholes = wholes.into_values().map(|(mut whole, found)| {
+        let wanted = whole.get("parts").and_then(Value::as_u64);
+        if let Some(facts) = whole.as_object_mut() {
+            let complete = wanted.is_none_or(|wanted| wanted == found.len() as u64);
+            facts.insert("complete".to_owned(), complete.into());
+            facts.insert("backups".to_owned(), found.into());
+        }
+        whole
+    });
+    wholes.collect()
 }
 
 /// Runs `repo rotate-key`. Whenever it is broken off, a key file opens the repository: this

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,9 +12,8 @@ use emberkeep_service::query::{
 };
 use emberkeep_service::{BackupView, CbrRestore, VaultView};
 use emberkeep_wire::cbr as wire;
-use serde_json::{Value, json};
 
-use super::edge::{Call, cut, page, paging, read, wrapped};
+use super::edge::{Call, answer, cut, keyed, page, paging, read};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -39,7 +37,7 @@ fn shown(view: &BackupView) -> wire::Backup {
 pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
     let asked = wire::BackupList::parse(&call.query()?)?;
     if asked.never {
-        return page::<wire::Backup, _>("backups", &[], 0, &asked.page);
+        return page::<wire::Backup, _>(&[], 0, &asked.page);
     }
     let limits = asked.page.clone();
     let found = match asked.used_percent {
@@ -51,12 +49,7 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
         Some(percent) => in_vaults_this_full(&app, &call.caller, percent, asked).await?,
     };
     let backups: Vec<_> = found.items.iter().map(shown).collect();
-    page(
-        "backups",
-        &backups,
-        found.total.unwrap_or_default(),
-        &limits,
-    )
+    page(&backups, found.total.unwrap_or_default(), &limits)
 }
 
 fn query(asked: wire::BackupList, caller: &Caller) -> BackupQuery {
@@ -141,7 +134,18 @@ fn used_percent(view: &VaultView) -> u128 {
 
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     let backup = app.service.cbr_backup(&call.caller, call.id()?).await?;
-    wrapped("backup", &shown(&backup))
+    keyed(&shown(&backup))
+}
+
+pub(super) async fn metadata(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
+    let id = call.id()?;
+    let view = app.service.cbr_backup_of_server(&call.caller, id).await?;
+    let parts: Vec<_> = view.parts.iter().map(|part| &part.backup).collect();
+    answer(&wire::BackupMetadata::of(
+        &view.backup,
+        &parts,
+        &shown(&view).children,
+    ))
 }
 
 pub(super) async fn rename(
@@ -155,7 +159,7 @@ pub(super) async fn rename(
         .service
         .cbr_rename_backup(&call.caller, id, asked.name)
         .await?;
-    wrapped("backup", &shown(&backup))
+    keyed(&shown(&backup))
 }
 
 pub(super) async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Refusal> {
@@ -169,7 +173,7 @@ pub(super) async fn restore(
     State(app): State<App>,
     call: Call,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), Refusal> {
+) -> Result<(StatusCode, Response), Refusal> {
     let id = call.id()?;
     let asked = read(body, wire::RestoreAsked::parse).await?;
     let to = CbrRestore {
@@ -179,5 +183,8 @@ pub(super) async fn restore(
         mappings: asked.mappings,
     };
     let task = app.service.cbr_restore(&call.caller, id, to).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"job_id": task}))))
+    let begun = answer(&wire::RestoreBegun {
+        job_id: Some(task.into()),
+    })?;
+    Ok((StatusCode::ACCEPTED, begun))
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use emberkeep_service::{CheckpointView, NewCheckpoint};
 use emberkeep_wire::cbr as wire;
 
-use super::edge::{Call, read, wrapped};
+use super::edge::{Call, keyed, read};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -34,10 +34,10 @@ pub(super) async fn create(
         retention_days: asked.retention_days,
     };
     let made = app.service.create_checkpoint(&call.caller, new).await?;
-    wrapped("checkpoint", &shown(&made))
+    keyed(&shown(&made))
 }
 
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     let checkpoint = app.service.checkpoint(&call.caller, call.id()?).await?;
-    wrapped("checkpoint", &shown(&checkpoint))
+    keyed(&shown(&checkpoint))
 }

@@ -13,11 +13,12 @@ use emberkeep_model::Caller;
 use emberkeep_service::ServiceError;
 use emberkeep_service::query::Paging;
 use emberkeep_wire::cbr as wire;
+use emberkeep_wire::keyed::{Keyed, Many, Under};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
-use crate::{App, RequestId, authenticate, base_url, read_body};
+use crate::{Api, App, RequestId, authenticate, base_url, read_body};
 
 /// The request's id by the name that the Huawei SDKs print.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,6 +59,11 @@ impl Call {
     }
 }
 
+const API: Api = Api {
+    prefix: "/cbr",
+    kinds: &["cbr"],
+};
+
 impl FromRequestParts<App> for Call {
     type Rejection = Refusal;
 
@@ -67,7 +73,7 @@ impl FromRequestParts<App> for Call {
             .get::<RequestId>()
             .map(|id| id.0.clone())
             .unwrap_or_default();
-        let caller = match authenticate(app, &parts.headers, &request_id).await {
+        let caller = match authenticate(app, parts, API, &request_id).await {
             Ok((caller, _)) => caller,
             Err(ServiceError::Unauthenticated) => {
                 let identity = app.identity_url(&base_url(&parts.headers, app));
@@ -114,31 +120,44 @@ pub(super) async fn read<T>(
     Ok(parse(&bytes)?)
 }
 
-/// Wraps an answer in the key that it goes by.
-pub(super) fn wrapped(key: &str, value: &impl Serialize) -> Result<Response, Refusal> {
-    let mut answer = Map::new();
-    answer.insert(key.to_owned(), json(value)?);
-    Ok(Json(Value::Object(answer)).into_response())
+/// Answers with a body. Its keys are in the order of the alphabet.
+pub(super) fn answer(body: &impl Serialize) -> Result<Response, Refusal> {
+    let body: Value = serde_json::to_value(body)
+        .map_err(|error| ServiceError::Inner("rendering an answer", error.into()))?;
+    Ok(Json(body).into_response())
+}
+
+/// Takes an answer, or a part of one, apart into its fields.
+pub(super) fn object(value: &impl Serialize) -> Result<Map<String, Value>, Refusal> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Ok(Map::new()),
+        Err(error) => Err(ServiceError::Inner("rendering an answer", error.into()).into()),
+    }
+}
+
+/// Answers with something under its key.
+pub(super) fn keyed<T: Keyed + Serialize>(value: &T) -> Result<Response, Refusal> {
+    answer(&Under(value))
 }
 
 /// Answers with one page of a list.
-pub(super) fn page<T: Serialize, Id>(
-    key: &str,
+pub(super) fn page<T: Many + Serialize, Id>(
     items: &[T],
     count: u64,
     limits: &wire::Limits<Id>,
 ) -> Result<Response, Refusal> {
-    let mut answer = Map::new();
-    answer.insert(key.to_owned(), json(&items)?);
-    answer.insert("count".to_owned(), count.into());
-    answer.insert("limit".to_owned(), limits.limit.into());
-    answer.insert("offset".to_owned(), limits.offset.into());
-    Ok(Json(Value::Object(answer)).into_response())
+    answer(&wire::Page {
+        items,
+        count,
+        cut: Some((limits.limit, limits.offset)),
+    })
 }
 
-fn json(value: &impl Serialize) -> Result<Value, Refusal> {
-    serde_json::to_value(value)
-        .map_err(|error| ServiceError::Inner("rendering an answer", error.into()).into())
+/// Answers with a list that does not say how it was cut.
+pub(super) fn list<T: Many + Serialize>(items: &[T], count: u64) -> Result<Response, Refusal> {
+    let cut = None;
+    answer(&wire::Page { items, count, cut })
 }
 
 /// Cuts the page that was asked for out of a short list; a marker that is not in it gives none.

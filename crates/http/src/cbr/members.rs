@@ -1,14 +1,12 @@
 //! Sharing backups (`cbr-v3.md §2.7`).
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use emberkeep_wire::cbr as wire;
-use serde_json::json;
 
-use super::edge::{Call, cut, read, wrapped};
+use super::edge::{Call, cut, keyed, list as list_of, read};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -24,7 +22,7 @@ pub(super) async fn add(
         .add_members(&call.caller, id, asked.projects)
         .await?;
     let members: Vec<_> = made.iter().map(wire::Member::of).collect();
-    Ok(Json(json!({"count": members.len(), "members": members})).into_response())
+    list_of(&members, members.len() as u64)
 }
 
 pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
@@ -46,7 +44,7 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
         .iter()
         .map(wire::Member::of)
         .collect();
-    Ok(Json(json!({"members": members, "count": count})).into_response())
+    list_of(&members, count as u64)
 }
 
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
@@ -54,7 +52,7 @@ pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response,
         .service
         .member(&call.caller, call.id()?, call.name())
         .await?;
-    wrapped("member", &wire::Member::of(&member))
+    keyed(&wire::Member::of(&member))
 }
 
 pub(super) async fn answer(
@@ -68,7 +66,7 @@ pub(super) async fn answer(
         .service
         .answer_member(&call.caller, id, call.name(), asked.status, asked.vault_id)
         .await?;
-    wrapped("member", &wire::Member::of(&member))
+    keyed(&wire::Member::of(&member))
 }
 
 pub(super) async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Refusal> {

@@ -1,17 +1,15 @@
 //! Policies and their vaults (`cbr-v3.md §2.5`).
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use emberkeep_model::VaultId;
 use emberkeep_service::query::PolicyQuery;
 use emberkeep_service::{NewPolicy, PolicyEdit, PolicyView};
 use emberkeep_wire::cbr as wire;
-use serde_json::{Value, json};
 
-use super::edge::{Call, paging, read, wrapped};
+use super::edge::{Call, answer, keyed, list as list_of, paging, read};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -29,8 +27,7 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
     };
     let found = app.service.policies(&call.caller, query).await?;
     let policies: Vec<_> = found.items.iter().map(shown).collect();
-    let count = found.total.unwrap_or_default();
-    Ok(Json(json!({"policies": policies, "count": count})).into_response())
+    list_of(&policies, found.total.unwrap_or_default())
 }
 
 pub(super) async fn create(
@@ -48,12 +45,12 @@ pub(super) async fn create(
         zone: None,
     };
     let made = app.service.create_policy(&call.caller, new).await?;
-    wrapped("policy", &shown(&made))
+    keyed(&shown(&made))
 }
 
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     let policy = app.service.policy(&call.caller, call.id()?).await?;
-    wrapped("policy", &shown(&policy))
+    keyed(&shown(&policy))
 }
 
 pub(super) async fn update(
@@ -71,7 +68,7 @@ pub(super) async fn update(
         zone: None,
     };
     let policy = app.service.edit_policy(&call.caller, id, edit).await?;
-    wrapped("policy", &shown(&policy))
+    keyed(&shown(&policy))
 }
 
 pub(super) async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Refusal> {
@@ -83,31 +80,37 @@ pub(super) async fn associate(
     State(app): State<App>,
     call: Call,
     body: Body,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let id: VaultId = call.id()?;
     let asked = read(body, wire::PolicyBound::parse).await?;
     let destination = asked.destination_vault_id;
     app.service
         .associate_policy(&call.caller, id, asked.policy_id, destination)
         .await?;
-    let mut bound = json!({"vault_id": id, "policy_id": asked.policy_id});
-    if let Some(destination) = destination {
-        bound["destination_vault_id"] = json!(destination);
-    }
-    Ok(Json(json!({"associate_policy": bound})))
+    answer(&wire::PolicyAssociated {
+        associate_policy: wire::Bound {
+            vault_id: id.into(),
+            policy_id: asked.policy_id.into(),
+            destination_vault_id: destination.map(Into::into),
+        },
+    })
 }
 
 pub(super) async fn dissociate(
     State(app): State<App>,
     call: Call,
     body: Body,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let id: VaultId = call.id()?;
     let asked = read(body, wire::PolicyBound::parse).await?;
     app.service
         .dissociate_policy(&call.caller, id, asked.policy_id)
         .await?;
-    Ok(Json(json!({
-        "dissociate_policy": {"vault_id": id, "policy_id": asked.policy_id},
-    })))
+    answer(&wire::PolicyDissociated {
+        dissociate_policy: wire::Bound {
+            vault_id: id.into(),
+            policy_id: asked.policy_id.into(),
+            destination_vault_id: None,
+        },
+    })
 }

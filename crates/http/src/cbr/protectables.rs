@@ -1,16 +1,15 @@
 //! What there is to protect (`cbr-v3.md §2.10`).
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use emberkeep_model::{ObjectType, Volume, VolumeChoice, VolumeStatus};
 use emberkeep_service::{
     CbrError, ProtectableQuery, ProtectableView, Resource, ServiceError, skip_text,
 };
 use emberkeep_wire::cbr as wire;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::edge::{Call, paging, wrapped};
+use super::edge::{Call, keyed, list as list_of, object, paging};
 use super::refusal::Refusal;
 use super::vaults::shown;
 use crate::App;
@@ -30,9 +29,9 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
         paging: paging(&asked.page),
     };
     let found = app.service.protectables(&call.caller, kind, query).await?;
-    let instances: Vec<_> = found.items.iter().map(instance).collect();
-    let count = found.total.unwrap_or_default();
-    Ok(Json(json!({"instances": instances, "count": count})).into_response())
+    let instances = found.items.iter().map(instance);
+    let instances = instances.collect::<Result<Vec<_>, _>>()?;
+    list_of(&instances, found.total.unwrap_or_default())
 }
 
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
@@ -43,7 +42,7 @@ pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response,
             ServiceError::NoSuchVolume(_)
             | ServiceError::Cbr(CbrError::NoSuchServer(_) | CbrError::NoSuchFileSystem(_)),
         ) => Err(Refusal::NoSuchInstance(id)),
-        found => wrapped("instance", &instance(&found?)),
+        found => keyed(&instance(&found?)?),
     }
 }
 
@@ -51,49 +50,50 @@ fn kind(call: &Call) -> Result<ObjectType, Refusal> {
     call.name().parse().map_err(|_| Refusal::NoRoute)
 }
 
-fn instance(view: &ProtectableView) -> wire::Instance {
+fn instance(view: &ProtectableView) -> Result<wire::Instance, Refusal> {
     let (kind, detail, children) = match &view.resource {
-        Resource::Volume(volume) => (ObjectType::Disk, volume_detail(volume), Vec::new()),
+        Resource::Volume(volume) => (ObjectType::Disk, disk_detail(volume)?, Vec::new()),
         Resource::Server(server, volumes) => {
-            let detail = json!({
-                "id": server.id,
-                "name": server.name,
-                "description": server.description,
-                "status": view.status(),
-                "metadata": server.metadata,
-                "os_type": server.facts.os_type,
-                "architecture": server.facts.architecture,
-                "tenant_id": server.project_id,
-                "os-extended-volumes:volumes_attached":
-                    volumes.iter().map(|v| json!({"id": v.id})).collect::<Vec<_>>(),
-            });
-            (
-                ObjectType::Server,
-                detail,
-                volumes.iter().map(child).collect(),
-            )
+            let detail = object(&wire::ServerDetail {
+                id: server.id.into(),
+                name: server.name.clone(),
+                description: server.description.clone(),
+                status: view.status().to_owned(),
+                metadata: server.metadata.clone(),
+                os_type: server.facts.os_type.clone(),
+                architecture: server.facts.architecture.clone(),
+                tenant_id: (&server.project_id).into(),
+                volumes_attached: volumes
+                    .iter()
+                    .map(|volume| wire::AttachedDisk {
+                        id: volume.id.into(),
+                    })
+                    .collect(),
+            })?;
+            let children = volumes.iter().map(child).collect::<Result<_, _>>()?;
+            (ObjectType::Server, detail, children)
         }
         Resource::FileSystem(system) => {
-            let detail = json!({
-                "id": system.id,
-                "name": system.name,
-                "description": system.description,
-                "size": system.size,
-                "status": view.status(),
-                "tenant_id": system.project_id,
-            });
+            let detail = object(&wire::FileSystemDetail {
+                id: system.id.into(),
+                name: system.name.clone(),
+                description: system.description.clone(),
+                size: system.size,
+                status: view.status().to_owned(),
+                tenant_id: (&system.project_id).into(),
+            })?;
             (ObjectType::Turbo, detail, Vec::new())
         }
     };
     let (code, reason) = obstacle(view);
-    wire::Instance {
+    Ok(wire::Instance {
         id: view.resource.id().into(),
         name: view.resource.name().unwrap_or_default(),
         kind: wire::resource_type(kind).into(),
         size: view.resource.size(&VolumeChoice::default()),
         status: view.status().into(),
         children,
-        detail: object(detail),
+        detail,
         protectable: Some(wire::Protectable {
             result: code.is_empty(),
             code: code.into(),
@@ -101,7 +101,7 @@ fn instance(view: &ProtectableView) -> wire::Instance {
             message: None,
             vault: view.vault.as_ref().map(|vault| Box::new(shown(vault))),
         }),
-    }
+    })
 }
 
 /// Returns what stands against putting it into a vault, as a code and a sentence; nothing, if all
@@ -140,36 +140,29 @@ fn obstacle(view: &ProtectableView) -> (&'static str, String) {
 }
 
 /// Shows a disk of a server.
-fn child(volume: &Volume) -> wire::Instance {
-    wire::Instance {
+fn child(volume: &Volume) -> Result<wire::Instance, Refusal> {
+    Ok(wire::Instance {
         id: volume.id.into(),
         name: volume.name.clone().unwrap_or_default(),
         kind: wire::VOLUME_TYPE.into(),
         size: volume.size,
         status: volume.status.as_str().into(),
         children: Vec::new(),
-        detail: object(volume_detail(volume)),
+        detail: disk_detail(volume)?,
         protectable: None,
-    }
-}
-
-fn volume_detail(volume: &Volume) -> Value {
-    json!({
-        "id": volume.id,
-        "name": volume.name,
-        "description": volume.description,
-        "size": volume.size,
-        "status": volume.status.as_str(),
-        "bootable": volume.bootable.to_string(),
-        "availability_zone": volume.availability_zone,
-        "metadata": volume.metadata,
-        "os-vol-tenant-attr:tenant_id": volume.project_id,
     })
 }
 
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+fn disk_detail(volume: &Volume) -> Result<Map<String, Value>, Refusal> {
+    object(&wire::DiskDetail {
+        id: volume.id.into(),
+        name: volume.name.clone(),
+        description: volume.description.clone(),
+        size: volume.size,
+        status: volume.status.as_str().to_owned(),
+        bootable: volume.bootable.to_string(),
+        availability_zone: Some(volume.availability_zone.clone()),
+        metadata: volume.metadata.clone(),
+        tenant_id: (&volume.project_id).into(),
+    })
 }

@@ -93,14 +93,11 @@ fn code(error: &ServiceError) -> Code {
         E::NoSuchVolumeType(_) | E::NoSuchProject(_) | E::NoSuchUser(_) => Code::NoSuchResource,
         E::NoSuchMarker(_) | E::Invalid { .. } => Code::BadParameter,
         E::VolumeStatus { .. }
-        | E::SnapshotStatus { .. }
-        | E::VolumeHasSnapshots(_)
         | E::BackupVolumeStatus { .. }
         | E::BackupSnapshotStatus { .. }
         | E::BackupNeedsForce(_)
         | E::ResourceVolumeStatus { .. } => Code::DiskStatus,
         E::ExtendTooSmall { .. }
-        | E::VolumeTooSmallForSource { .. }
         | E::VolumeTypeInUse(_)
         | E::SnapshotOfOtherVolume { .. }
         | E::NoParent(_)
@@ -182,6 +179,9 @@ fn own_code(error: &CbrError) -> Code {
         E::Directory(_) => Code::BadParameter,
         E::VaultDeleteLocked(_) => Code::VaultDeleteLocked,
         E::BackupLocked(_) => Code::BackupLocked,
+        E::VaultKeeps { .. } => Code::BackupNotDeletable,
+        E::PolicyDropsLocked { .. } => Code::VaultUpdateLocked,
+        E::NoMetadata { .. } => Code::MetadataUnavailable,
         E::TooManyTags { .. } => Code::TooManyTags,
         E::NoSuchTag(_) => Code::NoSuchTag,
         E::TooManyShares { .. } => Code::TooManyShares,

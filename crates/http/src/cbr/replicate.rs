@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use emberkeep_model::{BackupId, Caller, Task, VaultId, Work};
+use axum::response::Response;
+use emberkeep_model::{BackupId, Caller, ObjectType, Task, VaultId, Work};
 use emberkeep_service::{Destination, ServiceError};
 use emberkeep_wire::cbr as wire;
-use serde_json::{Value, json};
 
-use super::edge::{Call, read, wrapped};
+use super::edge::{Call, keyed, read};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -23,20 +21,16 @@ fn destination(to: &wire::ReplicateTo) -> Destination {
     }
 }
 
-fn answer(
-    app: &App,
-    call: &Call,
-    to: &wire::ReplicateTo,
-    kind: emberkeep_model::ObjectType,
-) -> Value {
-    json!({
-        "project_id": call.caller.project_id,
-        "provider_id": wire::provider_id(kind),
-        "source_region": app.service.regions().own,
-        "destination_project_id": to.project_id,
-        "destination_region": to.region,
-        "destination_vault_id": to.vault_id,
-    })
+fn begun(app: &App, call: &Call, to: &wire::ReplicateTo, kind: ObjectType) -> wire::Replication {
+    wire::Replication {
+        project_id: (&call.caller.project_id).into(),
+        provider_id: wire::provider_id(kind).into(),
+        source_region: app.service.regions().own.clone(),
+        destination_project_id: (&to.project_id).into(),
+        destination_region: to.region.clone(),
+        destination_vault_id: to.vault_id.into(),
+        ..wire::Replication::default()
+    }
 }
 
 /// Copies what a vault holds and the other region does not.
@@ -47,17 +41,19 @@ pub(super) async fn vault(
 ) -> Result<Response, Refusal> {
     let asked = read(body, wire::ReplicateVault::parse).await?;
     let to = destination(&asked.to);
-    let (vault, begun) = app
+    let (vault, copies) = app
         .service
         .replicate_vault(&call.caller, asked.vault_id, &to, asked.automatic)
         .await?;
-    let mut replication = answer(&app, &call, &asked.to, vault.object_type);
-    replication["vault_id"] = json!(vault.id);
-    replication["backups"] = begun
-        .iter()
-        .map(|one| json!({"backup_id": one.source, "replication_record_id": one.copy}))
-        .collect();
-    wrapped("replication", &replication)
+    let copies = copies.iter().map(|one| wire::Replicated {
+        backup_id: one.source.into(),
+        replication_record_id: one.copy.to_string(),
+    });
+    keyed(&wire::Replication {
+        vault_id: Some(vault.id.into()),
+        backups: Some(copies.collect()),
+        ..begun(&app, &call, &asked.to, vault.object_type)
+    })
 }
 
 /// Copies one backup.
@@ -69,14 +65,15 @@ pub(super) async fn backup(
     let id = call.id()?;
     let asked = read(body, wire::ReplicateBackup::parse).await?;
     let to = destination(&asked.to);
-    let begun = app
+    let copy = app
         .service
         .replicate_backup(&call.caller, id, &to, asked.name, asked.description)
         .await?;
-    let mut replication = answer(&app, &call, &asked.to, begun.kind);
-    replication["backup_id"] = json!(begun.source);
-    replication["replication_record_id"] = json!(begun.copy);
-    wrapped("replication", &replication)
+    keyed(&wire::Replication {
+        backup_id: Some(copy.source.into()),
+        replication_record_id: Some(copy.copy.to_string()),
+        ..begun(&app, &call, &asked.to, copy.kind)
+    })
 }
 
 /// Brings the rows of a vault for copies in line with the other regions' stores.
@@ -90,8 +87,10 @@ pub(super) async fn sync_vault(
         .service
         .sync_replicas(&call.caller, asked.vault_id)
         .await?;
-    let sync = json!({"vault_id": asked.vault_id, "operation_log_id": task});
-    Ok(Json(json!({"sync": sync})).into_response())
+    keyed(&wire::VaultSync {
+        vault_id: asked.vault_id.into(),
+        operation_log_id: task.into(),
+    })
 }
 
 /// The same for the vaults that hold the copies named; one task for each vault.
@@ -110,13 +109,12 @@ pub(super) async fn sync_backups(
     let mut sync = Vec::new();
     for (vault, backups) in vaults {
         let task = app.service.sync_replicas(&call.caller, vault).await?;
-        sync.extend(
-            backups
-                .iter()
-                .map(|id| json!({"backup_id": id, "operation_log_id": task})),
-        );
+        sync.extend(backups.into_iter().map(|id| wire::BackupSync {
+            backup_id: id.into(),
+            operation_log_id: task.into(),
+        }));
     }
-    Ok(Json(json!({"sync": sync})).into_response())
+    keyed(&sync)
 }
 
 /// Adds to the record of a copying what the row of its copy knows.

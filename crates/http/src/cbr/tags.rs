@@ -1,23 +1,21 @@
 //! Tags of vaults and vaults by their tags (`cbr-v3.md §2.8`).
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use emberkeep_model::{Tag, VaultId};
 use emberkeep_service::query::VaultQuery;
 use emberkeep_wire::cbr as wire;
-use serde_json::json;
 
-use super::edge::{Call, read};
+use super::edge::{Call, answer, keyed, read};
 use super::refusal::Refusal;
 use super::vaults::shown;
 use crate::App;
 
 pub(super) async fn list(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     let tags = app.service.vault_tags(&call.caller, call.id()?).await?;
-    Ok(Json(json!({"tags": tags})).into_response())
+    keyed(&tags)
 }
 
 pub(super) async fn set(
@@ -66,7 +64,7 @@ pub(super) async fn of_project(State(app): State<App>, call: Call) -> Result<Res
             values: values.into_iter().collect(),
         })
         .collect();
-    Ok(Json(json!({"tags": tags})).into_response())
+    keyed(&tags)
 }
 
 pub(super) async fn find(
@@ -81,12 +79,12 @@ pub(super) async fn find(
     };
     let mut found = app.service.vaults(&call.caller, query).await?.items;
     found.retain(|view| matches(&asked, &view.vault.name, &view.vault.tags));
-    let total = found.len();
+    let total_count = found.len() as u64;
     if asked.count_only {
-        return Ok(Json(json!({"total_count": total})).into_response());
+        return answer(&wire::TaggedCount { total_count });
     }
     let skip = usize::try_from(asked.offset).unwrap_or(usize::MAX);
-    let resources: Vec<_> = found
+    let resources = found
         .iter()
         .skip(skip)
         .take(asked.limit as usize)
@@ -97,7 +95,10 @@ pub(super) async fn find(
             resource_detail: wire::TaggedVaultDetail { vault: shown(view) },
         })
         .collect();
-    Ok(Json(json!({"resources": resources, "total_count": total})).into_response())
+    answer(&wire::TaggedVaults {
+        resources,
+        total_count,
+    })
 }
 
 /// Tells whether a vault of this name with these tags is one that was asked for.

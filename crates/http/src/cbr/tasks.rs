@@ -4,23 +4,20 @@ use std::collections::HashMap;
 
 use axum::extract::State;
 use axum::response::Response;
-use emberkeep_model::{BackupId, Caller, Task, TaskId, Timestamp, Work};
-use emberkeep_service::query::{BackupQuery, TaskQuery};
-use emberkeep_service::{Reach, ServiceError};
+use emberkeep_model::{BackupId, Caller, Task, TaskId, Work};
+use emberkeep_service::ServiceError;
+use emberkeep_service::query::TaskQuery;
 use emberkeep_wire::cbr as wire;
 
-use super::edge::{Call, page, paging, wrapped};
+use super::edge::{Call, keyed, page, paging};
 use super::refusal::Refusal;
 use super::replicate::complete;
 use crate::App;
 
-/// A task is written together with its backup: how far their times may be apart.
-const APART_SECS: i64 = 60;
-
 pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
     let asked = wire::TaskList::parse(&call.query()?)?;
     if asked.never {
-        return page::<wire::Task, _>("operation_logs", &[], 0, &asked.page);
+        return page::<wire::Task, _>(&[], 0, &asked.page);
     }
     let query = TaskQuery {
         work: asked.work,
@@ -46,12 +43,7 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
             tasks.push(shown);
         }
     }
-    page(
-        "operation_logs",
-        &tasks,
-        found.total.unwrap_or_default(),
-        &asked.page,
-    )
+    page(&tasks, found.total.unwrap_or_default(), &asked.page)
 }
 
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
@@ -62,7 +54,7 @@ pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response,
     match wire::Task::of(&task, incremental) {
         Some(mut shown) if task.project_id == call.caller.project_id => {
             complete(&app, &call.caller, &task, &mut shown).await?;
-            wrapped("operation_log", &shown)
+            keyed(&shown)
         }
         // Other kinds of work, and other projects' tasks, are not CBR's to show.
         _ => Err(ServiceError::NoSuchTask(id).into()),
@@ -77,31 +69,12 @@ fn backup_of(task: &Task) -> Option<BackupId> {
     }
 }
 
-/// Tells which of the backups that tasks made are incremental; all in one look.
+/// Tells which of the backups that tasks made are incremental.
 async fn how_made(
     app: &App,
     caller: &Caller,
     tasks: &[Task],
 ) -> Result<HashMap<BackupId, bool>, Refusal> {
-    let times = || {
-        tasks
-            .iter()
-            .filter(|task| backup_of(task).is_some())
-            .map(|task| task.created_at)
-    };
-    let (Some(first), Some(last)): (Option<Timestamp>, Option<Timestamp>) =
-        (times().min(), times().max())
-    else {
-        return Ok(HashMap::new());
-    };
-    let query = BackupQuery {
-        created_from: Some(first.plus_secs(-APART_SECS)),
-        created_to: Some(last.plus_secs(APART_SECS)),
-        ..BackupQuery::default()
-    };
-    let backups = app.service.backups(caller, query, Reach::Own).await?.items;
-    Ok(backups
-        .iter()
-        .map(|backup| (backup.id, backup.is_incremental()))
-        .collect())
+    let ids = tasks.iter().filter_map(backup_of).collect();
+    Ok(app.service.how_made(caller, ids).await?)
 }

@@ -1,14 +1,13 @@
 //! The rarer calls about vaults (`cbr-v3.md §2.2`, `§2.10`).
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use emberkeep_model::ByteCount;
+use axum::response::Response;
+use emberkeep_model::Gib;
 use emberkeep_wire::cbr as wire;
-use serde_json::{Map, Value, json};
+use serde_json::Map;
 
-use super::edge::{Call, read};
+use super::edge::{Call, answer, keyed, object, read};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -28,7 +27,9 @@ pub(super) async fn migrate(
             asked.resource_ids,
         )
         .await?;
-    Ok(Json(json!({"migrated_resources": moved})).into_response())
+    answer(&wire::ResourcesMigrated {
+        migrated_resources: moved.into_iter().map(Into::into).collect(),
+    })
 }
 
 pub(super) async fn set_resources(
@@ -42,7 +43,9 @@ pub(super) async fn set_resources(
         .service
         .suspend_resources(&call.caller, id, asked.resource_ids, asked.suspend)
         .await?;
-    Ok(Json(json!({"set_resource_ids": set})).into_response())
+    answer(&wire::ResourcesSet {
+        set_resource_ids: set.into_iter().map(Into::into).collect(),
+    })
 }
 
 pub(super) async fn update_all(
@@ -55,7 +58,9 @@ pub(super) async fn update_all(
         .service
         .update_vaults(&call.caller, asked.smn_notify, asked.threshold)
         .await?;
-    Ok(Json(json!({"updated_vaults_id": ids})).into_response())
+    answer(&wire::VaultsUpdated {
+        updated_vaults_id: ids.into_iter().map(Into::into).collect(),
+    })
 }
 
 pub(super) async fn move_expiry(
@@ -69,18 +74,20 @@ pub(super) async fn move_expiry(
         .service
         .move_expiry(&call.caller, id, asked.expires_at)
         .await?;
-    // Done when it is answered: no task stands for it.
-    Ok(Json(json!({
-        "affected_backups_count": count,
-        "new_expiration_day": asked.day,
-        "operation_log_id": null,
-    }))
-    .into_response())
+    answer(&wire::ExpiryMoved {
+        affected_backups_count: count as u64,
+        new_expiration_day: asked.day,
+        // Done when it is answered: no task stands for it.
+        operation_log_id: None,
+    })
 }
 
 pub(super) async fn summary(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     let (size, used) = app.service.vaults_summary(&call.caller).await?;
-    Ok(Json(json!({"size": size, "used_size": mib(used)})).into_response())
+    answer(&wire::VaultsSummary {
+        size: Gib(u32::try_from(size).unwrap_or(u32::MAX)),
+        used_size: used.into(),
+    })
 }
 
 pub(super) async fn storage_usage(
@@ -98,56 +105,49 @@ pub(super) async fn storage_usage(
     });
     let count = found.len();
     let skip = usize::try_from(asked.page.skip()).unwrap_or(usize::MAX);
-    let usage: Vec<_> = found
+    let usage = found
         .into_iter()
         .skip(skip)
         .take(asked.page.limit as usize)
-        .map(|usage| {
-            json!({
-                "resource_id": usage.resource_id,
-                "resource_name": usage.name.unwrap_or_default(),
-                "resource_type": wire::resource_type(usage.kind),
-                "backup_count": usage.backups,
-                "backup_size": mib(usage.used),
-            })
+        .map(|usage| wire::StorageUsage {
+            resource_id: usage.resource_id.into(),
+            resource_name: usage.name.unwrap_or_default(),
+            resource_type: wire::resource_type(usage.kind).into(),
+            backup_count: usage.backups,
+            backup_size: usage.used.into(),
         })
         .collect();
-    Ok(Json(json!({"resource_count": count, "storage_usage": usage})).into_response())
-}
-
-fn mib(bytes: ByteCount) -> u64 {
-    bytes.0.div_ceil(1 << 20)
+    answer(&wire::StorageUsagePage {
+        resource_count: count as u64,
+        storage_usage: usage,
+    })
 }
 
 pub(super) async fn capabilities(State(app): State<App>, _call: Call) -> Result<Response, Refusal> {
-    let others: Vec<_> = app.service.regions().others.keys().collect();
-    let region = json!({"name": app.settings.region, "replication_destinations": others});
-    Ok(Json(json!({"regions": [region]})).into_response())
+    keyed(&vec![wire::ReplicationRegion {
+        name: app.settings.region.clone(),
+        replication_destinations: app.service.regions().others.keys().cloned().collect(),
+    }])
 }
 
 /// What this service can do, key by key.
-fn features(app: &App) -> Map<String, Value> {
-    let others: Vec<_> = app.service.regions().others.keys().collect();
-    [
-        ("replication.enable", json!(!others.is_empty())),
-        ("replication.source_region", json!(app.settings.region)),
-        ("replication.destination_regions", json!(others)),
-        ("features.backup_double_az", json!(false)),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
+fn features(app: &App) -> wire::Features {
+    let others: Vec<_> = app.service.regions().others.keys().cloned().collect();
+    wire::Features {
+        replication_enable: Some(!others.is_empty()),
+        replication_source_region: Some(app.settings.region.clone()),
+        replication_destination_regions: Some(others),
+        backup_double_az: Some(false),
+        more: Map::new(),
+    }
 }
 
 pub(super) async fn all_features(State(app): State<App>, _call: Call) -> Result<Response, Refusal> {
-    Ok(Json(features(&app)).into_response())
+    answer(&features(&app))
 }
 
 pub(super) async fn feature(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
-    let mut all = features(&app);
-    let key = call.name();
-    match all.remove(key) {
-        Some(value) => Ok(Json(json!({key: value})).into_response()),
-        None => Err(Refusal::NoRoute),
-    }
+    let mut all = object(&features(&app))?;
+    let found = all.remove_entry(call.name()).ok_or(Refusal::NoRoute)?;
+    answer(&Map::from_iter([found]))
 }

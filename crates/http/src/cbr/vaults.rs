@@ -1,6 +1,5 @@
 //! Vaults and the resources in them (`cbr-v3.md §2.2`).
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,9 +8,8 @@ use emberkeep_model::PolicyId;
 use emberkeep_service::query::VaultQuery;
 use emberkeep_service::{NewResource, NewVault, VaultEdit, VaultView};
 use emberkeep_wire::cbr as wire;
-use serde_json::{Value, json};
 
-use super::edge::{Call, page, paging, read, wrapped};
+use super::edge::{Call, answer, keyed, page, paging, read};
 use super::refusal::Refusal;
 use crate::App;
 
@@ -36,7 +34,7 @@ fn given(resources: Vec<wire::ResourceGiven>) -> Vec<NewResource> {
 pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
     let asked = wire::VaultList::parse(&call.query()?)?;
     if asked.never {
-        return page::<wire::Vault, _>("vaults", &[], 0, &asked.page);
+        return page::<wire::Vault, _>(&[], 0, &asked.page);
     }
     let query = VaultQuery {
         project: None,
@@ -51,12 +49,7 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
     };
     let found = app.service.vaults(&call.caller, query).await?;
     let vaults: Vec<_> = found.items.iter().map(shown).collect();
-    page(
-        "vaults",
-        &vaults,
-        found.total.unwrap_or_default(),
-        &asked.page,
-    )
+    page(&vaults, found.total.unwrap_or_default(), &asked.page)
 }
 
 pub(super) async fn create(
@@ -83,12 +76,12 @@ pub(super) async fn create(
         resources: given(asked.resources),
     };
     let made = app.service.create_vault(&call.caller, new).await?;
-    wrapped("vault", &shown(&made))
+    keyed(&shown(&made))
 }
 
 pub(super) async fn show(State(app): State<App>, call: Call) -> Result<Response, Refusal> {
     let vault = app.service.vault(&call.caller, call.id()?).await?;
-    wrapped("vault", &shown(&vault))
+    keyed(&shown(&vault))
 }
 
 pub(super) async fn update(
@@ -109,7 +102,7 @@ pub(super) async fn update(
         threshold: asked.threshold,
     };
     let vault = app.service.edit_vault(&call.caller, id, edit).await?;
-    wrapped("vault", &shown(&vault))
+    keyed(&shown(&vault))
 }
 
 pub(super) async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Refusal> {
@@ -121,26 +114,30 @@ pub(super) async fn add_resources(
     State(app): State<App>,
     call: Call,
     body: Body,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let id = call.id()?;
     let asked = read(body, wire::AddResources::parse).await?;
     let added = app
         .service
         .add_resources(&call.caller, id, given(asked.resources))
         .await?;
-    Ok(Json(json!({"add_resource_ids": added})))
+    answer(&wire::ResourcesAdded {
+        add_resource_ids: added.into_iter().map(Into::into).collect(),
+    })
 }
 
 pub(super) async fn remove_resources(
     State(app): State<App>,
     call: Call,
     body: Body,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let id = call.id()?;
     let asked = read(body, wire::RemoveResources::parse).await?;
     let removed = app
         .service
         .remove_resources(&call.caller, id, asked.resource_ids)
         .await?;
-    Ok(Json(json!({"remove_resource_ids": removed})))
+    answer(&wire::ResourcesRemoved {
+        remove_resource_ids: removed.into_iter().map(Into::into).collect(),
+    })
 }

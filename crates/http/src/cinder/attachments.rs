@@ -9,7 +9,7 @@ use emberkeep_wire::cinder::{
     parse_connector,
 };
 
-use super::call::{Answer, Call, attachment_id, json, member};
+use super::call::{Answer, Call, attachment_id, json, keyed};
 use super::query;
 
 /// `GET /attachments` and `/attachments/detail`.
@@ -80,14 +80,14 @@ pub(super) async fn create(call: &Call) -> Answer {
         .service()
         .create_attachment(&call.caller, asked.volume_id, new)
         .await?;
-    member(StatusCode::OK, "attachment", &AttachmentDetail::new(&made))
+    keyed(StatusCode::OK, &AttachmentDetail::new(&made))
 }
 
 /// `GET /attachments/{id}`.
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let id = attachment_id(id)?;
     let found = call.service().attachment(&call.caller, id).await?;
-    member(StatusCode::OK, "attachment", &AttachmentDetail::new(&found))
+    keyed(StatusCode::OK, &AttachmentDetail::new(&found))
 }
 
 /// `PUT /attachments/{id}`.
@@ -100,18 +100,14 @@ pub(super) async fn update(call: &Call, id: &str) -> Answer {
         .service()
         .update_attachment(&call.caller, id, update)
         .await?;
-    member(
-        StatusCode::OK,
-        "attachment",
-        &AttachmentDetail::new(&changed),
-    )
+    keyed(StatusCode::OK, &AttachmentDetail::new(&changed))
 }
 
 /// `DELETE /attachments/{id}`: answers what is left of the volume's, which is nothing.
 pub(super) async fn delete(call: &Call, id: &str) -> Answer {
     let id = attachment_id(id)?;
     call.service().delete_attachment(&call.caller, id).await?;
-    member(StatusCode::OK, "attachments", &[(); 0])
+    super::extras::nothing("attachments")
 }
 
 /// `POST /attachments/{id}/action`: there is one, `os-complete`.

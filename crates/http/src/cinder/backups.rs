@@ -4,11 +4,11 @@ use axum::http::StatusCode;
 use emberkeep_service::query::Page;
 use emberkeep_service::{BackupRecord, Edit, NewBackup, RestoreTo};
 use emberkeep_wire::cinder::{
-    BackupAction, BackupDetail, BackupSummary, CreateBackup, Listing, RecordView, Resource,
-    RestoreBackup, RestoreStarted, UpdateBackup,
+    BackupAction, BackupSummary, CreateBackup, Listing, RecordView, Resource, RestoreBackup,
+    RestoreStarted, ShownBackups, UpdateBackup,
 };
 
-use super::call::{Answer, Call, accepted, backup_id, json, member};
+use super::call::{Answer, Call, accepted, backup_id, json, keyed, written};
 use super::query::{self, Question};
 
 /// `GET /backups` and `/backups/detail`.
@@ -26,27 +26,22 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
             total: Some(0),
         },
     };
-    let last = page.items.last().map(|backup| backup.id.to_string());
-    let (last, total) = (last.as_deref(), page.total);
+    let shown = page.items.iter().map(AsRef::as_ref);
     if detail {
-        let view = |b| BackupDetail::new(b, &call.site, call.version, admin);
-        let items: Vec<_> = page.items.iter().map(view).collect();
-        let page = listing.page(
-            Resource::Backup,
-            "backups/detail",
-            items,
-            last,
-            total,
-            &call.site,
-        );
-        return Ok(json(StatusCode::OK, &page));
+        let view = ShownBackups::new(&call.site, call.version, admin);
+        let body = view.details(shown, &listing, page.total, &call.site);
+        return Ok(written(StatusCode::OK, body));
     }
-    let items: Vec<_> = page
-        .items
-        .iter()
-        .map(|b| BackupSummary::new(b, &call.site))
-        .collect();
-    let page = listing.page(Resource::Backup, "backups", items, last, total, &call.site);
+    let last = page.items.last().map(|backup| backup.id.to_string());
+    let items: Vec<_> = shown.map(|b| BackupSummary::new(b, &call.site)).collect();
+    let page = listing.page(
+        Resource::Backup,
+        "backups",
+        items,
+        last.as_deref(),
+        page.total,
+        &call.site,
+    );
     Ok(json(StatusCode::OK, &page))
 }
 
@@ -65,9 +60,8 @@ pub(super) async fn create(call: &Call) -> Answer {
         metadata: asked.metadata,
     };
     let backup = call.service().create_backup(&call.caller, new).await?;
-    member(
+    keyed(
         StatusCode::ACCEPTED,
-        "backup",
         &BackupSummary::new(&backup, &call.site),
     )
 }
@@ -76,8 +70,8 @@ pub(super) async fn create(call: &Call) -> Answer {
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let backup = call.service().backup(&call.caller, backup_id(id)?).await?;
     let admin = call.caller.is_admin();
-    let view = BackupDetail::new(&backup, &call.site, call.version, admin);
-    member(StatusCode::OK, "backup", &view)
+    let view = ShownBackups::new(&call.site, call.version, admin);
+    Ok(written(StatusCode::OK, view.detail(&backup)))
 }
 
 /// `PUT /backups/{id}`.
@@ -92,11 +86,7 @@ pub(super) async fn update(call: &Call, id: &str) -> Answer {
         .service()
         .edit_backup(&call.caller, backup_id(id)?, edit)
         .await?;
-    member(
-        StatusCode::OK,
-        "backup",
-        &BackupSummary::new(&backup, &call.site),
-    )
+    keyed(StatusCode::OK, &BackupSummary::new(&backup, &call.site))
 }
 
 /// `DELETE /backups/{id}`.
@@ -120,7 +110,7 @@ pub(super) async fn restore(call: &Call, id: &str) -> Answer {
         .await?;
     let name = restore.volume.name.as_deref();
     let started = RestoreStarted::new(restore.backup.id, restore.volume.id, name);
-    member(StatusCode::ACCEPTED, "restore", &started)
+    keyed(StatusCode::ACCEPTED, &started)
 }
 
 /// `POST /backups/{id}/action`.
@@ -147,7 +137,7 @@ pub(super) async fn export(call: &Call, id: &str) -> Answer {
         backup_service: record.service,
         backup_url: record.url,
     };
-    member(StatusCode::OK, "backup-record", &view)
+    keyed(StatusCode::OK, &view)
 }
 
 /// `POST /backups/import_record`.
@@ -163,5 +153,5 @@ pub(super) async fn import(call: &Call) -> Answer {
     if !imported.revived {
         view.name = None;
     }
-    member(StatusCode::CREATED, "backup", &view)
+    keyed(StatusCode::CREATED, &view)
 }

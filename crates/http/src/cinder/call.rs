@@ -1,11 +1,13 @@
 //! One request, after all that is common to them has been checked.
 
+use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use emberkeep_model::{AttachmentId, BackupId, Caller, MessageId, ProjectId, SnapshotId, VolumeId};
 use emberkeep_service::{Service, ServiceError};
 use emberkeep_wire::cinder::{Fault, Json, Microversion, Site};
+use emberkeep_wire::keyed::{Keyed, Under};
 use serde::Serialize;
 
 use crate::App;
@@ -64,10 +66,7 @@ impl Call {
 /// Answers with a body.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => {
-            let kind = HeaderValue::from_static("application/json");
-            (status, [(CONTENT_TYPE, kind)], bytes).into_response()
-        }
+        Ok(bytes) => written(status, bytes),
         Err(error) => {
             // Views are plain strings and numbers: only a bug gets here.
             tracing::error!(%error, "an answer could not be written");
@@ -76,15 +75,18 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// Answers with a body of one member.
-pub(super) fn member(status: StatusCode, key: &'static str, value: &impl Serialize) -> Answer {
-    struct Wrapped<'a, T>(&'static str, &'a T);
-    impl<T: Serialize> Serialize for Wrapped<'_, T> {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map([(self.0, self.1)])
-        }
-    }
-    Ok(json(status, &Wrapped(key, value)))
+/// Answers with a body that is JSON already.
+pub(super) fn written(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Answers with something under its key.
+pub(super) fn keyed<T: Keyed + Serialize + ?Sized>(status: StatusCode, value: &T) -> Answer {
+    Ok(json(status, &Under(value)))
 }
 
 /// Answers that something was begun, with nothing to say about it.

@@ -1,18 +1,16 @@
 //! What clients ask for besides: zones, limits, extensions, filters.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 use emberkeep_wire::cinder::{AvailabilityZone, Limits, Most, ResourceFilters, Usage, query_text};
 
-use super::call::{Answer, Call, member, project_id};
+use super::call::{Answer, Call, json, keyed, project_id};
 
 /// `GET /os-availability-zone`.
 pub(super) fn zones(call: &Call) -> Answer {
     let zone = call.service().settings().availability_zone.as_str();
-    member(
-        StatusCode::OK,
-        "availabilityZoneInfo",
-        &[AvailabilityZone::available(zone)],
-    )
+    keyed(StatusCode::OK, &[AvailabilityZone::available(zone)][..])
 }
 
 /// `GET /limits`: of the caller's project; of any for administrators from 3.39.
@@ -43,25 +41,22 @@ pub(super) async fn limits(call: &Call) -> Answer {
         backups: backups.1,
         backup_gigabytes: backup_gigabytes.1,
     };
-    member(StatusCode::OK, "limits", &Limits::new(most, usage))
+    keyed(StatusCode::OK, &Limits::new(most, usage))
 }
 
 /// Answers a list of what there is none of here.
 pub(super) fn nothing(key: &'static str) -> Answer {
-    member(StatusCode::OK, key, &[(); 0])
+    let none: [(); 0] = [];
+    Ok(json(StatusCode::OK, &BTreeMap::from([(key, none)])))
 }
 
 /// `GET /extensions`: what once were extensions is all built in.
 pub(super) fn extensions() -> Answer {
-    member(StatusCode::OK, "extensions", &[(); 0])
+    nothing("extensions")
 }
 
 /// `GET /resource_filters`.
 pub(super) fn resource_filters(call: &Call) -> Answer {
     let resource = query_text(&call.query, "resource");
-    member(
-        StatusCode::OK,
-        "resource_filters",
-        &ResourceFilters::of(resource.as_deref()),
-    )
+    keyed(StatusCode::OK, &ResourceFilters::of(resource.as_deref()))
 }

@@ -37,11 +37,13 @@ pub(super) fn render(refusal: Refusal, identity: &str, request_id: &RequestId) -
 
 /// Refuses a caller that is not known, as what guards a service does: in the identity API's form.
 fn unauthenticated(identity: &str) -> Response {
-    let body = serde_json::json!({"error": {
-        "code": 401,
-        "title": "Unauthorized",
-        "message": ServiceError::Unauthenticated.to_string(),
-    }});
+    let body = emberkeep_wire::identity::FaultBody {
+        error: emberkeep_wire::identity::Fault {
+            code: StatusCode::UNAUTHORIZED.as_u16(),
+            message: ServiceError::Unauthenticated.to_string(),
+            title: "Unauthorized".to_owned(),
+        },
+    };
     let mut response = json(StatusCode::UNAUTHORIZED, &body);
     if let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{identity}\"")) {
         response.headers_mut().insert(WWW_AUTHENTICATE, value);
@@ -65,7 +67,6 @@ fn fault_of(error: &ServiceError) -> Fault {
         | E::NoSuchUser(_)
         | E::NoSuchMarker(_) => Fault::not_found(error.to_string()),
         E::VolumeStatus { .. }
-        | E::VolumeHasSnapshots(_)
         | E::BackupVolumeStatus { .. }
         | E::BackupNeedsForce(_)
         | E::SnapshotOfOtherVolume { .. }
@@ -75,7 +76,7 @@ fn fault_of(error: &ServiceError) -> Fault {
         E::RestoreTargetBackingUp(_) | E::RestoreTargetRestoring(_) => {
             Fault::bad_request("Invalid volume: Volume to be restored to must be available")
         }
-        E::SnapshotStatus { .. } | E::BackupSnapshotStatus { .. } => bad("Invalid snapshot"),
+        E::BackupSnapshotStatus { .. } => bad("Invalid snapshot"),
         E::NoParent(_)
         | E::BackupNotDeletable { .. }
         | E::BackupNotRestorable { .. }
@@ -83,11 +84,6 @@ fn fault_of(error: &ServiceError) -> Fault {
         E::ExtendTooSmall { current, wanted } => Fault::invalid_input(format!(
             "New size for extend must be greater than current size. (current: {}, extended: {}).",
             current.0, wanted.0
-        )),
-        E::VolumeTooSmallForSource { wanted, least } => Fault::invalid_input(format!(
-            "Volume size {}GB cannot be smaller than original volume size {}GB. They must be >= \
-             original volume size.",
-            wanted.0, least.0
         )),
         E::VolumeTypeInUse(_) => bad("Invalid volume type"),
         E::Invalid { .. } => bad("Invalid input received"),
@@ -149,10 +145,16 @@ fn refused(refusal: &StorageRefusal) -> Fault {
         | R::NotForeign(_)
         | R::BackupNotExportable(_)
         | R::BackupExists(_)
+        | R::SourceBackupStatus
         | R::BackupWithoutContent(_) => Fault::bad_request(format!("Invalid backup: {text}")),
-        R::Record(_) | R::NoSuchQuota(_) => Fault::invalid_input(text),
-        R::QuotaBelowUsage { .. } | R::Attachment(_) => Fault::bad_request(text),
-        R::Volume { .. } => Fault::bad_request(format!("Invalid volume: {text}")),
+        R::Record(_) | R::NoSuchQuota(_) | R::SmallerThanSource(_) => Fault::invalid_input(text),
+        R::QuotaBelowUsage { .. } | R::Snapshot(_) | R::Attachment(_) => Fault::bad_request(text),
+        R::Volume { .. } | R::VolumeNotDeletable { .. } | R::SourceVolumeStatus => {
+            Fault::bad_request(format!("Invalid volume: {text}"))
+        }
+        R::SnapshotNotDeletable | R::SourceSnapshotStatus => {
+            Fault::bad_request(format!("Invalid snapshot: {text}"))
+        }
         R::Type(_) => Fault::bad_request(text),
         R::TooManyBackups { .. }
         | R::BackupsTooLarge { .. }

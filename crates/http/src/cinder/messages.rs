@@ -5,7 +5,7 @@ use axum::response::IntoResponse;
 use emberkeep_service::query::{MessageQuery, Paging};
 use emberkeep_wire::cinder::{Listing, MessageView, Resource};
 
-use super::call::{Answer, Call, json, member, message_id};
+use super::call::{Answer, Call, json, keyed, message_id};
 
 /// `GET /messages`.
 pub(super) async fn list(call: &Call) -> Answer {
@@ -52,11 +52,7 @@ pub(super) async fn list(call: &Call) -> Answer {
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let id = message_id(id)?;
     let message = call.service().one_message(&call.caller, id).await?;
-    member(
-        StatusCode::OK,
-        "message",
-        &MessageView::new(&message, &call.site),
-    )
+    keyed(StatusCode::OK, &MessageView::new(&message, &call.site))
 }
 
 /// `DELETE /messages/{id}`.

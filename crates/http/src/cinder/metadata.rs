@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use emberkeep_service::{Edit, ServiceError};
-use emberkeep_wire::cinder::{Fault, parse_meta_item, parse_metadata};
+use emberkeep_wire::cinder::{Fault, MetaBody, MetadataBody, parse_meta_item, parse_metadata};
 
 use super::Owner;
-use super::call::{Answer, Call, backup_id, member, snapshot_id, volume_id};
+use super::call::{Answer, Call, backup_id, json, snapshot_id, volume_id};
 
 type Pairs = BTreeMap<String, String>;
 
@@ -17,7 +17,7 @@ type Pairs = BTreeMap<String, String>;
 pub(super) async fn all(call: &Call, method: &Method, owner: Owner, id: &str) -> Answer {
     let mut pairs = owner.pairs(call, id).await?;
     if method == Method::GET {
-        return member(StatusCode::OK, "metadata", &pairs);
+        return Ok(json(StatusCode::OK, &MetadataBody { metadata: pairs }));
     }
     let given = parse_metadata(&call.body)?;
     if method == Method::POST {
@@ -26,7 +26,7 @@ pub(super) async fn all(call: &Call, method: &Method, owner: Owner, id: &str) ->
         pairs = given;
     }
     let pairs = owner.save(call, id, pairs).await?;
-    member(StatusCode::OK, "metadata", &pairs)
+    Ok(json(StatusCode::OK, &MetadataBody { metadata: pairs }))
 }
 
 /// `GET`, `PUT` and `DELETE` `/volumes/{id}/metadata/{key}`.
@@ -39,11 +39,8 @@ pub(super) async fn item(
 ) -> Answer {
     let mut pairs = owner.pairs(call, id).await?;
     let meta = |value: &str| {
-        member(
-            StatusCode::OK,
-            "meta",
-            &BTreeMap::from([(key.to_owned(), value.to_owned())]),
-        )
+        let meta = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        Ok(json(StatusCode::OK, &MetaBody { meta }))
     };
     if method == Method::PUT || method == Method::POST {
         let value = parse_meta_item(&call.body, key)?;
@@ -75,7 +72,11 @@ impl Owner {
     async fn pairs(self, call: &Call, id: &str) -> Result<Pairs, super::Refusal> {
         let (service, caller) = (call.service(), &call.caller);
         Ok(match self {
-            Self::Backup => service.backup(caller, backup_id(id)?).await?.metadata,
+            Self::Backup => service
+                .backup(caller, backup_id(id)?)
+                .await?
+                .metadata
+                .clone(),
             Self::Volume => service.volume(caller, volume_id(id)?).await?.metadata,
             Self::Snapshot => service.snapshot(caller, snapshot_id(id)?).await?.metadata,
         })

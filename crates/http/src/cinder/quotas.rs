@@ -3,12 +3,15 @@
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_service::QuotaLine;
-use emberkeep_wire::cinder::{QuotaForm, QuotaSetView, parse_quotas, query_flag};
+use emberkeep_wire::cinder::{ClassQuotas, QuotaForm, QuotaSetView, parse_quotas, query_flag};
+use emberkeep_wire::keyed::Keyed;
 
-use super::call::{Answer, Call, member, project_id};
+use super::call::{Answer, Call, keyed, project_id};
 
-const SET: &str = "quota_set";
-const CLASS: &str = "quota_class_set";
+/// What a project may have.
+type Set = QuotaSetView;
+/// What a class of projects may have.
+type Class = ClassQuotas<QuotaSetView>;
 
 /// `GET /os-quota-sets/{project}`.
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
@@ -21,27 +24,23 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
         .service()
         .quota_set(&call.caller, &project_id(id)?)
         .await?;
-    member(StatusCode::OK, SET, &view(Some(id), form, lines))
+    keyed(StatusCode::OK, &view(Some(id), form, lines))
 }
 
 /// `GET /os-quota-sets/{project}/defaults`.
 pub(super) async fn defaults(call: &Call, id: &str) -> Answer {
     let lines = call.service().quota_defaults(&call.caller).await?;
-    member(
-        StatusCode::OK,
-        SET,
-        &view(Some(id), QuotaForm::Limits, lines),
-    )
+    keyed(StatusCode::OK, &view(Some(id), QuotaForm::Limits, lines))
 }
 
 /// `PUT /os-quota-sets/{project}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let wanted = parse_quotas(&call.body, SET)?;
+    let wanted = parse_quotas(&call.body, Set::KEY)?;
     let lines = call
         .service()
         .set_quotas(&call.caller, &project_id(id)?, &wanted)
         .await?;
-    member(StatusCode::OK, SET, &view(None, QuotaForm::Limits, lines))
+    keyed(StatusCode::OK, &view(None, QuotaForm::Limits, lines))
 }
 
 /// `DELETE /os-quota-sets/{project}`.
@@ -55,21 +54,19 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
 /// `GET /os-quota-class-sets/{class}`.
 pub(super) async fn class(call: &Call, name: &str) -> Answer {
     let lines = call.service().quota_class(&call.caller, name).await?;
-    member(
-        StatusCode::OK,
-        CLASS,
-        &view(Some(name), QuotaForm::Limits, lines),
-    )
+    let view = view(Some(name), QuotaForm::Limits, lines);
+    keyed(StatusCode::OK, &ClassQuotas(view))
 }
 
 /// `PUT /os-quota-class-sets/{class}`.
 pub(super) async fn update_class(call: &Call, name: &str) -> Answer {
-    let wanted = parse_quotas(&call.body, CLASS)?;
+    let wanted = parse_quotas(&call.body, Class::KEY)?;
     let lines = call
         .service()
         .set_quota_class(&call.caller, name, &wanted)
         .await?;
-    member(StatusCode::OK, CLASS, &view(None, QuotaForm::Limits, lines))
+    let view = view(None, QuotaForm::Limits, lines);
+    keyed(StatusCode::OK, &ClassQuotas(view))
 }
 
 fn view(id: Option<&str>, form: QuotaForm, lines: Vec<QuotaLine>) -> QuotaSetView {

@@ -4,11 +4,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use emberkeep_service::{Binary, ServiceState};
 use emberkeep_wire::cinder::{
-    Fault, Field, PoolView, ServiceView, parse_reason, parse_switch, query_flag, query_text,
+    Fault, Field, PoolView, ServiceSwitched, ServiceView, parse_reason, parse_switch, query_flag,
+    query_text,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::call::{Answer, Call, json as answer, member};
+use super::call::{Answer, Call, json, keyed};
 
 /// `GET /os-services`.
 pub(super) async fn list(call: &Call) -> Answer {
@@ -32,7 +33,7 @@ pub(super) async fn list(call: &Call) -> Answer {
         })
         .map(|one| view(call, one))
         .collect();
-    member(StatusCode::OK, "services", &views)
+    keyed(StatusCode::OK, &views)
 }
 
 fn view(call: &Call, service: &ServiceState) -> ServiceView {
@@ -77,17 +78,16 @@ pub(super) async fn switch(call: &Call, verb: &str) -> Answer {
 }
 
 fn switched(state: &ServiceState, binary: &str, verb: &str) -> Response {
-    let mut body = json!({
-        "host": state.binary.host(),
-        "service": binary,
-        "disabled": state.disabled,
-        "binary": binary,
-        "status": status(state.disabled),
-    });
-    if verb == "disable-log-reason" {
-        body["disabled_reason"] = json!(state.disabled_reason);
-    }
-    answer(StatusCode::OK, &body)
+    let told = verb == "disable-log-reason";
+    let switched = ServiceSwitched {
+        binary: binary.to_owned(),
+        disabled: state.disabled,
+        disabled_reason: state.disabled_reason.clone().filter(|_| told),
+        host: state.binary.host().to_owned(),
+        service: binary.to_owned(),
+        status: status(state.disabled).to_owned(),
+    };
+    json(StatusCode::OK, &switched)
 }
 
 /// `GET /scheduler-stats/get_pools`: one, the files in the data directory.
@@ -96,19 +96,19 @@ pub(super) async fn pools(call: &Call) -> Answer {
     let detail = query_flag(&call.query, "detail")?;
     let capabilities = detail.then(|| {
         let facts = [
-            ("pool_name", json!("files")),
-            ("volume_backend_name", json!("files")),
-            ("storage_protocol", json!("file")),
-            ("vendor_name", json!("Emberkeep")),
-            ("driver_version", json!(env!("CARGO_PKG_VERSION"))),
+            ("pool_name", Value::from("files")),
+            ("volume_backend_name", Value::from("files")),
+            ("storage_protocol", Value::from("file")),
+            ("vendor_name", Value::from("Emberkeep")),
+            ("driver_version", Value::from(env!("CARGO_PKG_VERSION"))),
             // How much room a sparse file will take is not known beforehand.
-            ("total_capacity_gb", json!("unknown")),
-            ("free_capacity_gb", json!("unknown")),
-            ("reserved_percentage", json!(0)),
-            ("thin_provisioning_support", json!(true)),
-            ("QoS_support", json!(false)),
-            ("multiattach", json!(false)),
-            ("backend_state", json!("up")),
+            ("total_capacity_gb", Value::from("unknown")),
+            ("free_capacity_gb", Value::from("unknown")),
+            ("reserved_percentage", Value::from(0)),
+            ("thin_provisioning_support", Value::from(true)),
+            ("QoS_support", Value::from(false)),
+            ("multiattach", Value::from(false)),
+            ("backend_state", Value::from("up")),
         ];
         let facts: Map<String, Value> = facts
             .into_iter()
@@ -120,5 +120,5 @@ pub(super) async fn pools(call: &Call) -> Answer {
         name: "emberkeep@files#files".to_owned(),
         capabilities,
     };
-    member(StatusCode::OK, "pools", &[pool])
+    keyed(StatusCode::OK, &[pool][..])
 }

@@ -7,7 +7,7 @@ use emberkeep_wire::cinder::{
     CreateSnapshot, Listing, Resource, SnapshotAction, SnapshotView, UpdateSnapshot,
 };
 
-use super::call::{Answer, Call, accepted, json, member, snapshot_id};
+use super::call::{Answer, Call, accepted, json, keyed, snapshot_id};
 use super::query::{self, Question};
 
 /// `GET /snapshots` and `/snapshots/detail`.
@@ -64,9 +64,8 @@ pub(super) async fn create(call: &Call) -> Answer {
         metadata: asked.metadata,
     };
     let snapshot = call.service().create_snapshot(&call.caller, new).await?;
-    member(
+    keyed(
         StatusCode::ACCEPTED,
-        "snapshot",
         &SnapshotView::detail(&snapshot, call.version),
     )
 }
@@ -78,7 +77,7 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
         .snapshot(&call.caller, snapshot_id(id)?)
         .await?;
     let view = SnapshotView::detail(&snapshot, call.version).with_owner(&snapshot);
-    member(StatusCode::OK, "snapshot", &view)
+    keyed(StatusCode::OK, &view)
 }
 
 /// `PUT /snapshots/{id}`.
@@ -93,9 +92,8 @@ pub(super) async fn update(call: &Call, id: &str) -> Answer {
         .service()
         .edit_snapshot(&call.caller, snapshot_id(id)?, edit)
         .await?;
-    member(
+    keyed(
         StatusCode::OK,
-        "snapshot",
         &SnapshotView::detail(&snapshot, call.version),
     )
 }
@@ -115,10 +113,12 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
     let (service, caller) = (call.service(), &call.caller);
     match action {
         SnapshotAction::ResetStatus(status) => {
-            service.reset_snapshot(caller, id, status, false).await?;
+            service.reset_snapshot(caller, id, status).await?;
         }
-        SnapshotAction::UpdateStatus(status) => {
-            service.reset_snapshot(caller, id, status, true).await?;
+        SnapshotAction::UpdateStatus { status, progress } => {
+            service
+                .update_snapshot_status(caller, id, status, progress)
+                .await?;
         }
         SnapshotAction::ForceDelete => service.force_delete_snapshot(caller, id).await?,
     }

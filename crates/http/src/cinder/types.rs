@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 use emberkeep_model::VolumeType;
 use emberkeep_service::{NewType, ServiceError, TypeEdit};
 use emberkeep_wire::cinder::{
-    CreateType, Fault, Listing, Resource, TypeAccessView, UpdateType, VolumeTypeView,
-    parse_extra_specs, parse_type_access, query_flag, query_text,
+    CreateType, ExtraSpecsBody, Fault, Listing, Resource, TypeAccessView, UpdateType,
+    VolumeTypeView, parse_extra_specs, parse_type_access, query_flag, query_text,
 };
 
-use super::call::{Answer, Call, accepted, json, member, project_id};
+use super::call::{Answer, Call, accepted, json, keyed, project_id};
 
 /// `GET /types`: newest first unless asked for in another order.
 pub(super) async fn list(call: &Call) -> Answer {
@@ -73,28 +73,8 @@ fn sort(types: &mut [VolumeType], listing: &Listing) -> Result<(), Fault> {
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let admin = call.caller.is_admin();
     let found = call.service().volume_type(&call.caller, id).await?;
-    member(
-        StatusCode::OK,
-        "volume_type",
-        &VolumeTypeView::new(&found, admin),
-    )
+    keyed(StatusCode::OK, &VolumeTypeView::new(&found, admin))
 }
-
-/// Answers a call that made or changed a type. Cinder's extensions add their fields to what is shown and
-/// listed, and not to all of these answers; clients' schemas know.
-fn changed(call: &Call, volume_type: &VolumeType, left_out: &[&str]) -> Answer {
-    let view = VolumeTypeView::new(volume_type, call.caller.is_admin());
-    let mut view = serde_json::to_value(view)
-        .map_err(|error| ServiceError::Inner("rendering an answer", error.into()))?;
-    if let Some(fields) = view.as_object_mut() {
-        fields.retain(|key, _| !left_out.contains(&key.as_str()));
-    }
-    member(StatusCode::OK, "volume_type", &view)
-}
-
-/// The extensions' fields.
-const SERVICE_CLASS: &str = "qos_specs_id";
-const ACCESS: &str = "os-volume-type-access:is_public";
 
 /// `POST /types`.
 pub(super) async fn create(call: &Call) -> Answer {
@@ -106,7 +86,8 @@ pub(super) async fn create(call: &Call) -> Answer {
         extra_specs: asked.extra_specs,
     };
     let made = call.service().create_type(&call.caller, new).await?;
-    changed(call, &made, &[SERVICE_CLASS])
+    let view = VolumeTypeView::made(&made, call.caller.is_admin());
+    keyed(StatusCode::OK, &view)
 }
 
 /// `PUT /types/{id}`.
@@ -118,7 +99,8 @@ pub(super) async fn update(call: &Call, id: &str) -> Answer {
         is_public: asked.is_public,
     };
     let edited = call.service().edit_type(&call.caller, id, edit).await?;
-    changed(call, &edited, &[SERVICE_CLASS, ACCESS])
+    let view = VolumeTypeView::changed(&edited, call.caller.is_admin());
+    keyed(StatusCode::OK, &view)
 }
 
 /// `DELETE /types/{id}`.
@@ -147,20 +129,20 @@ pub(super) async fn access(call: &Call, id: &str) -> Answer {
             project_id: project.to_string(),
         })
         .collect();
-    member(StatusCode::OK, "volume_type_access", &views)
+    keyed(StatusCode::OK, &views)
 }
 
 /// `GET /types/{id}/encryption`: none of ours is encrypted by its type.
 pub(super) async fn encryption(call: &Call, id: &str) -> Answer {
     call.service().volume_type(&call.caller, id).await?;
-    Ok(json(StatusCode::OK, &serde_json::json!({})))
+    Ok(json(StatusCode::OK, &BTreeMap::<String, String>::new()))
 }
 
 /// `GET /types/{id}/extra_specs`.
 pub(super) async fn specs(call: &Call, id: &str) -> Answer {
     let mut all = call.service().extra_specs(&call.caller, id).await?;
     VolumeTypeView::hide_specs(&mut all, call.caller.is_admin());
-    member(StatusCode::OK, "extra_specs", &all)
+    Ok(json(StatusCode::OK, &ExtraSpecsBody { extra_specs: all }))
 }
 
 /// `GET /types/{id}/extra_specs/{key}`.
@@ -184,7 +166,7 @@ pub(super) async fn add_specs(call: &Call, id: &str, key: Option<&str>) -> Answe
         .add_extra_specs(&call.caller, id, specs)
         .await?;
     match key {
-        None => member(StatusCode::OK, "extra_specs", &shown),
+        None => Ok(json(StatusCode::OK, &ExtraSpecsBody { extra_specs: shown })),
         Some(_) => Ok(json(StatusCode::OK, &shown)),
     }
 }

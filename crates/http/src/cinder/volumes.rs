@@ -6,13 +6,15 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_model::{Volume, VolumeType};
 use emberkeep_service::query::{Page, VolumeQuery};
-use emberkeep_service::{DeleteVolume, Edit, Handover, NewAttachment, NewVolume, Reach};
+use emberkeep_service::{
+    DeleteVolume, Edit, Handover, NewAttachment, NewVolume, Reach, ResetVolume,
+};
 use emberkeep_wire::cinder::{
-    CreateVolume, Listing, Resource, UpdateVolume, VolumeAction, VolumeDetail, VolumeSummary,
-    query_flag,
+    ConnectionInfo, CreateVolume, Listing, MetadataBody, Resource, UpdateVolume, VolumeAction,
+    VolumeDetail, VolumeSummary, VolumeTotals, query_flag,
 };
 
-use super::call::{Answer, Call, accepted, json, member, volume_id};
+use super::call::{Answer, Call, accepted, json, keyed, volume_id};
 use super::query::{self, Question};
 
 /// `GET /volumes` and `/volumes/detail`.
@@ -79,7 +81,7 @@ pub(super) async fn create(call: &Call) -> Answer {
         None => service.create_volume(caller, new).await?,
     };
     let types = call.service().volume_types(&call.caller).await?;
-    member(StatusCode::ACCEPTED, "volume", &view(call, &volume, &types))
+    keyed(StatusCode::ACCEPTED, &view(call, &volume, &types))
 }
 
 /// `GET /volumes/{id}`.
@@ -93,7 +95,7 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let view = view(call, &volume, &types)
         .with_owner(&volume, call.caller.is_admin())
         .with_attachments(&volume, &held);
-    member(StatusCode::OK, "volume", &view)
+    keyed(StatusCode::OK, &view)
 }
 
 /// `PUT /volumes/{id}`.
@@ -109,7 +111,7 @@ pub(super) async fn update(call: &Call, id: &str) -> Answer {
         .edit_volume(&call.caller, volume_id(id)?, edit)
         .await?;
     let types = call.service().volume_types(&call.caller).await?;
-    member(StatusCode::OK, "volume", &view(call, &volume, &types))
+    keyed(StatusCode::OK, &view(call, &volume, &types))
 }
 
 /// `DELETE /volumes/{id}`.
@@ -131,6 +133,9 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
     let (service, caller) = (call.service(), &call.caller);
     use VolumeAction as A;
     match action {
+        A::Extend(size) if call.since(42) => {
+            service.extend_attached_volume(caller, id, size).await?;
+        }
         A::Extend(size) => service.extend_volume(caller, id, size).await?,
         A::SetBootable(bootable) => {
             service.set_bootable(caller, id, bootable).await?;
@@ -167,16 +172,24 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
         }
         A::InitializeConnection => {
             let volume = service.connection_of(caller, id).await?;
-            let info = serde_json::json!({
-                "driver_volume_type": "local",
-                "data": {"volume_id": volume.id.to_string(), "access_mode": "rw"},
-            });
-            return member(StatusCode::OK, "connection_info", &info);
+            let data = [
+                ("volume_id", volume.id.to_string()),
+                ("access_mode", "rw".to_owned()),
+            ];
+            let info = ConnectionInfo {
+                data: data
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value.into()))
+                    .collect(),
+                driver_volume_type: "local".to_owned(),
+                more: serde_json::Map::new(),
+            };
+            return keyed(StatusCode::OK, &info);
         }
-        A::TerminateConnection => drop(service.connection_of(caller, id).await?),
+        A::TerminateConnection => service.end_connection(caller, id).await?,
         A::SetImageMetadata(pairs) => {
             let all = service.set_image_properties(caller, id, &pairs).await?;
-            return member(StatusCode::OK, "metadata", &all);
+            return Ok(json(StatusCode::OK, &MetadataBody { metadata: all }));
         }
         A::UnsetImageMetadata(key) => {
             service.unset_image_property(caller, id, &key).await?;
@@ -184,9 +197,12 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
         }
         A::ShowImageMetadata => {
             let all = service.image_properties(caller, id).await?;
-            return member(StatusCode::OK, "metadata", &all);
+            return Ok(json(StatusCode::OK, &MetadataBody { metadata: all }));
         }
-        A::ResetStatus(status) => service.reset_volume(caller, id, status).await?,
+        A::ResetStatus { status, detached } => {
+            let reset = ResetVolume { status, detached };
+            service.reset_volume(caller, id, reset).await?;
+        }
         A::ForceDelete => service.force_delete_volume(caller, id).await?,
     }
     accepted()
@@ -205,15 +221,24 @@ pub(super) async fn summary(call: &Call) -> Answer {
         .await?
         .items;
     let size: u64 = volumes.iter().map(|one| u64::from(one.size.0)).sum();
-    let mut body = serde_json::json!({"total_count": volumes.len(), "total_size": size});
+    let mut totals = VolumeTotals {
+        metadata: None,
+        total_count: volumes.len() as u64,
+        total_size: size,
+    };
     if call.since(36) {
         let mut pairs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (key, value) in volumes.iter().flat_map(|one| &one.metadata) {
             pairs.entry(key.clone()).or_default().insert(value.clone());
         }
-        body["metadata"] = serde_json::json!(pairs);
+        let pairs = pairs.into_iter();
+        totals.metadata = Some(
+            pairs
+                .map(|(key, values)| (key, values.into_iter().collect()))
+                .collect(),
+        );
     }
-    member(StatusCode::OK, "volume-summary", &body)
+    keyed(StatusCode::OK, &totals)
 }
 
 fn view(call: &Call, volume: &Volume, types: &[VolumeType]) -> VolumeDetail {

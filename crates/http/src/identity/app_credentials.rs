@@ -10,9 +10,8 @@ use emberkeep_service::{NewAppCredential, ServiceError};
 use emberkeep_wire::identity::{AppCredentialCreate, AppCredentialView, Links, Malformed, list};
 use emberkeep_wire::time;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::edge::{Refusal, Signed};
+use super::edge::{Refusal, Signed, keyed};
 use super::roles::{role_by_id, role_names};
 use super::tokens::admit;
 use crate::{App, read_json};
@@ -40,7 +39,7 @@ pub(super) async fn list_all(
         .map(|one| view(&caller, one, None))
         .collect();
     let path = format!("users/{user}/application_credentials");
-    Ok(Json(list(&caller.root, &path, "application_credentials", &views)).into_response())
+    Ok(Json(list(&caller.root, &path, &views)).into_response())
 }
 
 /// `POST /v3/users/{user}/application_credentials`: for oneself, in the token's project.
@@ -82,8 +81,7 @@ pub(super) async fn create(
         .create_app_credential(&caller.info, new)
         .await?;
     let view = view(&caller, &made, Some(secret));
-    let body = json!({"application_credential": view});
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok(keyed(StatusCode::CREATED, &view))
 }
 
 /// `GET /v3/users/{user}/application_credentials/{id}`.
@@ -94,8 +92,7 @@ pub(super) async fn show(
 ) -> Result<Response, Refusal> {
     let user = whose(&caller, &user)?;
     let found = app.identity.app_credential(&user, &id).await?;
-    let body = json!({"application_credential": view(&caller, &found, None)});
-    Ok(Json(body).into_response())
+    Ok(keyed(StatusCode::OK, &view(&caller, &found, None)))
 }
 
 /// `DELETE /v3/users/{user}/application_credentials/{id}`.

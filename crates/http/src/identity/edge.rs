@@ -10,6 +10,8 @@ use axum::response::{IntoResponse, Response};
 use emberkeep_model::{Role, UserId};
 use emberkeep_service::{Authenticator, Fault, ServiceError, TokenInfo};
 use emberkeep_wire::identity::{FaultBody, Malformed};
+use emberkeep_wire::keyed::{Keyed, Under};
+use serde::Serialize;
 
 use crate::{App, BodyError, base_url, token_of};
 
@@ -127,6 +129,21 @@ impl FromRequestParts<App> for Signed {
             root: root_of(&parts.headers, app),
             base: base_url(&parts.headers, app),
         })
+    }
+}
+
+/// Answers with something under its key.
+pub(super) fn keyed<T: Keyed + Serialize>(status: StatusCode, view: &T) -> Response {
+    json(status, &Under(view))
+}
+
+/// Answers with a body. Its keys are in the order of the alphabet, as those of lists are.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_value(body) {
+        Ok(body) => (status, Json(body)).into_response(),
+        Err(error) => {
+            Refusal::from(ServiceError::Inner("rendering an answer", error.into())).into_response()
+        }
     }
 }
 

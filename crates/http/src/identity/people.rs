@@ -12,9 +12,8 @@ use emberkeep_wire::identity::{
     UserView, list,
 };
 use serde::Deserialize;
-use serde_json::json;
 
-use super::edge::{Refusal, Signed};
+use super::edge::{Refusal, Signed, keyed};
 use super::tokens::admit;
 use crate::{App, read_json};
 
@@ -90,7 +89,10 @@ pub(super) async fn project(
         caller.admin()?;
     }
     let project = app.identity.project(&project).await?;
-    Ok(Json(json!({"project": ProjectView::new(&caller.root, &project)})).into_response())
+    Ok(keyed(
+        StatusCode::OK,
+        &ProjectView::new(&caller.root, &project),
+    ))
 }
 
 /// `POST /v3/projects`: for administrators.
@@ -113,8 +115,8 @@ pub(super) async fn create_project(
             enabled,
         })
         .await?;
-    let body = json!({"project": ProjectView::new(&caller.root, &project)});
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let view = ProjectView::new(&caller.root, &project);
+    Ok(keyed(StatusCode::CREATED, &view))
 }
 
 /// `PATCH /v3/projects/{project}`: for administrators.
@@ -133,7 +135,10 @@ pub(super) async fn update_project(
         enabled: asked.enabled,
     };
     let project = app.identity.change_project(&project.id, change).await?;
-    Ok(Json(json!({"project": ProjectView::new(&caller.root, &project)})).into_response())
+    Ok(keyed(
+        StatusCode::OK,
+        &ProjectView::new(&caller.root, &project),
+    ))
 }
 
 /// `DELETE /v3/projects/{project}`: for administrators; one that holds something is refused.
@@ -161,7 +166,7 @@ pub(super) async fn users(
         .iter()
         .map(|user| UserView::new(&caller.root, user))
         .collect();
-    Ok(Json(list(&caller.root, "users", "users", &views)).into_response())
+    Ok(Json(list(&caller.root, "users", &views)).into_response())
 }
 
 /// `GET /v3/users/{user}`: oneself; any for administrators.
@@ -171,7 +176,7 @@ pub(super) async fn user(
     Path(user): Path<String>,
 ) -> Result<Response, Refusal> {
     let user = visible_user(&app, &caller, &user).await?;
-    Ok(Json(json!({"user": UserView::new(&caller.root, &user)})).into_response())
+    Ok(keyed(StatusCode::OK, &UserView::new(&caller.root, &user)))
 }
 
 /// `POST /v3/users`: for administrators.
@@ -195,8 +200,10 @@ pub(super) async fn create_user(
             enabled: new.enabled,
         })
         .await?;
-    let body = json!({"user": UserView::new(&caller.root, &user)});
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok(keyed(
+        StatusCode::CREATED,
+        &UserView::new(&caller.root, &user),
+    ))
 }
 
 /// `PATCH /v3/users/{user}`: for administrators, who may also set a password that they do not know.
@@ -221,7 +228,7 @@ pub(super) async fn update_user(
         enabled: asked.enabled,
     };
     let user = app.identity.change_user(&user.id, change).await?;
-    Ok(Json(json!({"user": UserView::new(&caller.root, &user)})).into_response())
+    Ok(keyed(StatusCode::OK, &UserView::new(&caller.root, &user)))
 }
 
 /// `DELETE /v3/users/{user}`: for administrators.
@@ -268,5 +275,5 @@ fn show_projects(caller: &Signed, path: &str, projects: &[Project]) -> Response 
         .iter()
         .map(|project| ProjectView::new(&caller.root, project))
         .collect();
-    Json(list(&caller.root, path, "projects", &views)).into_response()
+    Json(list(&caller.root, path, &views)).into_response()
 }

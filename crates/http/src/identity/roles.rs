@@ -5,12 +5,15 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use emberkeep_model::{ProjectId, Role, UserId};
-use emberkeep_wire::identity::{Domain, IdName, Links, RoleView, list};
+use emberkeep_wire::identity::{
+    AssignedTo, AssignmentLinks, AssignmentScope, Domain, IdName, Links, RoleAssignmentView,
+    RoleView, list,
+};
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::Map;
 
 use super::catalog::stable_id;
-use super::edge::{Refusal, Signed};
+use super::edge::{Refusal, Signed, keyed};
 use crate::App;
 
 /// What roles can be narrowed by.
@@ -41,14 +44,14 @@ pub(super) async fn list_all(
         .filter(|_| filter.domain_id.is_none())
         .map(|role| view(&caller.root, *role))
         .collect();
-    Ok(Json(list(&caller.root, "roles", "roles", &views)).into_response())
+    Ok(Json(list(&caller.root, "roles", &views)).into_response())
 }
 
 /// `GET /v3/roles/{role}`: for administrators.
 pub(super) async fn show(caller: Signed, Path(role): Path<String>) -> Result<Response, Refusal> {
     caller.admin()?;
     let role = role_by_id(&role)?;
-    Ok(Json(json!({"role": view(&caller.root, role)})).into_response())
+    Ok(keyed(StatusCode::OK, &view(&caller.root, role)))
 }
 
 /// `GET /v3/projects/{project}/users/{user}/roles`: for administrators.
@@ -64,7 +67,7 @@ pub(super) async fn given(
         .map(|role| view(&caller.root, role))
         .collect();
     let path = format!("projects/{project}/users/{user}/roles");
-    Ok(Json(list(&caller.root, &path, "roles", &views)).into_response())
+    Ok(Json(list(&caller.root, &path, &views)).into_response())
 }
 
 /// `GET` and `HEAD` of one role of a user in a project: 204 if it was given. For administrators.
@@ -153,29 +156,28 @@ pub(super) async fn assignments(
                 continue;
             };
             let place = format!("projects/{}/users/{}/roles/{role}", project.id, user.id);
-            let mut view = json!({
-                "role": {"id": role},
-                "user": {"id": user.id},
-                "scope": {"project": {"id": project.id}},
-                "links": {"assignment": format!("{}/v3/{place}", caller.root)},
+            let shown = |id: &str, name: &str| AssignedTo {
+                id: id.to_owned(),
+                name: named.then(|| name.to_owned()),
+                domain: named.then(Domain::ours),
+            };
+            views.push(RoleAssignmentView {
+                role: AssignedTo {
+                    // Ours belong to no domain.
+                    domain: None,
+                    ..shown(&role, given.role.as_str())
+                },
+                user: Some(shown(user.id.as_str(), &user.name)),
+                scope: AssignmentScope {
+                    project: Some(shown(project.id.as_str(), &project.name)),
+                },
+                links: AssignmentLinks {
+                    assignment: format!("{}/v3/{place}", caller.root),
+                },
             });
-            if named {
-                view["role"]["name"] = json!(given.role);
-                view["user"]["name"] = json!(user.name);
-                view["user"]["domain"] = json!(Domain::ours());
-                view["scope"]["project"]["name"] = json!(project.name);
-                view["scope"]["project"]["domain"] = json!(Domain::ours());
-            }
-            views.push(view);
         }
     }
-    Ok(Json(list(
-        &caller.root,
-        "role_assignments",
-        "role_assignments",
-        &views,
-    ))
-    .into_response())
+    Ok(Json(list(&caller.root, "role_assignments", &views)).into_response())
 }
 
 /// Returns roles as tokens name them.

@@ -93,7 +93,7 @@ pub(super) async fn catalog(State(app): State<App>, caller: Signed) -> Result<Re
         .as_ref()
         .ok_or(ServiceError::Forbidden)?;
     let entries = entries(&caller.base, &app.settings.region, project.as_str());
-    Ok(Json(list(&caller.root, "auth/catalog", "catalog", &entries)).into_response())
+    Ok(Json(list(&caller.root, "auth/catalog", &entries)).into_response())
 }
 
 /// Returns the token that is asked about. Only its user and administrators may ask; one that is

@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use emberkeep_wire::identity::{
     DOMAIN_ID, DOMAIN_NAME, DomainView, EndpointView, Links, RegionView, ServiceView, list,
 };
 use serde::Deserialize;
-use serde_json::json;
 
 use super::catalog::{INTERFACES, SERVICES};
-use super::edge::{Refusal, Signed};
+use super::edge::{Refusal, Signed, keyed};
 use crate::App;
 
 /// What these lists can be narrowed by; each takes those that mean something for it.
@@ -31,13 +31,7 @@ fn fits(want: Option<&String>, have: &str) -> bool {
 
 /// `GET /v3/auth/domains`: nobody has a role on a domain.
 pub(super) async fn own_domains(caller: Signed) -> Response {
-    Json(list::<DomainView>(
-        &caller.root,
-        "auth/domains",
-        "domains",
-        &[],
-    ))
-    .into_response()
+    Json(list::<DomainView>(&caller.root, "auth/domains", &[])).into_response()
 }
 
 /// `GET /v3/domains`: for administrators.
@@ -48,7 +42,7 @@ pub(super) async fn domains(
     caller.admin()?;
     let mut views = vec![DomainView::ours(&caller.root)];
     views.retain(|_| fits(filter.name.as_ref(), DOMAIN_NAME));
-    Ok(Json(list(&caller.root, "domains", "domains", &views)).into_response())
+    Ok(Json(list(&caller.root, "domains", &views)).into_response())
 }
 
 /// `GET /v3/domains/{domain}`: everybody here belongs to it.
@@ -56,7 +50,7 @@ pub(super) async fn domain(caller: Signed, Path(id): Path<String>) -> Result<Res
     if id != DOMAIN_ID {
         return Err(Refusal::NoSuch("domain", id));
     }
-    Ok(Json(json!({"domain": DomainView::ours(&caller.root)})).into_response())
+    Ok(keyed(StatusCode::OK, &DomainView::ours(&caller.root)))
 }
 
 /// `GET /v3/services`: for administrators.
@@ -69,7 +63,7 @@ pub(super) async fn services(
     views.retain(|view| {
         fits(filter.name.as_ref(), &view.name) && fits(filter.kind.as_ref(), &view.kind)
     });
-    Ok(Json(list(&caller.root, "services", "services", &views)).into_response())
+    Ok(Json(list(&caller.root, "services", &views)).into_response())
 }
 
 /// `GET /v3/services/{service}`: for administrators.
@@ -79,7 +73,7 @@ pub(super) async fn service(caller: Signed, Path(id): Path<String>) -> Result<Re
         .into_iter()
         .find(|view| view.id == id);
     let view = found.ok_or(Refusal::NoSuch("service", id))?;
-    Ok(Json(json!({ "service": view })).into_response())
+    Ok(keyed(StatusCode::OK, &view))
 }
 
 /// `GET /v3/endpoints`: for administrators.
@@ -95,7 +89,7 @@ pub(super) async fn endpoints(
             && fits(filter.interface.as_ref(), &view.interface)
             && fits(filter.region_id.as_ref(), &view.region_id)
     });
-    Ok(Json(list(&caller.root, "endpoints", "endpoints", &views)).into_response())
+    Ok(Json(list(&caller.root, "endpoints", &views)).into_response())
 }
 
 /// `GET /v3/endpoints/{endpoint}`: for administrators.
@@ -109,13 +103,13 @@ pub(super) async fn endpoint(
         .into_iter()
         .find(|view| view.id == id);
     let view = found.ok_or(Refusal::NoSuch("endpoint", id))?;
-    Ok(Json(json!({ "endpoint": view })).into_response())
+    Ok(keyed(StatusCode::OK, &view))
 }
 
 /// `GET /v3/regions`.
 pub(super) async fn regions(State(app): State<App>, caller: Signed) -> Response {
     let views = [region_view(&app, &caller)];
-    Json(list(&caller.root, "regions", "regions", &views)).into_response()
+    Json(list(&caller.root, "regions", &views)).into_response()
 }
 
 /// `GET /v3/regions/{region}`.
@@ -127,7 +121,7 @@ pub(super) async fn region(
     if id != app.settings.region {
         return Err(Refusal::NoSuch("region", id));
     }
-    Ok(Json(json!({"region": region_view(&app, &caller)})).into_response())
+    Ok(keyed(StatusCode::OK, &region_view(&app, &caller)))
 }
 
 fn all_services(root: &str) -> Vec<ServiceView> {

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use emberkeep_model::{BackupId, ByteCount};
-use emberkeep_service::BackupReader;
+use emberkeep_service::OpenBackup;
 use emberkeep_volumes::{RestoreTarget, TargetState, VolumeError};
 use emberkeep_wire::native::{AdoptBegun, BackupOrigin, EXTENTS_CONTENT_TYPE, ExtentEncoder};
 
@@ -65,7 +65,7 @@ pub(super) async fn data(
     Ok(response)
 }
 
-fn send(reader: &BackupReader, outbox: &Outbox) -> Result<(), Stopped> {
+fn send(reader: &OpenBackup, outbox: &Outbox) -> Result<(), Stopped> {
     let (encoder, head) = ExtentEncoder::scattered(reader.size());
     outbox.put(Ok(head))?;
     let sender = Sender {

@@ -179,10 +179,20 @@ pub(super) fn streamed(
 ) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let handle = Handle::current();
-    tokio::task::spawn_blocking(move || work(Outbox { sender, handle }));
-    stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|piece| (piece, receiver))
-    })
+    let worker = tokio::task::spawn_blocking(move || work(Outbox { sender, handle }));
+    stream::unfold(
+        (receiver, Some(worker)),
+        |(mut receiver, mut worker)| async {
+            if let Some(piece) = receiver.recv().await {
+                return Some((piece, (receiver, worker)));
+            }
+            // A worker that panicked puts nothing any more: without this its stream would end like a good one.
+            let error = worker.take()?.await.err()?;
+            tracing::error!(%error, "what a stream is made by panicked");
+            let broken = Err(io::Error::other(error));
+            Some((broken, (receiver, worker)))
+        },
+    )
 }
 
 /// Why an export stops early.
@@ -276,4 +286,34 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes
         .chunks(ZEROES.len())
         .all(|chunk| chunk == &ZEROES[..chunk.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_breaks_the_stream_off_and_a_good_end_does_not() {
+        let good: Vec<_> = streamed(|outbox| {
+            let _ = outbox.put(Ok(Bytes::from_static(b"all")));
+        })
+        .collect()
+        .await;
+        assert!(
+            matches!(&good[..], [Ok(piece)] if piece == "all"),
+            "{good:?}"
+        );
+        let bad: Vec<_> = streamed(|outbox| {
+            let _ = outbox.put(Ok(Bytes::from_static(b"half")));
+            panic!("on purpose");
+        })
+        .collect()
+        .await;
+        assert!(
+            matches!(&bad[..], [Ok(piece), Err(_)] if piece == "half"),
+            "{bad:?}"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use emberkeep_service::{Fault, ServiceError};
 use emberkeep_wire::native::{ErrorBody, ErrorDetail, ExtentStreamError};
 use serde::de::DeserializeOwned;
 
-use crate::{App, RequestId, authenticate, base_url};
+use crate::{Api, App, RequestId, authenticate, base_url};
 
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +141,12 @@ impl Call {
     }
 }
 
+/// No catalogue names this API, so that no rule of access speaks of it.
+const API: Api = Api {
+    prefix: "/api/v1",
+    kinds: &[],
+};
+
 impl FromRequestParts<App> for Call {
     type Rejection = Refusal;
 
@@ -151,7 +157,7 @@ impl FromRequestParts<App> for Call {
             .map(|id| id.0.clone())
             .unwrap_or_default();
         let identity = app.identity_url(&base_url(&parts.headers, app));
-        match authenticate(app, &parts.headers, &request_id).await {
+        match authenticate(app, parts, API, &request_id).await {
             Ok((caller, _)) => Ok(Self { caller, identity }),
             Err(error) => Err(Refusal::Of {
                 request_id,

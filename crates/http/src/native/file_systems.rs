@@ -37,6 +37,7 @@ pub(super) async fn create(
         description: asked.description,
         path: asked.path.into(),
         project: asked.project_id,
+        metadata: asked.metadata,
     };
     let made = app.service.create_file_system(&call.caller, new).await;
     let made = made.map_err(|error| call.refuse(error))?;

@@ -44,7 +44,7 @@ pub(super) async fn backups(
     let found = app.service.backups(&call.caller, query, Reach::Own).await;
     let found = found.map_err(|error| call.refuse(error))?;
     Ok(Json(BackupPage {
-        backups: found.items.iter().map(Backup::of).collect(),
+        backups: found.items.iter().map(|row| Backup::of(row)).collect(),
         count: found.total.unwrap_or_default(),
     }))
 }

@@ -13,7 +13,7 @@ use super::edge::{Call, CallFor, CallOn, Refusal, invalid};
 use crate::App;
 
 /// The kinds of work, by our own words.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 15] = [
     "create_volume",
     "extend_volume",
     "delete_volume",
@@ -24,6 +24,8 @@ const KINDS: [&str; 13] = [
     "delete_backup",
     "import_backup",
     "adopt_backup",
+    "replicate",
+    "sync_replicas",
     "remove_resources",
     "delete_vault",
     "sweep",

@@ -560,7 +560,12 @@ pub(super) fn new_file_system() -> Value {
         ("description", or_null(text(255))),
         ("path!", filled(4096)),
         ("project_id", or_null(filled(64))),
+        ("metadata", pairs()),
     ])
+}
+
+pub(super) fn vault_freeze() -> Value {
+    object([("reason", or_null(text(255)))])
 }
 
 pub(super) fn stream() -> Value {

@@ -278,6 +278,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
     op("put", "/v3/{project}/backups/{id}", "Renames a backup.").body(bodies::rename),
     op("delete", "/v3/{project}/backups/{id}", "Deletes a backup.").answers(&[204]),
     op(
+        "get",
+        "/v3/{project}/backups/{id}/metadata",
+        "Tells what a backup remembers of its server.",
+    ),
+    op(
         "post",
         "/v3/{project}/backups/{id}/restore",
         "Puts a backup back.",

@@ -105,6 +105,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Forgets a file system, not its files.",
     )
     .answers(&[204]),
+    op(
+        "post",
+        "/vaults/{id}/freeze",
+        "Stops a vault: it keeps everything as it is.",
+    )
+    .body(bodies::vault_freeze),
+    op(
+        "post",
+        "/vaults/{id}/thaw",
+        "Lets a frozen or failed vault go on.",
+    ),
     op("get", "/servers", "Lists servers.").query(INVENTORY),
     op("post", "/servers", "Makes a server of volumes.")
         .body(bodies::new_server)

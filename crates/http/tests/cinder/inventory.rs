@@ -183,7 +183,7 @@ async fn snapshots_are_taken_backed_up_and_deleted() {
         &answer,
         400,
         "badRequest",
-        &format!("Invalid volume: Volume {volume} still has snapshots."),
+        "Invalid volume: Volume status must be available or error or error_restoring or error_extending or error_managing and must not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated from snapshots after volume transfer.",
     );
     let answer = tenant.ask("DELETE", &path, 0, Value::Null).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);

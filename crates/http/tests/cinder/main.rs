@@ -6,10 +6,14 @@ mod house;
 mod admin;
 mod around;
 mod backups;
+mod fields;
+mod grids;
+mod habits;
 mod inventory;
 mod refusals;
 mod replay;
 mod tenant;
+mod told;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};

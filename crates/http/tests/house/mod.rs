@@ -36,6 +36,8 @@ pub(crate) struct House {
     pub(crate) volumes: MemoryProvider,
     /// The administrator.
     pub(crate) admin: Bootstrapped,
+    /// The rows, for what no request can bring about.
+    pub(crate) catalog: Arc<dyn Catalog>,
     router: Router,
     repository: Repository,
     workers: Option<Workers>,
@@ -127,19 +129,26 @@ impl House {
         let store = Arc::new(MemoryStore::new());
         let repository = Repository::init(store, &MasterKey::generate(), InitOptions::default())
             .expect("repository");
-        let service = Service::new(catalog, repository.clone(), ports, clock, settings);
+        let service = Service::new(
+            Arc::clone(&catalog),
+            repository.clone(),
+            ports,
+            clock,
+            settings,
+        );
         service.recover().await.expect("is prepared");
         let app = App {
             service: Arc::new(service),
             authenticator: Arc::clone(&identity) as Arc<_>,
             identity,
-            settings: HttpSettings::default(),
+            settings: HttpSettings::default().into(),
         };
         Self {
             router: router(app.clone()),
             app,
             volumes,
             admin,
+            catalog,
             repository,
             workers: None,
             _files: files,

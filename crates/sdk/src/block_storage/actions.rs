@@ -3,30 +3,14 @@
 use std::collections::BTreeMap;
 
 use emberkeep_model::Gib;
-use emberkeep_wire::lenient;
-use serde::{Deserialize, Serialize};
+use emberkeep_wire::cinder::MetadataBody;
 use serde_json::{Map, Value, json};
 
-use super::BlockStorage;
+use super::{BlockStorage, ConnectionInfo, VolumeSummary};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::VolumeId;
 use crate::version::Microversion;
-
-/// How much there is of volumes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct VolumeSummary {
-    /// How many.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_count: u64,
-    /// Their sizes together, in GiB.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_size: u64,
-    /// The tenant's pairs of all of them; since 3.36.
-    #[serde(deserialize_with = "lenient::or_default")]
-    pub metadata: BTreeMap<String, Vec<String>>,
-}
 
 impl BlockStorage {
     /// Returns how much there is of volumes; of every project, for administrators; since 3.12.
@@ -35,7 +19,7 @@ impl BlockStorage {
             .await?;
         let call =
             Call::get(["volumes", "summary"]).query("all_tenants", all_projects.then_some(true));
-        self.one("volume-summary", call).await
+        self.one(call).await
     }
 
     /// Makes a volume larger; while it is in use, since 3.42.
@@ -74,7 +58,8 @@ impl BlockStorage {
     ) -> Result<BTreeMap<String, String>, SdkError> {
         let path = ["volumes", id.as_str(), "action"];
         let body = json!({"os-show_image_metadata": null});
-        self.one("metadata", Call::post(path, body)).await
+        let all: MetadataBody = self.whole(Call::post(path, body)).await?;
+        Ok(all.metadata)
     }
 
     /// Adds to what is known of the image on a volume.
@@ -145,10 +130,10 @@ impl BlockStorage {
         &self,
         id: &VolumeId,
         connector: &BTreeMap<String, String>,
-    ) -> Result<Value, SdkError> {
+    ) -> Result<ConnectionInfo, SdkError> {
         let path = ["volumes", id.as_str(), "action"];
         let body = json!({"os-initialize_connection": {"connector": connector}});
-        self.one("connection_info", Call::post(path, body)).await
+        self.one(Call::post(path, body)).await
     }
 
     /// Says that a host no longer needs a volume.

@@ -67,7 +67,9 @@ pub struct NewSnapshot {
     /// Free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Also of a volume in use.
+    /// Also of a volume in use; not sent where it is not meant, for since 3.66 that is refused:
+    /// volumes in use need it no more.
+    #[serde(skip_serializing_if = "is_false")]
     pub force: bool,
     /// The tenant's own pairs.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -174,4 +176,8 @@ pub struct VolumeTypeChange {
     /// Whether every project may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_public: Option<bool>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -16,13 +16,13 @@ const WHAT: &str = "attachments";
 impl BlockStorage {
     /// Lists attachments, newest first unless said otherwise; since 3.27.
     pub fn attachments(&self, query: &AttachmentQuery) -> Pages<Attachment> {
-        self.detailed("attachments", |call| query.of(call))
+        self.detailed(|call| query.of(call))
     }
 
     /// Shows one attachment.
     pub async fn attachment(&self, id: &str) -> Result<Attachment, SdkError> {
         self.needs(WHAT, NEEDS).await?;
-        self.one("attachment", Call::get(["attachments", id])).await
+        self.one(Call::get(["attachments", id])).await
     }
 
     /// Attaches a volume, or only sets it aside where no connector is given.
@@ -33,7 +33,7 @@ impl BlockStorage {
                 .await?;
         }
         let call = Call::post(["attachments"], json!({"attachment": new}));
-        self.one("attachment", call).await
+        self.one(call).await
     }
 
     /// Says who takes an attachment that was only set aside.
@@ -44,8 +44,7 @@ impl BlockStorage {
     ) -> Result<Attachment, SdkError> {
         self.needs(WHAT, NEEDS).await?;
         let body = json!({"attachment": {"connector": connector}});
-        self.one("attachment", Call::put(["attachments", id], body))
-            .await
+        self.one(Call::put(["attachments", id], body)).await
     }
 
     /// Says that an attachment is in use; since 3.44.

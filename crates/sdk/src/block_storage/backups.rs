@@ -1,11 +1,11 @@
 //! Backups of volumes (`cinder-backup.md §2.3`).
 
-use serde::Deserialize;
+use emberkeep_wire::cinder::Counted;
 use serde_json::{Value, json};
 
 use super::{
-    Backup, BackupChange, BackupQuery, BackupRecord, BlockStorage, NewBackup, RestoreStarted,
-    RestoreTo, only_named, there,
+    Backup, BackupChange, BackupQuery, BackupRecord, BackupSummary, BlockStorage, NewBackup,
+    RestoreStarted, RestoreTo, only_named, there,
 };
 use crate::connection::Call;
 use crate::error::SdkError;
@@ -14,16 +14,10 @@ use crate::pages::Pages;
 use crate::version::Microversion;
 use crate::wait::Wait;
 
-/// The short view, of which only this matters.
-#[derive(Deserialize)]
-struct Begun {
-    id: BackupId,
-}
-
 impl BlockStorage {
     /// Lists backups, newest first unless said otherwise.
     pub fn backups(&self, query: &BackupQuery) -> Pages<Backup> {
-        self.detailed("backups", |call| query.of(call))
+        self.detailed(|call| query.of(call))
     }
 
     /// Counts backups, however many there are; since 3.45.
@@ -33,13 +27,13 @@ impl BlockStorage {
             .of(Call::get(["backups"]))
             .query("with_count", Some(true))
             .query("limit", Some(1));
-        self.one("count", call).await
+        let counted: Counted = self.whole(call).await?;
+        Ok(counted.count)
     }
 
     /// Shows one backup.
     pub async fn backup(&self, id: &BackupId) -> Result<Backup, SdkError> {
-        self.one("backup", Call::get(["backups", id.as_str()]))
-            .await
+        self.one(Call::get(["backups", id.as_str()])).await
     }
 
     /// Finds a backup by its id or its name; none if there is none.
@@ -62,9 +56,9 @@ impl BlockStorage {
                 .await?;
         }
         let call = Call::post(["backups"], json!({"backup": new}));
-        self.one::<Begun>("backup", call)
+        self.one::<BackupSummary>(call)
             .await
-            .map(|begun| begun.id)
+            .map(|begun| begun.id.into())
     }
 
     /// Changes a backup's name, text or pairs; since 3.9.
@@ -94,8 +88,7 @@ impl BlockStorage {
             RestoreTo::NewVolume(None) => json!({}),
         };
         let path = ["backups", id.as_str(), "restore"];
-        self.one("restore", Call::post(path, json!({"restore": body})))
-            .await
+        self.one(Call::post(path, json!({"restore": body}))).await
     }
 
     /// Begins the deletion of a backup.
@@ -121,11 +114,8 @@ impl BlockStorage {
 
     /// Returns what another cloud needs to know this backup; for administrators.
     pub async fn export_backup(&self, id: &BackupId) -> Result<BackupRecord, SdkError> {
-        self.one(
-            "backup-record",
-            Call::get(["backups", id.as_str(), "export_record"]),
-        )
-        .await
+        self.one(Call::get(["backups", id.as_str(), "export_record"]))
+            .await
     }
 
     /// Takes in a backup of another cloud whose storage can be reached from this one; for
@@ -135,9 +125,9 @@ impl BlockStorage {
             ["backups", "import_record"],
             json!({"backup-record": record}),
         );
-        self.one::<Begun>("backup", call)
+        self.one::<BackupSummary>(call)
             .await
-            .map(|begun| begun.id)
+            .map(|begun| begun.id.into())
     }
 
     /// Waits until a backup can be used.

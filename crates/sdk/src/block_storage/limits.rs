@@ -2,64 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use emberkeep_wire::cinder::{self, ClassQuotas, Limits};
+use serde_json::json;
 
-use super::{AbsoluteLimits, BlockStorage, QuotaUsage};
+use super::{AbsoluteLimits, BlockStorage, QuotaSet, QuotaUsage};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::ProjectId;
 use crate::version::Microversion;
 
-/// What a project may have of each thing: −1 is as much as it wants. The keys are the
-/// service's: `backups`, `backup_gigabytes`, `volumes`, `gigabytes`, `snapshots`,
-/// `per_volume_gigabytes`, and one of each kind for every type of volumes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct QuotaSet {
-    /// The project, where the service says it.
-    pub id: Option<ProjectId>,
-    /// The limits by key.
-    pub limits: BTreeMap<String, i64>,
-}
-
-/// What a project may have and has of each thing, by the same keys.
+/// What a project may have and has of each thing, by the keys of [`QuotaSet`].
 pub type QuotaUsages = BTreeMap<String, QuotaUsage>;
-
-impl<'de> Deserialize<'de> for QuotaSet {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let all = Map::deserialize(source)?;
-        Ok(Self {
-            id: all.get("id").and_then(Value::as_str).map(ProjectId::from),
-            limits: all
-                .iter()
-                .filter_map(|(key, value)| Some((key.clone(), value.as_i64()?)))
-                .collect(),
-        })
-    }
-}
 
 impl BlockStorage {
     /// Returns what a project may have.
     pub async fn quotas(&self, project: &ProjectId) -> Result<QuotaSet, SdkError> {
-        self.one("quota_set", Call::get(["os-quota-sets", project.as_str()]))
+        self.one(Call::get(["os-quota-sets", project.as_str()]))
             .await
     }
 
     /// Returns what a project may have and has.
     pub async fn quota_usage(&self, project: &ProjectId) -> Result<QuotaUsages, SdkError> {
         let call = Call::get(["os-quota-sets", project.as_str()]).query("usage", Some("True"));
-        let mut all: Map<String, Value> = self.one("quota_set", call.clone()).await?;
-        all.remove("id");
-        serde_json::from_value(Value::Object(all)).map_err(|cause| SdkError::BadAnswer {
-            asked: call.asked(),
-            what: cause.to_string(),
-        })
+        let all: cinder::QuotaUsages = self.one(call).await?;
+        Ok(all.0)
     }
 
     /// Returns what a project may have unless something else was said.
     pub async fn default_quotas(&self, project: &ProjectId) -> Result<QuotaSet, SdkError> {
         let path = ["os-quota-sets", project.as_str(), "defaults"];
-        self.one("quota_set", Call::get(path)).await
+        self.one(Call::get(path)).await
     }
 
     /// Says what a project may have; for administrators. Keys that are not given stay.
@@ -69,7 +41,7 @@ impl BlockStorage {
         limits: &BTreeMap<String, i64>,
     ) -> Result<QuotaSet, SdkError> {
         let path = ["os-quota-sets", project.as_str()];
-        self.one("quota_set", Call::put(path, json!({"quota_set": limits})))
+        self.one(Call::put(path, json!({"quota_set": limits})))
             .await
     }
 
@@ -81,8 +53,9 @@ impl BlockStorage {
 
     /// Returns the limits of a class of projects; `default` is for all.
     pub async fn class_quotas(&self, class: &str) -> Result<QuotaSet, SdkError> {
-        self.one("quota_class_set", Call::get(["os-quota-class-sets", class]))
-            .await
+        let set: ClassQuotas<QuotaSet> =
+            self.one(Call::get(["os-quota-class-sets", class])).await?;
+        Ok(set.0)
     }
 
     /// Says the limits of a class of projects; for administrators.
@@ -95,7 +68,8 @@ impl BlockStorage {
             ["os-quota-class-sets", class],
             json!({"quota_class_set": limits}),
         );
-        self.one("quota_class_set", call).await
+        let set: ClassQuotas<QuotaSet> = self.one(call).await?;
+        Ok(set.0)
     }
 
     /// Returns what the caller's own project may have and has.
@@ -112,12 +86,7 @@ impl BlockStorage {
     }
 
     async fn absolute(&self, call: Call) -> Result<AbsoluteLimits, SdkError> {
-        #[derive(Deserialize)]
-        struct Limits {
-            absolute: AbsoluteLimits,
-        }
-        self.one::<Limits>("limits", call)
-            .await
-            .map(|limits| limits.absolute)
+        let limits: Limits = self.one(call).await?;
+        Ok(limits.absolute)
     }
 }

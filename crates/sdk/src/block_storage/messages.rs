@@ -14,7 +14,6 @@ impl BlockStorage {
         Pages::new(
             &self.connection,
             Face::BlockStorage,
-            "messages",
             Turning::Links,
             query.of(Call::get(["messages"])),
         )
@@ -23,7 +22,7 @@ impl BlockStorage {
     /// Shows one message.
     pub async fn message(&self, id: &str) -> Result<Message, SdkError> {
         self.needs("messages", NEEDS).await?;
-        self.one("message", Call::get(["messages", id])).await
+        self.one(Call::get(["messages", id])).await
     }
 
     /// Deletes a message.

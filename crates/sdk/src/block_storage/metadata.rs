@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_wire::cinder::{MetaBody, MetadataBody};
 use serde_json::json;
 
 use super::BlockStorage;
@@ -22,27 +23,32 @@ macro_rules! metadata {
             #[doc = concat!("Returns all pairs of one of the ", $collection, ".")]
             pub async fn $all(&self, id: &$id) -> Result<Pairs, SdkError> {
                 let path = [$collection, id.as_str(), "metadata"];
-                self.one("metadata", Call::get(path)).await
+                let all: MetadataBody = self.whole(Call::get(path)).await?;
+                Ok(all.metadata)
             }
 
             #[doc = concat!("Adds pairs to one of the ", $collection, ", or changes their values; returns all of them.")]
             pub async fn $set(&self, id: &$id, pairs: &Pairs) -> Result<Pairs, SdkError> {
                 let path = [$collection, id.as_str(), "metadata"];
-                self.one("metadata", Call::post(path, json!({"metadata": pairs}))).await
+                let all: MetadataBody =
+                    self.whole(Call::post(path, json!({"metadata": pairs}))).await?;
+                Ok(all.metadata)
             }
 
             #[doc = concat!("Gives one of the ", $collection, " these pairs and no others.")]
             pub async fn $replace(&self, id: &$id, pairs: &Pairs) -> Result<Pairs, SdkError> {
                 let path = [$collection, id.as_str(), "metadata"];
-                self.one("metadata", Call::put(path, json!({"metadata": pairs}))).await
+                let all: MetadataBody =
+                    self.whole(Call::put(path, json!({"metadata": pairs}))).await?;
+                Ok(all.metadata)
             }
 
             #[doc = concat!("Returns the value of one pair of one of the ", $collection, ".")]
             pub async fn $one(&self, id: &$id, key: &str) -> Result<String, SdkError> {
                 let call = Call::get([$collection, id.as_str(), "metadata", key]);
                 let asked = call.asked();
-                let mut pair: Pairs = self.one("meta", call).await?;
-                pair.remove(key).ok_or_else(|| SdkError::BadAnswer {
+                let mut pair: MetaBody = self.whole(call).await?;
+                pair.meta.remove(key).ok_or_else(|| SdkError::BadAnswer {
                     asked,
                     what: format!("it is not about '{key}'"),
                 })

@@ -1,5 +1,6 @@
 //! The processes behind the API, and what volumes can be kept in (`cinder-backup.md §2.7`, `§2.8`).
 
+use emberkeep_wire::cinder::ServiceSwitched;
 use serde_json::json;
 
 use super::{AvailabilityZone, BlockStorage, Pool, ResourceFilters, Service};
@@ -17,7 +18,7 @@ impl BlockStorage {
         let call = Call::get(["os-services"])
             .query("binary", binary)
             .query("host", host);
-        self.one("services", call).await
+        self.one(call).await
     }
 
     /// Lets work go to a service; for administrators.
@@ -25,7 +26,7 @@ impl BlockStorage {
         let body = json!({"binary": binary, "host": host});
         self.whole(Call::put(["os-services", "enable"], body))
             .await
-            .map(drop)
+            .map(|_: ServiceSwitched| ())
     }
 
     /// Lets no more work go to a service; for administrators.
@@ -43,7 +44,7 @@ impl BlockStorage {
         }
         self.whole(Call::put(["os-services", how], body))
             .await
-            .map(drop)
+            .map(|_: ServiceSwitched| ())
     }
 
     /// Lists the pools that volumes are kept in, with what they can do if `detail` is asked
@@ -51,7 +52,7 @@ impl BlockStorage {
     pub async fn pools(&self, detail: bool) -> Result<Vec<Pool>, SdkError> {
         let call =
             Call::get(["scheduler-stats", "get_pools"]).query("detail", detail.then_some(true));
-        self.one("pools", call).await
+        self.one(call).await
     }
 
     /// Lists what lists can be narrowed by, of one kind of thing (`backup`) if it is given;
@@ -63,12 +64,11 @@ impl BlockStorage {
         self.needs("what lists can be narrowed by", Microversion::v3(33))
             .await?;
         let call = Call::get(["resource_filters"]).query("resource", resource);
-        self.one("resource_filters", call).await
+        self.one(call).await
     }
 
     /// Lists the zones.
     pub async fn availability_zones(&self) -> Result<Vec<AvailabilityZone>, SdkError> {
-        self.one("availabilityZoneInfo", Call::get(["os-availability-zone"]))
-            .await
+        self.one(Call::get(["os-availability-zone"])).await
     }
 }

@@ -12,13 +12,12 @@ use crate::wait::Wait;
 impl BlockStorage {
     /// Lists snapshots, newest first unless said otherwise.
     pub fn snapshots(&self, query: &SnapshotQuery) -> Pages<Snapshot> {
-        self.detailed("snapshots", |call| query.of(call))
+        self.detailed(|call| query.of(call))
     }
 
     /// Shows one snapshot.
     pub async fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, SdkError> {
-        self.one("snapshot", Call::get(["snapshots", id.as_str()]))
-            .await
+        self.one(Call::get(["snapshots", id.as_str()])).await
     }
 
     /// Finds a snapshot by its id or its name; none if there is none.
@@ -35,11 +34,8 @@ impl BlockStorage {
 
     /// Takes a snapshot.
     pub async fn create_snapshot(&self, new: &NewSnapshot) -> Result<Snapshot, SdkError> {
-        self.one(
-            "snapshot",
-            Call::post(["snapshots"], json!({"snapshot": new})),
-        )
-        .await
+        self.one(Call::post(["snapshots"], json!({"snapshot": new})))
+            .await
     }
 
     /// Changes a snapshot's name and text.
@@ -49,7 +45,7 @@ impl BlockStorage {
         change: &VolumeChange,
     ) -> Result<Snapshot, SdkError> {
         let call = Call::put(["snapshots", id.as_str()], json!({"snapshot": change}));
-        self.one("snapshot", call).await
+        self.one(call).await
     }
 
     /// Deletes a snapshot.

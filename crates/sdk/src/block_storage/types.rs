@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_wire::cinder::ExtraSpecsBody;
 use serde_json::json;
 
 use super::{BlockStorage, NewVolumeType, TypeAccess, VolumeType, VolumeTypeChange};
@@ -12,18 +13,18 @@ use crate::ids::ProjectId;
 impl BlockStorage {
     /// Lists the types that volumes can have.
     pub async fn volume_types(&self) -> Result<Vec<VolumeType>, SdkError> {
-        self.one("volume_types", Call::get(["types"])).await
+        self.one(Call::get(["types"])).await
     }
 
     /// Shows one type; `default` names the one that is taken unasked.
     pub async fn volume_type(&self, id: &str) -> Result<VolumeType, SdkError> {
-        self.one("volume_type", Call::get(["types", id])).await
+        self.one(Call::get(["types", id])).await
     }
 
     /// Makes a type; for administrators.
     pub async fn create_volume_type(&self, new: &NewVolumeType) -> Result<VolumeType, SdkError> {
         let call = Call::post(["types"], json!({"volume_type": new}));
-        self.one("volume_type", call).await
+        self.one(call).await
     }
 
     /// Changes a type; for administrators.
@@ -33,7 +34,7 @@ impl BlockStorage {
         change: &VolumeTypeChange,
     ) -> Result<VolumeType, SdkError> {
         let call = Call::put(["types", id], json!({"volume_type": change}));
-        self.one("volume_type", call).await
+        self.one(call).await
     }
 
     /// Deletes a type that no volume has; for administrators.
@@ -43,8 +44,9 @@ impl BlockStorage {
 
     /// Returns what a type asks of back ends.
     pub async fn extra_specs(&self, id: &str) -> Result<BTreeMap<String, String>, SdkError> {
-        self.one("extra_specs", Call::get(["types", id, "extra_specs"]))
-            .await
+        let call = Call::get(["types", id, "extra_specs"]);
+        let all: ExtraSpecsBody = self.whole(call).await?;
+        Ok(all.extra_specs)
     }
 
     /// Adds to what a type asks of back ends; for administrators. Returns what was added.
@@ -54,11 +56,9 @@ impl BlockStorage {
         specs: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, SdkError> {
         let path = ["types", id, "extra_specs"];
-        self.one(
-            "extra_specs",
-            Call::post(path, json!({"extra_specs": specs})),
-        )
-        .await
+        let call = Call::post(path, json!({"extra_specs": specs}));
+        let added: ExtraSpecsBody = self.whole(call).await?;
+        Ok(added.extra_specs)
     }
 
     /// Takes away one thing that a type asks of back ends; for administrators.
@@ -70,7 +70,7 @@ impl BlockStorage {
     /// Lists the projects that may use a type which not every project may; for administrators.
     pub async fn type_access(&self, id: &str) -> Result<Vec<TypeAccess>, SdkError> {
         let path = ["types", id, "os-volume-type-access"];
-        self.one("volume_type_access", Call::get(path)).await
+        self.one(Call::get(path)).await
     }
 
     /// Lets a project use a type; for administrators.

@@ -13,13 +13,12 @@ use crate::wait::Wait;
 impl BlockStorage {
     /// Lists volumes, newest first unless said otherwise.
     pub fn volumes(&self, query: &VolumeQuery) -> Pages<Volume> {
-        self.detailed("volumes", |call| query.of(call))
+        self.detailed(|call| query.of(call))
     }
 
     /// Shows one volume.
     pub async fn volume(&self, id: &VolumeId) -> Result<Volume, SdkError> {
-        self.one("volume", Call::get(["volumes", id.as_str()]))
-            .await
+        self.one(Call::get(["volumes", id.as_str()])).await
     }
 
     /// Finds a volume by its id or its name; none if there is none.
@@ -37,7 +36,7 @@ impl BlockStorage {
             self.needs("making a volume from a backup", Microversion::v3(47))
                 .await?;
         }
-        self.one("volume", Call::post(["volumes"], json!({"volume": new})))
+        self.one(Call::post(["volumes"], json!({"volume": new})))
             .await
     }
 
@@ -48,7 +47,7 @@ impl BlockStorage {
         change: &VolumeChange,
     ) -> Result<Volume, SdkError> {
         let call = Call::put(["volumes", id.as_str()], json!({"volume": change}));
-        self.one("volume", call).await
+        self.one(call).await
     }
 
     /// Deletes a volume that has no snapshots.

@@ -310,6 +310,15 @@ impl RestoreTarget {
             ..Self::default()
         }
     }
+
+    /// Restores a file system, whose files are replaced. The clouds restore no file system in
+    /// place; Emberkeep does.
+    pub fn file_system(id: &ResourceId) -> Self {
+        Self {
+            resource_id: Some(id.clone()),
+            ..Self::default()
+        }
+    }
 }
 
 /// Where one disk of a server's backup goes.

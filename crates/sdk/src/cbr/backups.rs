@@ -1,8 +1,12 @@
 //! Backups in vaults (`cbr-v3.md §2.4`).
 
-use serde_json::{Value, json};
+use emberkeep_wire::cbr::RestoreBegun;
+use serde_json::json;
 
-use super::{Backup, BackupQuery, Cbr, NewReplication, RestoreTarget, only_named, there};
+use super::{
+    Backup, BackupMetadata, BackupQuery, Cbr, NewReplication, Replication, RestoreTarget,
+    only_named, there,
+};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::{BackupId, TaskId};
@@ -12,13 +16,12 @@ use crate::wait::Wait;
 impl Cbr {
     /// Lists backups in vaults, newest first unless said otherwise.
     pub fn backups(&self, query: &BackupQuery) -> Pages<Backup> {
-        self.pages("backups", Turning::Offset, query.of(Call::get(["backups"])))
+        self.pages(Turning::Offset, query.of(Call::get(["backups"])))
     }
 
     /// Shows one backup.
     pub async fn backup(&self, id: &BackupId) -> Result<Backup, SdkError> {
-        self.one("backup", Call::get(["backups", id.as_str()]))
-            .await
+        self.one(Call::get(["backups", id.as_str()])).await
     }
 
     /// Finds a backup by its id or its name; none if there is none.
@@ -37,7 +40,7 @@ impl Cbr {
     /// Gives a backup another name (Huawei).
     pub async fn rename_backup(&self, id: &BackupId, name: &str) -> Result<Backup, SdkError> {
         let call = Call::put(["backups", id.as_str()], json!({"backup": {"name": name}}));
-        self.one("backup", call).await
+        self.one(call).await
     }
 
     /// Waits until a backup is complete, or can be used again after a restore.
@@ -55,11 +58,8 @@ impl Cbr {
         let path = ["backups", id.as_str(), "restore"];
         let body = json!({"restore": target});
         // One of the clouds answers with no body at all (`cbr-v3.md §2.4`).
-        let answer = self.if_any(Call::post(path, body)).await?;
-        Ok(answer
-            .get("job_id")
-            .and_then(Value::as_str)
-            .map(TaskId::from))
+        let begun: RestoreBegun = self.if_any(Call::post(path, body)).await?;
+        Ok(begun.job_id)
     }
 
     /// Begins the deletion of a backup.
@@ -73,7 +73,7 @@ impl Cbr {
     }
 
     /// Returns what is kept of the server that a backup is of: its flavour, addresses, disks.
-    pub async fn backup_metadata(&self, id: &BackupId) -> Result<Value, SdkError> {
+    pub async fn backup_metadata(&self, id: &BackupId) -> Result<BackupMetadata, SdkError> {
         self.whole(Call::get(["backups", id.as_str(), "metadata"]))
             .await
     }
@@ -83,9 +83,8 @@ impl Cbr {
         &self,
         id: &BackupId,
         to: &NewReplication,
-    ) -> Result<Value, SdkError> {
+    ) -> Result<Replication, SdkError> {
         let path = ["backups", id.as_str(), "replicate"];
-        self.one("replication", Call::post(path, json!({"replicate": to})))
-            .await
+        self.one(Call::post(path, json!({"replicate": to}))).await
     }
 }

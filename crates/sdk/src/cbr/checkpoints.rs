@@ -1,8 +1,8 @@
 //! Runs over vaults (`cbr-v3.md §2.3`).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Cbr, Checkpoint, NewCheckpoint, NewReplication};
+use super::{Cbr, Checkpoint, NewCheckpoint, NewReplication, Replication};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::{CheckpointId, VaultId};
@@ -14,13 +14,12 @@ impl Cbr {
     /// answer, and with some clouds in no later one.
     pub async fn create_checkpoint(&self, new: &NewCheckpoint) -> Result<Checkpoint, SdkError> {
         let call = Call::post(["checkpoints"], json!({"checkpoint": new}));
-        self.one("checkpoint", call).await
+        self.one(call).await
     }
 
     /// Shows one checkpoint.
     pub async fn checkpoint(&self, id: &CheckpointId) -> Result<Checkpoint, SdkError> {
-        self.one("checkpoint", Call::get(["checkpoints", id.as_str()]))
-            .await
+        self.one(Call::get(["checkpoints", id.as_str()])).await
     }
 
     /// Waits until every backup of a run is made; one in error is an error.
@@ -39,14 +38,11 @@ impl Cbr {
         &self,
         vault: &VaultId,
         to: &NewReplication,
-    ) -> Result<Value, SdkError> {
+    ) -> Result<Replication, SdkError> {
         let mut replicate = json!(to);
         replicate["vault_id"] = json!(vault);
         let body = json!({"replicate": replicate});
-        self.one(
-            "replication",
-            Call::post(["checkpoints", "replicate"], body),
-        )
-        .await
+        self.one(Call::post(["checkpoints", "replicate"], body))
+            .await
     }
 }

@@ -43,13 +43,13 @@ impl Cbr {
     /// Lists the projects that a backup is shared with.
     pub fn members(&self, backup: &BackupId, query: &MemberQuery) -> Pages<Member> {
         let path = ["backups", backup.as_str(), "members"];
-        self.pages("members", Turning::Marker, query.of(Call::get(path)))
+        self.pages(Turning::Marker, query.of(Call::get(path)))
     }
 
     /// Shows one sharing of a backup.
     pub async fn member(&self, backup: &BackupId, which: &Sharing) -> Result<Member, SdkError> {
         let path = ["backups", backup.as_str(), "members", which.as_str()];
-        self.one("member", Call::get(path)).await
+        self.one(Call::get(path)).await
     }
 
     /// Shares a backup with projects, 10 at most.
@@ -59,7 +59,7 @@ impl Cbr {
         projects: &[ProjectId],
     ) -> Result<Vec<Member>, SdkError> {
         let path = ["backups", backup.as_str(), "members"];
-        self.one("members", Call::post(path, json!({"members": projects})))
+        self.one(Call::post(path, json!({"members": projects})))
             .await
     }
 
@@ -75,7 +75,7 @@ impl Cbr {
             MemberAnswer::Accept(vault) => json!({"status": "accepted", "vault_id": vault}),
             MemberAnswer::Reject => json!({"status": "rejected"}),
         };
-        self.one("member", Call::put(path, body)).await
+        self.one(Call::put(path, body)).await
     }
 
     /// Ends the sharing of a backup with a project.

@@ -1,41 +1,24 @@
 //! Policies and what they are bound to (`cbr-v3.md §2.5`, `§2.2`).
 
-use serde::{Deserialize, Serialize};
+use emberkeep_wire::cbr::{PolicyAssociated, PolicyDissociated};
 use serde_json::json;
 
-use super::{Cbr, NewPolicy, Policy, PolicyChange, PolicyQuery, only_named, there};
+use super::{Bound, Cbr, NewPolicy, Policy, PolicyChange, PolicyQuery, only_named, there};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::{PolicyId, VaultId};
 use crate::pages::{Pages, Turning};
 
-/// A policy that is bound to a vault now, or is not any more.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Bound {
-    /// The vault.
-    pub vault_id: VaultId,
-    /// The policy.
-    pub policy_id: PolicyId,
-    /// The vault that takes the replicas.
-    pub destination_vault_id: Option<VaultId>,
-}
-
 impl Cbr {
     /// Lists the project's policies.
     pub fn policies(&self, query: &PolicyQuery) -> Pages<Policy> {
         // No document says that this list has pages, and a project has 64 policies at most.
-        self.pages(
-            "policies",
-            Turning::Never,
-            query.of(Call::get(["policies"])),
-        )
+        self.pages(Turning::Never, query.of(Call::get(["policies"])))
     }
 
     /// Shows one policy.
     pub async fn policy(&self, id: &PolicyId) -> Result<Policy, SdkError> {
-        self.one("policy", Call::get(["policies", id.as_str()]))
-            .await
+        self.one(Call::get(["policies", id.as_str()])).await
     }
 
     /// Finds a policy by its id or its name; none if there is none.
@@ -49,7 +32,7 @@ impl Cbr {
 
     /// Makes a policy.
     pub async fn create_policy(&self, new: &NewPolicy) -> Result<Policy, SdkError> {
-        self.one("policy", Call::post(["policies"], json!({"policy": new})))
+        self.one(Call::post(["policies"], json!({"policy": new})))
             .await
     }
 
@@ -60,7 +43,7 @@ impl Cbr {
         change: &PolicyChange,
     ) -> Result<Policy, SdkError> {
         let call = Call::put(["policies", id.as_str()], json!({"policy": change}));
-        self.one("policy", call).await
+        self.one(call).await
     }
 
     /// Deletes a policy; backups that it made stay.
@@ -81,7 +64,8 @@ impl Cbr {
         if let Some(destination) = destination {
             body["destination_vault_id"] = json!(destination);
         }
-        self.one("associate_policy", Call::post(path, body)).await
+        let done: PolicyAssociated = self.whole(Call::post(path, body)).await?;
+        Ok(done.associate_policy)
     }
 
     /// Takes a policy off a vault.
@@ -92,6 +76,7 @@ impl Cbr {
     ) -> Result<Bound, SdkError> {
         let path = ["vaults", vault.as_str(), "dissociatepolicy"];
         let call = Call::post(path, json!({"policy_id": policy}));
-        self.one("dissociate_policy", call).await
+        let done: PolicyDissociated = self.whole(call).await?;
+        Ok(done.dissociate_policy)
     }
 }

@@ -17,7 +17,7 @@ impl Cbr {
         query: &ProtectableQuery,
     ) -> Pages<Instance> {
         let path = ["protectables", kind.as_str(), "instances"];
-        self.pages("instances", Turning::Offset, query.of(Call::get(path)))
+        self.pages(Turning::Offset, query.of(Call::get(path)))
             .page_size(PAGE)
     }
 
@@ -28,6 +28,6 @@ impl Cbr {
         id: &ResourceId,
     ) -> Result<Instance, SdkError> {
         let path = ["protectables", kind.as_str(), "instances", id.as_str()];
-        self.one("instance", Call::get(path)).await
+        self.one(Call::get(path)).await
     }
 }

@@ -1,6 +1,7 @@
 //! Tags of vaults, and vaults by their tags (`cbr-v3.md §2.8`).
 
 use emberkeep_model::Tag;
+use emberkeep_wire::cbr::{TaggedCount, TaggedVaults};
 use serde_json::{Value, json};
 
 use super::{Cbr, ProjectTag, TagQuery, TaggedVault};
@@ -14,13 +15,12 @@ const PAGE: usize = 1000;
 impl Cbr {
     /// Lists a vault's tags.
     pub async fn tags(&self, vault: &VaultId) -> Result<Vec<Tag>, SdkError> {
-        self.one("tags", Call::get(["vault", vault.as_str(), "tags"]))
-            .await
+        self.one(Call::get(["vault", vault.as_str(), "tags"])).await
     }
 
     /// Lists the keys in use among the project's vaults, each with its values.
     pub async fn project_tags(&self) -> Result<Vec<ProjectTag>, SdkError> {
-        self.one("tags", Call::get(["vault", "tags"])).await
+        self.one(Call::get(["vault", "tags"])).await
     }
 
     /// Adds a tag to a vault, or gives it another value.
@@ -59,9 +59,9 @@ impl Cbr {
             // Numbers are text here, and nowhere else.
             body["limit"] = json!(PAGE.to_string());
             body["offset"] = json!(found.len().to_string());
-            let page: Vec<TaggedVault> = self.one("resources", by_tags(body)).await?;
-            let full = page.len() >= PAGE;
-            found.extend(page);
+            let page: TaggedVaults = self.whole(by_tags(body)).await?;
+            let full = page.resources.len() >= PAGE;
+            found.extend(page.resources);
             if !full {
                 return Ok(found);
             }
@@ -72,7 +72,8 @@ impl Cbr {
     pub async fn count_tagged_vaults(&self, query: &TagQuery) -> Result<u64, SdkError> {
         let mut body = json!(query);
         body["action"] = json!("count");
-        self.one("total_count", by_tags(body)).await
+        let count: TaggedCount = self.whole(by_tags(body)).await?;
+        Ok(count.total_count)
     }
 }
 

@@ -10,17 +10,12 @@ use crate::wait::Wait;
 impl Cbr {
     /// Lists the project's tasks, newest first.
     pub fn tasks(&self, query: &TaskQuery) -> Pages<Task> {
-        self.pages(
-            "operation_logs",
-            Turning::Offset,
-            query.of(Call::get(["operation-logs"])),
-        )
+        self.pages(Turning::Offset, query.of(Call::get(["operation-logs"])))
     }
 
     /// Shows one task.
     pub async fn task(&self, id: &TaskId) -> Result<Task, SdkError> {
-        self.one("operation_log", Call::get(["operation-logs", id.as_str()]))
-            .await
+        self.one(Call::get(["operation-logs", id.as_str()])).await
     }
 
     /// Waits until a task has succeeded; another end of it is an error, with its reason.

@@ -1,9 +1,10 @@
 //! What vaults hold together, and what the service can do (`cbr-v3.md §2.2`, `§2.10`).
 
+use emberkeep_wire::cbr::VaultsUpdated;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Cbr, ExpiryMoved, ReplicationRegion, StorageUsage, StorageUsageQuery, VaultsChange,
+    Cbr, ExpiryMoved, Features, ReplicationRegion, StorageUsage, StorageUsageQuery, VaultsChange,
     VaultsSummary,
 };
 use crate::connection::Call;
@@ -20,7 +21,8 @@ impl Cbr {
     /// Changes all vaults of the project at once; returns their ids (Huawei).
     pub async fn update_vaults(&self, change: &VaultsChange) -> Result<Vec<VaultId>, SdkError> {
         let call = Call::put(["vaults", "batch-update"], json!({"vault": change}));
-        self.one("updated_vaults_id", call).await
+        let updated: VaultsUpdated = self.whole(call).await?;
+        Ok(updated.updated_vaults_id)
     }
 
     /// Keeps the backups of a vault that go by time until `day` (`2027-03-01`) in the zone
@@ -41,22 +43,28 @@ impl Cbr {
         let call = Call::get(["storage_usage"])
             .query("resource_id", query.resource_id.as_ref())
             .query("resource_type", query.resource_type.as_ref());
-        self.pages("storage_usage", Turning::Offset, call)
+        self.pages(Turning::Offset, call)
     }
 
     /// Lists where backups can be copied to.
     pub async fn replication_capabilities(&self) -> Result<Vec<ReplicationRegion>, SdkError> {
-        self.one("regions", Call::get(["replication-capabilities"]))
-            .await
+        self.one(Call::get(["replication-capabilities"])).await
     }
 
-    /// Returns what the service can do, by its own keys such as `replication.enable`.
-    pub async fn features(&self) -> Result<Map<String, Value>, SdkError> {
+    /// Returns what the service can do.
+    pub async fn features(&self) -> Result<Features, SdkError> {
         self.whole(Call::get(["cbr-features"])).await
     }
 
-    /// Returns one thing that the service can do or not.
+    /// Returns one thing that the service can do or not, by its own key such as
+    /// `replication.enable`.
     pub async fn feature(&self, key: &str) -> Result<Value, SdkError> {
-        self.one(key, Call::get(["cbr-features", key])).await
+        let call = Call::get(["cbr-features", key]);
+        let asked = call.asked();
+        let mut answer: Map<String, Value> = self.whole(call).await?;
+        answer.remove(key).ok_or_else(|| SdkError::BadAnswer {
+            asked,
+            what: format!("it has no '{key}'"),
+        })
     }
 }

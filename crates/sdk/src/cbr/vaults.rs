@@ -1,5 +1,6 @@
 //! Vaults and what is in them (`cbr-v3.md §2.2`).
 
+use emberkeep_wire::cbr::{ResourcesAdded, ResourcesMigrated, ResourcesRemoved, ResourcesSet};
 use serde_json::json;
 
 use super::{AddResource, Cbr, NewVault, Vault, VaultChange, VaultQuery, only_named, there};
@@ -12,12 +13,12 @@ use crate::wait::Wait;
 impl Cbr {
     /// Lists the project's vaults.
     pub fn vaults(&self, query: &VaultQuery) -> Pages<Vault> {
-        self.pages("vaults", Turning::Offset, query.of(Call::get(["vaults"])))
+        self.pages(Turning::Offset, query.of(Call::get(["vaults"])))
     }
 
     /// Shows one vault.
     pub async fn vault(&self, id: &VaultId) -> Result<Vault, SdkError> {
-        self.one("vault", Call::get(["vaults", id.as_str()])).await
+        self.one(Call::get(["vaults", id.as_str()])).await
     }
 
     /// Finds a vault by its id or its name; none if there is none.
@@ -31,7 +32,7 @@ impl Cbr {
 
     /// Makes a vault.
     pub async fn create_vault(&self, new: &NewVault) -> Result<Vault, SdkError> {
-        self.one("vault", Call::post(["vaults"], json!({"vault": new})))
+        self.one(Call::post(["vaults"], json!({"vault": new})))
             .await
     }
 
@@ -42,7 +43,7 @@ impl Cbr {
         change: &VaultChange,
     ) -> Result<Vault, SdkError> {
         let call = Call::put(["vaults", id.as_str()], json!({"vault": change}));
-        self.one("vault", call).await
+        self.one(call).await
     }
 
     /// Deletes a vault with all its backups.
@@ -63,11 +64,9 @@ impl Cbr {
         resources: &[AddResource],
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "addresources"];
-        self.one(
-            "add_resource_ids",
-            Call::post(path, json!({"resources": resources})),
-        )
-        .await
+        let call = Call::post(path, json!({"resources": resources}));
+        let added: ResourcesAdded = self.whole(call).await?;
+        Ok(added.add_resource_ids)
     }
 
     /// Takes resources out of a vault, with all their backups in it. It takes its time: those
@@ -78,11 +77,9 @@ impl Cbr {
         resources: &[ResourceId],
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "removeresources"];
-        self.one(
-            "remove_resource_ids",
-            Call::post(path, json!({"resource_ids": resources})),
-        )
-        .await
+        let call = Call::post(path, json!({"resource_ids": resources}));
+        let removed: ResourcesRemoved = self.whole(call).await?;
+        Ok(removed.remove_resource_ids)
     }
 
     /// Moves resources with all their backups to another vault.
@@ -94,7 +91,8 @@ impl Cbr {
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "migrateresources"];
         let body = json!({"destination_vault_id": destination, "resource_ids": resources});
-        self.one("migrated_resources", Call::post(path, body)).await
+        let moved: ResourcesMigrated = self.whole(Call::post(path, body)).await?;
+        Ok(moved.migrated_resources)
     }
 
     /// Takes resources out of scheduled runs (Huawei).
@@ -123,6 +121,7 @@ impl Cbr {
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "set-resources"];
         let body = json!({"resource_ids": resources, "action": action});
-        self.one("set_resource_ids", Call::put(path, body)).await
+        let set: ResourcesSet = self.whole(Call::put(path, body)).await?;
+        Ok(set.set_resource_ids)
     }
 }

@@ -623,3 +623,36 @@ async fn names_are_unique_and_must_be_names() {
 fn secrets_differ() {
     assert_ne!(new_secret(), new_secret());
 }
+
+#[test]
+fn rules_of_access_are_held_against_paths_as_keystonemiddleware_does() {
+    for (pattern, path, want) in [
+        ("/v3/p/backups", "/v3/p/backups", true),
+        ("/v3/p/backups", "/v3/p/backups/detail", false),
+        ("/v3/*/backups", "/v3/p/backups", true),
+        ("/v3/*/backups", "/v3/p/q/backups", false),
+        ("/v3/*/backups", "/v3//backups", false),
+        ("/v3/{project_id}/backups/{id}", "/v3/p/backups/b", true),
+        ("/v3/{project_id}/backups/{id}", "/v3/p/backups/", false),
+        ("/v3/**", "/v3/p/backups/b/action", true),
+        ("/v3/**", "/v3/", true),
+        ("/v3/**/action", "/v3/p/backups/b/action", true),
+        ("/v3/**/action", "/v3/p/backups/b/actions", false),
+        ("**", "", true),
+        ("", "/", false),
+        ("/v3/{p", "/v3/{p", true),
+        ("/v3/p.q", "/v3/p-q", false),
+    ] {
+        assert_eq!(fits(pattern, path), want, "{pattern} {path}");
+    }
+    // Nobody makes us try all ways.
+    assert!(!fits(&"**a".repeat(60), &"a".repeat(59)));
+    let rule = AccessRule {
+        service: "volumev3".into(),
+        method: "GET".into(),
+        path: "/v3/**".into(),
+    };
+    assert!(rule.allows("volumev3", "GET", "/v3/p"));
+    assert!(!rule.allows("volumev3", "POST", "/v3/p"));
+    assert!(!rule.allows("cbr", "GET", "/v3/p"));
+}

@@ -12,6 +12,7 @@ use emberkeep_model::{
 };
 use emberkeep_volumes::SourceSnapshot;
 
+use super::replicate::{WHOLE, whole_facts};
 use super::{Facts, Stop, Verdict, Wanted};
 use crate::messages::About;
 use crate::query::BackupQuery;
@@ -30,7 +31,7 @@ impl Service {
         match backup.cbr.kind {
             ObjectType::Disk => {
                 let source = self.source_to_back_up(task, &backup).await?;
-                self.copy_volume(&backup, source, run)
+                self.copy_volume(&backup, None, source, run)
                     .await
                     .map(Facts::Sealed)
             }
@@ -39,15 +40,21 @@ impl Service {
         }
     }
 
-    /// Copies what was frozen to the repository.
+    /// Copies what was frozen to the repository; `whole` is the server's backup that it is part
+    /// of, and of how many parts that is.
     pub(super) async fn copy_volume(
         &self,
         backup: &Backup,
+        whole: Option<(&Backup, usize)>,
         source: Box<dyn SourceSnapshot>,
         run: &Run,
     ) -> Result<Sealed, Stop> {
         let (repository, run) = (self.repository.clone(), run.clone());
         let mut request = request_for(backup);
+        if let Some((whole, parts)) = whole {
+            let facts = whole_facts(whole, parts);
+            request.extra.insert(WHOLE.to_owned(), facts);
+        }
         request.parent = self.parent_content(backup).await?;
         let project = backup.project_id.clone();
         let copied = tokio::task::spawn_blocking(move || {
@@ -208,7 +215,16 @@ impl Service {
                 backup.availability_zone = Some(self.settings.availability_zone.clone());
             }
             match verdict {
-                Verdict::Done(_) => changes.extend(self.count_dependent(&backup, 1).await?),
+                Verdict::Done(_) => {
+                    changes.extend(self.count_dependent(&backup, 1).await?);
+                    // What a server's backup stores are its parts, which were counted one by one.
+                    if let Some(sealed) = backup.state.sealed()
+                        && backup.cbr.kind != ObjectType::Server
+                    {
+                        let filled = self.vault_filled(backup.vault_id, sealed.stored);
+                        changes.extend(filled.await?);
+                    }
+                }
                 Verdict::Failed(_) => changes.push(self.message(
                     &backup.project_id,
                     &task.request_id,

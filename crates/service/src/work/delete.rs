@@ -1,9 +1,11 @@
 //! Deleting backups, one by one or with all that a vault or a resource has.
 
+use std::collections::BTreeSet;
+
 use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ProjectId,
-    ProtectStatus, ResourceId, Task, TaskState, VaultId, VaultStatus, Work,
+    Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ObjectType,
+    ProjectId, ProtectStatus, ResourceId, Task, TaskState, VaultId, VaultStatus, Work,
 };
 
 use super::{Facts, Stop, Verdict, Wanted};
@@ -115,7 +117,15 @@ impl Service {
         if matches!(verdict, Verdict::Done(_)) {
             changes.extend(self.end_shares(id).await?);
         }
-        changes.extend(self.sweep_later(task, &backup.project_id).await?);
+        // What a backup of one project shows may lie in the repository of another.
+        let places: BTreeSet<ProjectId> = changed
+            .iter()
+            .filter(|backup| backup.cbr.kind != ObjectType::Server)
+            .map(|backup| backup.content().0.clone())
+            .collect();
+        for place in &places {
+            changes.extend(self.sweep_later(task, place).await?);
+        }
         changes.push(Change::Save(Row::Backup(backup)));
         Ok(changes)
     }

@@ -4,11 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{Backup, BackupState, FileSystem, FileSystemId, Task};
 use emberkeep_volumes::{TreeReport, TreeTarget};
 
 use super::{Facts, Stop};
+use crate::service::racing;
 use crate::worker::chain;
 use crate::{CbrError, Service, ServiceError};
 
@@ -29,9 +31,9 @@ impl Service {
                 provider.freeze_tree(&root, &below, &freeze)
             })
             .await?;
-        tell(task, &system, &report);
+        self.tell(task, &system, &report).await?;
         self.note_size(system.id, source.size()).await?;
-        let sealed = self.copy_volume(backup, source, run).await?;
+        let sealed = self.copy_volume(backup, None, source, run).await?;
         Ok(Facts::Sealed(sealed))
     }
 
@@ -48,14 +50,12 @@ impl Service {
         let system = self.file_system_there(target).await?;
         let (root, path) = self.allowed(Path::new(&system.path))?;
         let (provider, freeze) = (Arc::clone(&self.volumes), task.id.to_string());
-        let (repository, run) = (self.repository.clone(), run.clone());
-        let (project, content) = backup.content();
-        let project = project.clone();
+        // A copy lies in another region.
+        let (place, run) = (self.place_of(backup)?, run.clone());
+        let (_, content) = backup.content();
         let image = freeze.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let project = repository
-                .project(project.as_str())
-                .map_err(RestoreError::from)?;
+            let project = place.open().map_err(RestoreError::from)?;
             let size = project.manifest(content).map_err(RestoreError::from)?.size;
             let target = provider.tree_image(&image, size);
             let target = target.map_err(RestoreError::from)?;
@@ -81,7 +81,7 @@ impl Service {
                 provider.unpack_tree(&freeze, &target)
             })
             .await?;
-        tell(task, &system, &report);
+        self.tell(task, &system, &report).await?;
         Ok(Facts::Nothing)
     }
 
@@ -90,11 +90,18 @@ impl Service {
         let found = found.map_err(ServiceError::from)?;
         Ok(found.ok_or_else(|| ServiceError::from(CbrError::NoSuchFileSystem(id)))?)
     }
-}
 
-/// Says in the log what is not quite as it was.
-fn tell(task: &Task, system: &FileSystem, report: &TreeReport) {
-    if report.noted > 0 {
+    /// Says in the task, and in the log, what is not quite as it was: what was left out, what
+    /// changed while it was read.
+    async fn tell(
+        &self,
+        task: &Task,
+        system: &FileSystem,
+        report: &TreeReport,
+    ) -> Result<(), ServiceError> {
+        if report.noted == 0 {
+            return Ok(());
+        }
         tracing::warn!(
             task_id = %task.id,
             file_system_id = %system.id,
@@ -102,5 +109,18 @@ fn tell(task: &Task, system: &FileSystem, report: &TreeReport) {
             notes = report.notes.join("; "),
             "a tree of files has things that are not quite as they were"
         );
+        let mut notes = report.notes.clone();
+        let more = report.noted.saturating_sub(notes.len() as u64);
+        if more > 0 {
+            notes.push(format!("and {more} more"));
+        }
+        racing(|| async {
+            let Some(mut row) = self.still_ours(task).await? else {
+                return Ok(());
+            };
+            row.notes.clone_from(&notes);
+            self.commit(vec![Change::Save(Row::Task(row))]).await
+        })
+        .await
     }
 }

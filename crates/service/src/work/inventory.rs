@@ -73,23 +73,27 @@ impl Service {
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
         let grown = |volume: &mut Volume| volume.size = size;
+        // One that was in somebody's hands still is.
+        let before = self.catalog.volume(id).await?;
+        let before = before.and_then(|volume| volume.previous_status);
         let mut changes = self
             .volume_becomes(
                 id,
-                VolumeStatus::Available,
+                before.unwrap_or(VolumeStatus::Available),
                 VolumeStatus::ErrorExtending,
                 verdict,
                 grown,
             )
             .await?;
-        if matches!(verdict, Verdict::Done(_))
-            && let Some(mut resource) = self.catalog.vault_resource(id.into()).await?
-        {
-            resource.size = size;
-            changes.push(Change::Save(Row::VaultResource(resource)));
-        }
-        if matches!(verdict, Verdict::Done(_)) {
-            changes.extend(self.server_grown(id, size).await?);
+        let now = match verdict {
+            Verdict::Done(_) => Some(size),
+            // The room that was taken for it is given back.
+            Verdict::Failed(_) | Verdict::Cancelled => {
+                self.catalog.volume(id).await?.map(|volume| volume.size)
+            }
+        };
+        if let Some(now) = now {
+            changes.extend(self.volume_sized(id, now).await?);
         }
         Ok(changes)
     }
@@ -165,22 +169,24 @@ impl Service {
         id: SnapshotId,
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
-        let status = match verdict {
-            Verdict::Done(_) => SnapshotStatus::Available,
-            Verdict::Failed(_) | Verdict::Cancelled => SnapshotStatus::Error,
+        let (status, progress) = match verdict {
+            Verdict::Done(_) => (SnapshotStatus::Available, Some(100)),
+            Verdict::Failed(_) | Verdict::Cancelled => (SnapshotStatus::Error, None),
         };
-        self.snapshot_becomes(id, status).await
+        self.snapshot_becomes(id, status, progress).await
     }
 
     async fn snapshot_becomes(
         &self,
         id: SnapshotId,
         status: SnapshotStatus,
+        progress: Option<u32>,
     ) -> Result<Vec<Change>, ServiceError> {
         let found: Option<Snapshot> = self.catalog.snapshot(id).await?;
         Ok(found
             .map(|mut snapshot| {
                 snapshot.status = status;
+                snapshot.progress = progress.unwrap_or(snapshot.progress);
                 snapshot.updated_at = Some(self.now());
                 Change::Save(Row::Snapshot(snapshot))
             })
@@ -211,7 +217,7 @@ impl Service {
                     .collect())
             }
             Verdict::Failed(_) | Verdict::Cancelled => {
-                self.snapshot_becomes(id, SnapshotStatus::ErrorDeleting)
+                self.snapshot_becomes(id, SnapshotStatus::ErrorDeleting, None)
                     .await
             }
         }

@@ -34,11 +34,13 @@ impl Service {
 
     async fn replicate_parts(&self, task: &Task, whole: &Backup, run: &Run) -> Result<Facts, Stop> {
         let mut failures = Vec::new();
-        for part in self.claim_parts(whole).await? {
+        let parts = self.claim_parts(whole).await?;
+        for part in &parts {
             if part.state.sealed().is_some() {
                 continue;
             }
-            let event = match self.replicate_one(&part, Some(whole), run).await {
+            let among = Some((whole, parts.len()));
+            let event = match self.replicate_one(part, among, run).await {
                 Ok(sealed) => BackupEvent::Sealed(sealed),
                 Err(Stop::Failed(reason)) => {
                     failures.push(reason.clone());
@@ -46,7 +48,7 @@ impl Service {
                 }
                 Err(stopped) => return Err(stopped),
             };
-            self.settle_part(task, &part, event).await?;
+            self.settle_part(task, part, event).await?;
         }
         if !failures.is_empty() {
             return Err(Stop::Failed(failures.join("; ")));
@@ -63,7 +65,7 @@ impl Service {
     async fn replicate_one(
         &self,
         copy: &Backup,
-        whole: Option<&Backup>,
+        whole: Option<(&Backup, usize)>,
         run: &Run,
     ) -> Result<Sealed, Stop> {
         let replica = copy
@@ -93,8 +95,8 @@ impl Service {
         let mut remember = |key: &str, value| request.extra.insert(key.to_owned(), value);
         remember("replica", serde_json::json!(replica));
         remember("project_id", serde_json::json!(copy.project_id));
-        if let Some(whole) = whole {
-            remember("whole", whole_facts(whole));
+        if let Some((whole, parts)) = whole {
+            remember(WHOLE, whole_facts(whole, parts));
         }
         let run = run.clone();
         let id = copy.id;
@@ -156,6 +158,11 @@ impl Service {
         if Wanted::Copy.by(&copy.state) && copy.take(event, self.now()).is_ok() {
             let among = std::slice::from_ref(&copy);
             changes.extend(self.checkpoint_after(copy.checkpoint_id, among).await?);
+            if let Some(sealed) = copy.state.sealed()
+                && copy.cbr.kind != ObjectType::Server
+            {
+                changes.extend(self.vault_filled(copy.vault_id, sealed.stored).await?);
+            }
             changes.push(Change::Save(Row::Backup(copy)));
         }
         Ok(changes)
@@ -170,10 +177,15 @@ const NOTHING: Sealed = Sealed {
     stored: ByteCount(0),
 };
 
-/// What the row of a server's backup says that no manifest of its parts does.
-fn whole_facts(whole: &Backup) -> serde_json::Value {
+/// Where the manifests of its parts say what a server's backup is.
+pub(super) const WHOLE: &str = "whole";
+
+/// What the row of a server's backup says that no manifest of its parts does: whoever finds all
+/// `parts` of them can make the row anew.
+pub(super) fn whole_facts(whole: &Backup, parts: usize) -> serde_json::Value {
     serde_json::json!({
         "id": whole.id,
+        "parts": parts,
         "server_id": whole.volume_id,
         "server_name": whole.volume_name,
         "name": whole.name,

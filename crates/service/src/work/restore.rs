@@ -11,8 +11,8 @@ use emberkeep_model::{
 use emberkeep_volumes::TargetState;
 
 use super::{Facts, Stop, Verdict, Wanted};
-use crate::backups::RESTORED_NAME;
 use crate::messages::About;
+use crate::restores::RESTORED_NAME;
 use crate::worker::chain;
 use crate::{Service, ServiceError};
 

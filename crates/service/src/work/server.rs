@@ -34,7 +34,10 @@ impl Service {
                 // Done before a crash.
                 state if state.sealed().is_some() => run.add_done(part.size.bytes().0),
                 BackupState::Copying => {
-                    let event = match self.copy_volume(part, source, run).await {
+                    let event = match self
+                        .copy_volume(part, Some((whole, parts.len())), source, run)
+                        .await
+                    {
                         Ok(sealed) => BackupEvent::Sealed(sealed),
                         Err(Stop::Failed(reason)) => {
                             failures.push(failure(part, &reason));
@@ -125,14 +128,15 @@ impl Service {
             let Some(mut part) = self.catalog.backup(part.id).await? else {
                 return Ok(());
             };
-            let is_done = matches!(event, BackupEvent::Sealed(_));
             // An administrator may have moved it on meanwhile; then it is no longer ours.
             if !Wanted::Copy.by(&part.state) || part.take(event.clone(), self.now()).is_err() {
                 return Ok(());
             }
             let mut changes = Vec::new();
-            if is_done {
+            if let BackupEvent::Sealed(sealed) = &event {
                 changes.extend(self.count_dependent(&part, 1).await?);
+                let filled = self.vault_filled(part.vault_id, sealed.stored);
+                changes.extend(filled.await?);
             }
             changes.push(Change::Save(Row::Backup(part)));
             // Saving the task's row fences against whoever may have claimed it meanwhile.

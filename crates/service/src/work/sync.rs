@@ -3,13 +3,13 @@
 //! The manifests there are the truth: a copy that no row knows gets one, be it that the catalogue
 //! was lost or that another service made it; a row whose copy is gone says so.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use emberkeep_catalog::{Change, Row};
+use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_engine::{Manifest, Manifests};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, CbrFacts, ContentOf, Gib, ObjectType, Replica, ServerFacts,
-    Synced, Task, Timestamp, Vault, VaultId, VolumeId,
+    Backup, BackupId, BackupState, CbrFacts, ContentOf, Gib, ObjectType, ProjectId, Replica,
+    ServerFacts, Synced, Task, Timestamp, Vault, VaultId, VolumeId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -29,24 +29,30 @@ impl Service {
             .map_err(ServiceError::from)?;
         let vault = found.ok_or(ServiceError::NoSuchVault(vault))?;
         let mut synced = Synced::default();
+        // A copy of another project's backup lies under that one's key.
+        let mut projects: BTreeSet<ProjectId> = [task.project_id.clone()].into();
+        let copies = self.backups_in(vault.id).await?;
+        projects.extend(copies.iter().map(|copy| copy.content().0.clone()));
         for region in self.regions.others.keys() {
-            let project = &task.project_id;
-            let place = self.place_in(Some(region), project.as_str())?;
-            let there = self
-                .blocking("reading the copies", move || place.open()?.manifests())
-                .await?;
-            synced.unreadable += there.damaged.len() as u64;
-            synced.gone += self.note_gone(&vault, region, &there).await?;
-            synced.added += self.take_in(&vault, region, there).await?;
+            for project in &projects {
+                let place = self.place_in(Some(region), project.as_str())?;
+                let there = self
+                    .blocking("reading the copies", move || place.open()?.manifests())
+                    .await?;
+                synced.unreadable += there.damaged.len() as u64;
+                synced.gone += self.note_gone(&vault, region, project, &there).await?;
+                synced.added += self.take_in(&vault, region, there).await?;
+            }
         }
         Ok(Facts::Synced(synced))
     }
 
-    /// Marks the rows whose copy is not there any more.
+    /// Marks the rows whose copy, in the repository of `project`, is not there any more.
     async fn note_gone(
         &self,
         vault: &Vault,
         region: &str,
+        project: &ProjectId,
         there: &Manifests,
     ) -> Result<u64, ServiceError> {
         let known: HashSet<BackupId> = there.readable.iter().map(|m| m.backup_id).collect();
@@ -56,7 +62,8 @@ impl Service {
                 .cbr
                 .replica
                 .as_ref()
-                .is_some_and(|r| r.region == region);
+                .is_some_and(|r| r.region == region)
+                && backup.content().0 == project;
             let has_manifest = backup.cbr.kind != ObjectType::Server;
             if !lies_there || !has_manifest || known.contains(&backup.content().1) {
                 continue;
@@ -106,7 +113,12 @@ impl Service {
         }
         for (id, (whole, parts)) in wholes {
             if self.catalog.backup(id).await?.is_none() {
-                rows.push(whole_row(id, whole, &parts));
+                let query = BackupQuery {
+                    part_of: Some(id),
+                    ..BackupQuery::default()
+                };
+                let known = self.catalog.backups(&query).await?.items;
+                rows.push(whole_row(id, whole, &parts, &known));
             }
             rows.extend(parts);
         }
@@ -132,12 +144,17 @@ impl Service {
         if self.catalog.backup(manifest.backup_id).await?.is_some() {
             return Ok(None);
         }
-        // One whose vault is lost comes to the vault that is asked for.
-        let other = manifest.vault_id.filter(|id| *id != vault.id);
-        if let Some(other) = other
-            && self.catalog.vault(other).await?.is_some()
-        {
-            return Ok(None);
+        // One whose vault is lost comes to the vault that is asked for, unless another project's
+        // may have asked for it.
+        let own = manifest.project == vault.project_id.as_str();
+        if manifest.vault_id != Some(vault.id) {
+            let lost = match manifest.vault_id {
+                Some(other) => self.catalog.vault(other).await?.is_none(),
+                None => true,
+            };
+            if !(own && lost) {
+                return Ok(None);
+            }
         }
         let kind = read(extra, "kind").unwrap_or(ObjectType::Disk);
         let kind_fits = kind == vault.object_type || vault.object_type == ObjectType::Server;
@@ -145,7 +162,7 @@ impl Service {
             return Ok(None);
         };
         let now = self.now();
-        let content = (manifest.project != vault.project_id.as_str())
+        let content = (!own)
             .then(|| manifest.project.parse().ok())
             .flatten()
             .map(|project_id| ContentOf {
@@ -201,21 +218,32 @@ struct Whole {
     size_gib: Gib,
     server: Option<ServerFacts>,
     replica: Option<Replica>,
+    /// How many parts it has; older copies do not say.
+    parts: Option<usize>,
 }
 
-fn whole_row(id: BackupId, whole: Whole, parts: &[Backup]) -> Backup {
+/// Builds the row of a server's copy from the parts that were found, at least one, and those that
+/// have rows already. Without all of them it is no backup of the server.
+fn whole_row(id: BackupId, whole: Whole, parts: &[Backup], there: &[Backup]) -> Backup {
     let first = &parts[0];
     let known: Vec<_> = parts
         .iter()
+        .chain(there)
         .filter_map(|part| part.state.sealed())
         .collect();
+    let state = match whole.parts {
+        Some(wanted) if known.len() < wanted => BackupState::Failed {
+            reason: format!("only {} of its {wanted} parts are there", known.len()),
+        },
+        Some(_) | None => BackupState::Available(sum(&known)),
+    };
     Backup {
         id,
         volume_id: whole.server_id,
         volume_name: whole.server_name,
         name: whole.name,
         size: whole.size_gib,
-        state: BackupState::Available(sum(&known)),
+        state,
         cinder: Default::default(),
         cbr: CbrFacts {
             kind: ObjectType::Server,

@@ -176,7 +176,7 @@ impl House {
             settled.state,
             settled.fail_reason
         );
-        settled
+        Arc::unwrap_or_clone(settled)
     }
 
     pub(crate) async fn backup_gone(&self, caller: &Caller, id: BackupId) {

@@ -53,6 +53,7 @@ codes! {
     BackupNotDeletable = 400 "BackupService.6201";
     VaultStatusForbidsRestore = 400 "BackupService.6202";
     ResourceBusy = 400 "BackupService.6203";
+    MetadataUnavailable = 400 "BackupService.6206";
     BackupInUse = 400 "BackupService.6216";
     BackupLocked = 400 "BackupService.6220";
     TooManyTags = 400 "BackupService.6600";

@@ -1,12 +1,14 @@
 //! What could be protected, as CBR shows it (`cbr-v3.md §2.10`). Server and clients share these
 //! shapes.
 
+use std::collections::BTreeMap;
+
 use emberkeep_model::Gib;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Vault, Word, size, word};
-use crate::ids::ResourceId;
+use crate::ids::{FileSystemId, ProjectId, ResourceId, ServerId, VolumeId};
 use crate::lenient;
 
 /// A server, disk or file system seen from the side of backups.
@@ -60,4 +62,82 @@ pub struct Protectable {
     /// The vault that it is in already.
     #[serde(deserialize_with = "lenient::maybe")]
     pub vault: Option<Box<Vault>>,
+}
+
+/// What stands in [`Instance::detail`] of a disk of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiskDetail {
+    /// Its id.
+    pub id: VolumeId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Free text.
+    pub description: Option<String>,
+    /// Its size.
+    #[serde(deserialize_with = "size::gib")]
+    pub size: Gib,
+    /// Its status.
+    pub status: String,
+    /// Whether a system can start from it, as a word.
+    pub bootable: String,
+    /// Its zone.
+    pub availability_zone: Option<String>,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// Whose it is.
+    #[serde(rename = "os-vol-tenant-attr:tenant_id")]
+    pub tenant_id: ProjectId,
+}
+
+/// What stands in [`Instance::detail`] of a server of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServerDetail {
+    /// Its id.
+    pub id: ServerId,
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Its status.
+    pub status: String,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// What runs on it.
+    pub os_type: Option<String>,
+    /// What its processors are.
+    pub architecture: Option<String>,
+    /// Whose it is.
+    pub tenant_id: ProjectId,
+    /// Its disks.
+    #[serde(rename = "os-extended-volumes:volumes_attached")]
+    pub volumes_attached: Vec<AttachedDisk>,
+}
+
+/// A disk of a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttachedDisk {
+    /// Its id.
+    pub id: VolumeId,
+}
+
+/// What stands in [`Instance::detail`] of a file system of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileSystemDetail {
+    /// Its id.
+    pub id: FileSystemId,
+    /// Its name.
+    pub name: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Its size.
+    #[serde(deserialize_with = "size::gib")]
+    pub size: Gib,
+    /// Its status.
+    pub status: String,
+    /// Whose it is.
+    pub tenant_id: ProjectId,
 }

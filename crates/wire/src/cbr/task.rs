@@ -155,7 +155,7 @@ pub struct TaskResource {
     /// What it is.
     #[serde(rename = "type")]
     pub kind: word::ResourceType,
-    /// Which disks of a server.
+    /// Which disks of a server; under `notes`, what is not quite as it was.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "lenient::maybe"
@@ -316,7 +316,7 @@ impl Task {
             id: id.into(),
             name: task.volume_name.clone().unwrap_or_default(),
             kind: resource_type(task.object_type).into(),
-            extra_info: None,
+            extra_info: notes(task),
         });
         let mut extra_info = TaskExtra {
             common: CommonDetail {
@@ -358,6 +358,12 @@ impl Task {
             more: Map::new(),
         })
     }
+}
+
+/// What a task has to tell of its resource beside how it ended, e.g. the files that were left out.
+fn notes(task: &model::Task) -> Option<Map<String, Value>> {
+    let notes = task.notes.iter().cloned().map(Value::String).collect();
+    (!task.notes.is_empty()).then(|| Map::from_iter([("notes".to_owned(), Value::Array(notes))]))
 }
 
 /// The part of a record that its kind has to itself.

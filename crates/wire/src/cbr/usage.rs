@@ -2,6 +2,7 @@
 
 use emberkeep_model::Gib;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::size::gib;
 use super::{Mib, word};
@@ -37,6 +38,17 @@ pub struct StorageUsage {
     pub backup_size: Mib,
 }
 
+/// One page of what the backups of resources take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageUsagePage {
+    /// How many resources there are on all pages.
+    #[serde(default, deserialize_with = "lenient::number")]
+    pub resource_count: u64,
+    /// Those on this one.
+    #[serde(deserialize_with = "lenient::or_default")]
+    pub storage_usage: Vec<StorageUsage>,
+}
+
 /// What became of a request to keep a vault's backups until another day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -61,4 +73,40 @@ pub struct ReplicationRegion {
     /// The regions that take its copies.
     #[serde(deserialize_with = "lenient::or_default")]
     pub replication_destinations: Vec<String>,
+}
+
+/// What a service can do, key by key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Features {
+    /// Whether backups can be copied to other regions.
+    #[serde(
+        rename = "replication.enable",
+        deserialize_with = "lenient::maybe_flag",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub replication_enable: Option<bool>,
+    /// The region that copies are made from.
+    #[serde(
+        rename = "replication.source_region",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub replication_source_region: Option<String>,
+    /// The regions that take copies.
+    #[serde(
+        rename = "replication.destination_regions",
+        deserialize_with = "lenient::maybe",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub replication_destination_regions: Option<Vec<String>>,
+    /// Whether a vault can lie in two zones.
+    #[serde(
+        rename = "features.backup_double_az",
+        deserialize_with = "lenient::maybe_flag",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub backup_double_az: Option<bool>,
+    /// What other clouds say besides.
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }

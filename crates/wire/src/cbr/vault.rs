@@ -275,6 +275,7 @@ impl Vault {
                 charging_mode: "post_paid".into(),
                 cloud_type: "public".into(),
                 spec_code: spec_code(vault.object_type, vault.protect_type).into(),
+                frozen_scene: vault.frozen_scene.clone(),
                 ..Billing::default()
             },
             more: Map::new(),
@@ -334,6 +335,7 @@ fn status(status: VaultStatus) -> &'static str {
     match status {
         VaultStatus::Available => "available",
         VaultStatus::Lock => "lock",
+        VaultStatus::Frozen => "frozen",
         VaultStatus::Deleting => "deleting",
         VaultStatus::Error => "error",
     }

@@ -51,7 +51,12 @@ pub enum SnapshotAction {
     /// Say how it stands.
     ResetStatus(SnapshotStatus),
     /// Say how it stands, as what keeps it sees it.
-    UpdateStatus(SnapshotStatus),
+    UpdateStatus {
+        /// Its status.
+        status: SnapshotStatus,
+        /// How far it has come, in per cent.
+        progress: Option<u32>,
+    },
     /// Delete it whatever goes on with it.
     ForceDelete,
 }
@@ -61,14 +66,35 @@ impl SnapshotAction {
     pub fn parse(body: &Json) -> Result<Self, Fault> {
         match named(body)? {
             ("os-reset_status", inner) => Ok(Self::ResetStatus(status("os-reset_status", inner)?)),
-            ("os-update_snapshot_status", inner) => Ok(Self::UpdateStatus(status(
-                "os-update_snapshot_status",
-                inner,
-            )?)),
+            ("os-update_snapshot_status", inner) => Ok(Self::UpdateStatus {
+                status: status("os-update_snapshot_status", inner)?,
+                progress: progress(inner)?,
+            }),
             ("os-force_delete", _) => Ok(Self::ForceDelete),
             (other, _) => Err(unknown(other)),
         }
     }
+}
+
+/// Reads `80%`.
+fn progress(inner: &Json) -> Result<Option<u32>, Fault> {
+    let given = match inner.get("progress") {
+        None | Some(Json::Null) => return Ok(None),
+        Some(value) => value.text().unwrap_or_default(),
+    };
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let digits = given.strip_suffix('%').unwrap_or(given);
+    let number = digits
+        .parse::<u32>()
+        .map_err(|_| Fault::invalid_input("progress must be an integer percentage"))?;
+    if number > 100 || !given.ends_with('%') {
+        return Err(Fault::invalid_input(
+            "progress must be an integer percentage between 0 and 100",
+        ));
+    }
+    Ok(Some(number))
 }
 
 fn status<T: std::str::FromStr>(key: &str, inner: &Json) -> Result<T, Fault> {
@@ -129,7 +155,12 @@ pub enum VolumeAction {
     /// Show them.
     ShowImageMetadata,
     /// Say how it stands.
-    ResetStatus(Option<VolumeStatus>),
+    ResetStatus {
+        /// Its status; as before if none.
+        status: Option<VolumeStatus>,
+        /// It is in nobody's hands any more.
+        detached: bool,
+    },
     /// Delete it whatever its status.
     ForceDelete,
 }
@@ -254,16 +285,49 @@ fn attach(inner: &Json) -> Result<VolumeAction, Fault> {
 fn reset(inner: &Json) -> Result<VolumeAction, Fault> {
     const KEY: &str = "os-reset_status";
     let object = object(KEY, inner)?;
-    const KNOWN: [&str; 3] = ["status", "attach_status", "migration_status"];
-    if KNOWN.iter().all(|key| object.get(key).is_none()) {
-        return Err(Fault::invalid_input(
-            "Must specify 'status', 'attach_status' or 'migration_status' to update.",
+    let word = |key: &str| {
+        let text = object.get(key).and_then(Json::text).unwrap_or_default();
+        text.to_ascii_lowercase()
+    };
+    let (status, attach, migration) = (
+        word("status"),
+        word("attach_status"),
+        word("migration_status"),
+    );
+    if status.is_empty() && attach.is_empty() && migration.is_empty() {
+        return Err(Fault::bad_request(
+            "Must specify 'status', 'attach_status' or 'migration_status' for update.",
         ));
     }
-    match object.get("status") {
-        None | Some(Json::Null) => Ok(VolumeAction::ResetStatus(None)),
-        Some(_) => status(KEY, inner).map(|status| VolumeAction::ResetStatus(Some(status))),
+    if !["", "attached", "detached"].contains(&attach.as_str()) {
+        return Err(Fault::bad_request(format!(
+            "Volume attach status: {attach} is invalid, valid statuses are: ['attached', 'detached']."
+        )));
     }
+    if status.is_empty() {
+        return Ok(VolumeAction::ResetStatus {
+            status: None,
+            detached: attach == "detached",
+        });
+    }
+    let status = status.parse().map_err(|_| {
+        let valid: Vec<String> = VolumeStatus::ALL
+            .iter()
+            .map(|status| format!("'{status}'"))
+            .collect();
+        Fault::bad_request(format!(
+            "Volume status: {} is invalid, valid statuses are: ({}).",
+            object
+                .get("status")
+                .and_then(Json::text)
+                .unwrap_or_default(),
+            valid.join(", ")
+        ))
+    })?;
+    Ok(VolumeAction::ResetStatus {
+        status: Some(status),
+        detached: attach == "detached",
+    })
 }
 
 fn connector(key: &str, inner: &Json) -> Result<(), Fault> {
@@ -368,7 +432,10 @@ mod tests {
         );
         assert_eq!(
             parse(r#"{"os-reset_status": {"status": "maintenance"}}"#),
-            Ok(VolumeAction::ResetStatus(Some(VolumeStatus::Maintenance)))
+            Ok(VolumeAction::ResetStatus {
+                status: Some(VolumeStatus::Maintenance),
+                detached: false,
+            })
         );
         for body in [
             r#"{"os-attach": {"mountpoint": "/dev/vdb"}}"#,

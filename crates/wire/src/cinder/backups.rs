@@ -12,7 +12,7 @@ use crate::time::Moment;
 use crate::{ids, lenient};
 
 /// Cinder keeps no more of a reason than this.
-const MAX_REASON: usize = 255;
+pub(super) const MAX_REASON: usize = 255;
 
 /// Asks for a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,6 +189,7 @@ pub struct BackupSummary {
     /// Its name.
     pub name: Option<String>,
     /// Where it is found.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub links: Vec<Link>,
 }
 
@@ -271,7 +272,7 @@ pub struct BackupDetail {
 }
 
 /// A key of this id is none.
-const NO_KEY: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const NO_KEY: &str = "00000000-0000-0000-0000-000000000000";
 
 impl BackupDetail {
     /// Shows `backup`; `admin` says whether the caller may see whose it is.

@@ -23,16 +23,25 @@ pub struct Site {
 impl Site {
     /// Returns the two links of the thing called `id` in `collection`.
     pub(super) fn links(&self, collection: &str, id: &str) -> Vec<Link> {
-        let (base, project) = (&self.base, self.project_segment());
+        let [itself, bookmark] = self.roots(collection);
         vec![
             Link {
                 rel: "self".into(),
-                href: format!("{base}/v3/{project}{collection}/{id}"),
+                href: itself + id,
             },
             Link {
                 rel: "bookmark".into(),
-                href: format!("{base}/{project}{collection}/{id}"),
+                href: bookmark + id,
             },
+        ]
+    }
+
+    /// Returns what stands before the id in the two links of a thing in `collection`.
+    pub(super) fn roots(&self, collection: &str) -> [String; 2] {
+        let (base, project) = (&self.base, self.project_segment());
+        [
+            format!("{base}/v3/{project}{collection}/"),
+            format!("{base}/{project}{collection}/"),
         ]
     }
 

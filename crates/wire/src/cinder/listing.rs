@@ -3,6 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{Fault, Link, Microversion, Site};
+use crate::keyed::COUNT;
 
 /// The largest page, and the size of one if none is asked for.
 pub const MAX_LIMIT: u32 = 1000;
@@ -67,7 +68,7 @@ impl Resource {
     }
 
     /// Returns the key of the link to the next page.
-    fn links_key(self) -> &'static str {
+    pub(super) fn links_key(self) -> &'static str {
         match self {
             Self::Backup => "backups_links",
             Self::Volume => "volumes_links",
@@ -224,21 +225,34 @@ impl Listing {
         total: Option<u64>,
         site: &Site,
     ) -> Listed<T> {
+        let (next, count) = self.ends(path, items.len(), last, total, site);
+        Listed {
+            resource,
+            items,
+            next,
+            count,
+        }
+    }
+
+    /// Returns what follows the `items` of a page: where the next one is, and how many match if that was asked.
+    pub(super) fn ends(
+        &self,
+        path: &str,
+        items: usize,
+        last: Option<&str>,
+        total: Option<u64>,
+        site: &Site,
+    ) -> (Option<Link>, Option<u64>) {
         let total = total.filter(|_| self.with_count);
         // As Cinder has it, a last page that happens to be full has a next one too.
         let reached = match total {
-            Some(0) | None => items.len() as u64,
+            Some(0) | None => items as u64,
             Some(total) => total,
         };
         let next = last
             .filter(|_| u64::from(self.limit) <= reached)
             .map(|last| site.next(path, &self.pairs, last));
-        Listed {
-            resource,
-            items,
-            next,
-            count: total,
-        }
+        (next, total)
     }
 }
 
@@ -259,10 +273,18 @@ impl<T: Serialize> Serialize for Listed<T> {
             body.serialize_entry(self.resource.links_key(), &[next])?;
         }
         if let Some(count) = self.count {
-            body.serialize_entry("count", &count)?;
+            body.serialize_entry(COUNT, &count)?;
         }
         body.end()
     }
+}
+
+/// What a client that only counts reads of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Counted {
+    /// How many there are on all pages.
+    #[serde(deserialize_with = "crate::lenient::number")]
+    pub count: u64,
 }
 
 /// What a list can be filtered by.

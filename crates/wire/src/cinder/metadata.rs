@@ -2,8 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::schema::{check_metadata, missing, pairs, refuse, wrong_type};
 use super::{Fault, Json};
+
+/// All pairs of something, as they come and go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataBody {
+    /// The pairs.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One pair of something, as it comes and goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaBody {
+    /// The pair.
+    pub meta: BTreeMap<String, String>,
+}
 
 /// Reads `{"metadata": {…}}`.
 pub fn parse_metadata(body: &Json) -> Result<BTreeMap<String, String>, Fault> {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::schema::{missing, refuse, wrong_type};
 use super::{Fault, Json};
+use crate::ids::ProjectId;
 use crate::lenient;
 
 /// The largest limit that Cinder's database takes.
@@ -69,6 +71,49 @@ impl Serialize for QuotaSetView {
         body.end()
     }
 }
+
+/// What a project may have of each thing: −1 is as much as it wants. The keys are the
+/// service's: `backups`, `backup_gigabytes`, `volumes`, `gigabytes`, `snapshots`,
+/// `per_volume_gigabytes`, and one of each kind for every type of volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuotaSet {
+    /// The project, where the service says it.
+    pub id: Option<ProjectId>,
+    /// The limits by key.
+    pub limits: BTreeMap<String, i64>,
+}
+
+impl<'de> Deserialize<'de> for QuotaSet {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let all = Map::deserialize(source)?;
+        Ok(Self {
+            id: all.get("id").and_then(Value::as_str).map(ProjectId::from),
+            limits: all
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_i64()?)))
+                .collect(),
+        })
+    }
+}
+
+/// What a project may have and has of each thing, by the keys of [`QuotaSet`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuotaUsages(pub BTreeMap<String, QuotaUsage>);
+
+impl<'de> Deserialize<'de> for QuotaUsages {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let mut all = Map::deserialize(source)?;
+        all.remove("id");
+        serde_json::from_value(Value::Object(all))
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Limits of a class of projects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClassQuotas<T>(pub T);
 
 /// Reads `{"quota_set": {…}}` (or another key): at least one limit, none below −1.
 pub fn parse_quotas(body: &Json, key: &str) -> Result<BTreeMap<String, i64>, Fault> {
@@ -161,11 +206,16 @@ mod tests {
         };
         let text = |view: &QuotaSetView| serde_json::to_string(view).expect("serialises");
         assert_eq!(text(&view), r#"{"backups":10,"id":"p"}"#);
+        let read: QuotaSet = serde_json::from_str(&text(&view)).expect("reads");
+        assert_eq!((read.id, read.limits["backups"]), (Some("p".into()), 10));
         view.form = QuotaForm::Usage;
         view.id = None;
         assert_eq!(
             text(&view),
             r#"{"backups":{"limit":10,"in_use":2,"reserved":0}}"#
         );
+        view.id = Some("p".into());
+        let read: QuotaUsages = serde_json::from_str(&text(&view)).expect("reads");
+        assert_eq!((read.0.len(), read.0["backups"].in_use), (1, 2));
     }
 }

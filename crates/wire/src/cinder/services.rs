@@ -92,6 +92,30 @@ pub fn parse_reason(body: &Json) -> Result<String, Fault> {
     })
 }
 
+/// Answers that work goes to a service now, or goes to it no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceSwitched {
+    /// What it is.
+    #[serde(deserialize_with = "lenient::text")]
+    pub binary: String,
+    /// Whether no work goes to it.
+    #[serde(deserialize_with = "lenient::flag")]
+    pub disabled: bool,
+    /// Why not; answers who has said why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_reason: Option<String>,
+    /// Where it is.
+    #[serde(deserialize_with = "lenient::text")]
+    pub host: String,
+    /// What it is, again.
+    #[serde(deserialize_with = "lenient::text")]
+    pub service: String,
+    /// `enabled` or `disabled`.
+    #[serde(deserialize_with = "lenient::text")]
+    pub status: String,
+}
+
 /// A pool of volumes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PoolView {

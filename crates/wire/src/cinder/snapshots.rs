@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emberkeep_model::{Gib, Snapshot, SnapshotStatus, VolumeId};
+use emberkeep_model::{Gib, Snapshot, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ pub struct CreateSnapshot {
     pub name: Option<String>,
     /// Free text.
     pub description: Option<String>,
-    /// Also of a volume in use.
+    /// Also of a volume in use; always so since 3.66.
     pub force: bool,
     /// The tenant's own pairs.
     pub metadata: BTreeMap<String, String>,
@@ -42,11 +42,20 @@ pub(super) static CREATE: Shape = Shape {
     )
 };
 
+/// Since 3.66 a volume in use needs no force, and whoever says so is told.
+const FORCE_IS_OVER: &str = "Since microversion 3.66 the 'force' flag is invalid for this request. For backward compatibility, however, when the 'force' flag is passed with a value evaluating to True, it is silently ignored.";
+
 impl CreateSnapshot {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = CREATE.check(body, version)?;
         let volume_id = fields.uuid("volume_id").map(VolumeId);
+        let in_use_too = version >= Microversion::v3(66);
+        let given = body.get("snapshot").and_then(|inner| inner.get("force"));
+        let given = given.is_some_and(|value| !matches!(value, Json::Null));
+        if in_use_too && given && !fields.flag("force") {
+            return Err(Fault::bad_request(FORCE_IS_OVER));
+        }
         Ok(Self {
             volume_id: volume_id
                 .ok_or_else(|| Fault::not_found("Volume None could not be found."))?,
@@ -56,7 +65,7 @@ impl CreateSnapshot {
             description: fields
                 .trimmed("description")
                 .or_else(|| fields.trimmed("display_description")),
-            force: fields.flag("force"),
+            force: in_use_too || fields.flag("force"),
             metadata: fields.metadata("metadata").unwrap_or_default(),
         })
     }
@@ -180,14 +189,7 @@ impl SnapshotView {
 
     /// Adds what showing and listing tell besides.
     pub fn with_owner(mut self, snapshot: &Snapshot) -> Self {
-        let done = match snapshot.status {
-            SnapshotStatus::Creating | SnapshotStatus::Error => "0%",
-            SnapshotStatus::Available
-            | SnapshotStatus::BackingUp
-            | SnapshotStatus::Deleting
-            | SnapshotStatus::ErrorDeleting => "100%",
-        };
-        self.progress = Some(done.to_owned());
+        self.progress = Some(format!("{}%", snapshot.progress));
         self.project_id = Some(snapshot.project_id.to_string().into());
         self
     }

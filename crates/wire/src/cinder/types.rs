@@ -31,12 +31,14 @@ pub struct VolumeTypeView {
     /// Its service class; for administrators.
     #[serde(skip_serializing_if = "Field::is_absent")]
     pub qos_specs_id: Field<String>,
-    /// [`is_public`](Self::is_public) again, under the name of an extension.
+    /// [`is_public`](Self::is_public) again, under the name of an extension; not in the answer
+    /// to a change.
     #[serde(
         rename = "os-volume-type-access:is_public",
-        deserialize_with = "lenient::flag"
+        deserialize_with = "lenient::maybe_flag",
+        skip_serializing_if = "Option::is_none"
     )]
-    pub access_is_public: bool,
+    pub access_is_public: Option<bool>,
     /// Everything else that a service says; nothing, of ours.
     #[serde(flatten)]
     pub more: Map<String, Value>,
@@ -66,10 +68,35 @@ impl VolumeTypeView {
             description: volume_type.description.clone(),
             extra_specs,
             qos_specs_id: Field::null_if(admin),
-            access_is_public: volume_type.is_public,
+            access_is_public: Some(volume_type.is_public),
             more: Map::new(),
         }
     }
+
+    /// Shows a type that was just made. Cinder's extensions add their fields to what is shown
+    /// and listed, and not to all of the answers to what changes something; clients' schemas
+    /// know.
+    pub fn made(volume_type: &VolumeType, admin: bool) -> Self {
+        Self {
+            qos_specs_id: Field::Absent,
+            ..Self::new(volume_type, admin)
+        }
+    }
+
+    /// Shows a type that was just changed.
+    pub fn changed(volume_type: &VolumeType, admin: bool) -> Self {
+        Self {
+            access_is_public: None,
+            ..Self::made(volume_type, admin)
+        }
+    }
+}
+
+/// What a type asks of back ends, as it comes and goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraSpecsBody {
+    /// The pairs.
+    pub extra_specs: BTreeMap<String, String>,
 }
 
 /// Asks for a type.

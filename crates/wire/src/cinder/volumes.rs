@@ -160,6 +160,24 @@ impl UpdateVolume {
     }
 }
 
+/// How much there is of volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VolumeTotals {
+    /// The tenant's pairs of all of them; since 3.36.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe"
+    )]
+    pub metadata: Option<BTreeMap<String, Vec<String>>>,
+    /// How many.
+    #[serde(deserialize_with = "lenient::number")]
+    pub total_count: u64,
+    /// Their sizes together, in GiB.
+    #[serde(deserialize_with = "lenient::number")]
+    pub total_size: u64,
+}
+
 /// How a volume stands in a short list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeSummary {

@@ -160,7 +160,10 @@ impl AppCredentialCreate {
                 .ok_or(invalid(field, "it must be a list")),
         };
         if !list("access_rules")?.is_empty() {
-            return Err(invalid("access_rules", "there are none here"));
+            return Err(invalid(
+                "access_rules",
+                "the built-in identity has no rules of access; leave them out, or narrow the roles",
+            ));
         }
         let role = |role: &Value| match optional_text(role, "id")? {
             Some(id) => Ok(id),

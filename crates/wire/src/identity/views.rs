@@ -4,6 +4,9 @@ use emberkeep_model::{Project, User};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::keyed::Many;
+use crate::lenient;
+
 /// The id of the one domain there is.
 pub const DOMAIN_ID: &str = "default";
 /// Its name.
@@ -68,6 +71,7 @@ views! {
     }
     /// One address of a service.
     Endpoint {
+        #[serde(default, deserialize_with = "lenient::text")]
         id: String,
         interface: String,
         region_id: Option<String>,
@@ -76,11 +80,13 @@ views! {
     }
     /// A service and where to reach it.
     CatalogEntry {
+        #[serde(default, deserialize_with = "lenient::or_default")]
         endpoints: Vec<Endpoint>,
+        #[serde(default, deserialize_with = "lenient::text")]
         id: String,
         #[serde(rename = "type")]
         kind: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient::text")]
         name: String,
     }
     /// What a token is good for. Without a project there are neither roles nor a catalogue.
@@ -141,25 +147,37 @@ views! {
     ProjectView {
         id: String,
         name: String,
+        #[serde(default, deserialize_with = "lenient::text")]
         domain_id: String,
+        #[serde(default, deserialize_with = "lenient::text")]
         description: String,
+        #[serde(default)]
         enabled: bool,
+        #[serde(default, deserialize_with = "lenient::text")]
         parent_id: String,
+        #[serde(default)]
         is_domain: bool,
+        #[serde(default)]
         tags: Vec<String>,
+        #[serde(default)]
         options: serde_json::Map<String, Value>,
+        #[serde(default, skip_serializing_if = "Links::are_untold")]
         links: Links,
     }
     /// A user.
     UserView {
         id: String,
         name: String,
+        #[serde(default, deserialize_with = "lenient::text")]
         domain_id: String,
+        #[serde(default)]
         enabled: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         default_project_id: Option<String>,
         password_expires_at: Option<String>,
+        #[serde(default)]
         options: serde_json::Map<String, Value>,
+        #[serde(default, skip_serializing_if = "Links::are_untold")]
         links: Links,
     }
     /// A role.
@@ -168,8 +186,38 @@ views! {
         name: String,
         domain_id: Option<String>,
         description: Option<String>,
+        #[serde(default)]
         options: serde_json::Map<String, Value>,
+        #[serde(default, skip_serializing_if = "Links::are_untold")]
         links: Links,
+    }
+    /// A thing that a list of roles names: by its id, and more where that is asked for.
+    AssignedTo {
+        #[serde(default, deserialize_with = "lenient::text")]
+        id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        domain: Option<Domain>,
+    }
+    /// Where a role is had. Those of domains and of the system are none of ours.
+    AssignmentScope {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project: Option<AssignedTo>,
+    }
+    /// Where an assignment is.
+    AssignmentLinks {
+        #[serde(default, deserialize_with = "lenient::text")]
+        assignment: String,
+    }
+    /// A role that somebody has somewhere. Those of groups are none of ours.
+    RoleAssignmentView {
+        role: AssignedTo,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<AssignedTo>,
+        scope: AssignmentScope,
+        #[serde(default)]
+        links: AssignmentLinks,
     }
     /// A domain.
     DomainView {
@@ -218,6 +266,69 @@ views! {
     /// The body that carries a [`Fault`].
     FaultBody {
         error: Fault,
+    }
+}
+
+crate::keyed::keys! {
+    one {
+        AppCredentialView: "application_credential",
+        DomainView: "domain",
+        EndpointView: "endpoint",
+        ProjectView: "project",
+        RegionView: "region",
+        RoleView: "role",
+        ServiceView: "service",
+        UserView: "user",
+        Version: "version",
+    }
+    many {
+        AppCredentialView: "application_credentials",
+        CatalogEntry: "catalog",
+        DomainView: "domains",
+        EndpointView: "endpoints",
+        ProjectView: "projects",
+        RegionView: "regions",
+        RoleAssignmentView: "role_assignments",
+        RoleView: "roles",
+        ServiceView: "services",
+        UserView: "users",
+    }
+}
+
+/// What stands at the root: the versions there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// All of them.
+    pub versions: VersionValues,
+}
+
+/// The versions there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionValues {
+    /// All of them.
+    pub values: Vec<Version>,
+}
+
+impl Links {
+    /// Tells whether the place is not told.
+    fn are_untold(&self) -> bool {
+        self.own.is_empty()
+    }
+}
+
+impl Default for Links {
+    /// A place that is not told.
+    fn default() -> Self {
+        Self { own: String::new() }
+    }
+}
+
+impl Default for AssignmentLinks {
+    /// A place that is not told.
+    fn default() -> Self {
+        Self {
+            assignment: String::new(),
+        }
     }
 }
 
@@ -309,11 +420,11 @@ impl DomainView {
 }
 
 /// Returns a list as identity shows it: the items under their plural, and where the list is.
-pub fn list<T: Serialize>(root: &str, path: &str, plural: &str, items: &[T]) -> Value {
+pub fn list<T: Many + Serialize>(root: &str, path: &str, items: &[T]) -> Value {
     let links = ListLinks {
         next: None,
         own: format!("{root}/v3/{path}"),
         previous: None,
     };
-    json!({ plural: items, "links": links })
+    json!({ T::LIST_KEY: items, "links": links })
 }

@@ -102,6 +102,9 @@ pub struct FileSystem {
     pub path: String,
     /// What its files took when somebody last looked, in whole GiB.
     pub size_gib: u32,
+    /// The tenant's own pairs.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
     /// Whose it is.
     pub project_id: model::ProjectId,
     /// When it was registered.
@@ -131,6 +134,9 @@ pub struct NewFileSystem {
     /// The project that it is entrusted to; the caller's own if none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_id: Option<model::ProjectId>,
+    /// The tenant's own pairs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Server {
@@ -170,6 +176,7 @@ impl FileSystem {
             description: system.description.clone(),
             path: system.path.clone(),
             size_gib: system.size.0,
+            metadata: system.metadata.clone(),
             project_id: system.project_id.clone(),
             created_at: time::zulu(system.created_at),
         }

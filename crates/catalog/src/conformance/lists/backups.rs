@@ -84,8 +84,40 @@ pub(super) async fn backups(catalog: &dyn Catalog) {
     let checkpoint = rows.iter().find_map(|r| r.checkpoint_id);
     let parent = rows.iter().find_map(|r| r.parent_id);
     let three = Some(Timestamp(3));
+    let source = rows.iter().find_map(|row| {
+        let stands = row.state != BackupState::Deleted;
+        let replica = row.cbr.replica.as_ref().filter(|_| stands);
+        replica.map(|replica| replica.source_backup_id)
+    });
     let filters: Vec<(&str, BackupQuery, Keep)> = vec![
         ("all", all(), Box::new(|_| true)),
+        (
+            "copies",
+            BackupQuery {
+                replicas: Some(true),
+                ..all()
+            },
+            Box::new(|r| r.cbr.replica.is_some()),
+        ),
+        (
+            "no copies",
+            BackupQuery {
+                replicas: Some(false),
+                ..all()
+            },
+            Box::new(|r| r.cbr.replica.is_none()),
+        ),
+        (
+            "copies of one",
+            BackupQuery {
+                replica_of: source,
+                ..all()
+            },
+            Box::new(move |r| {
+                let of = r.cbr.replica.as_ref();
+                of.is_some_and(|replica| Some(replica.source_backup_id) == source)
+            }),
+        ),
         (
             "project",
             BackupQuery {
@@ -242,7 +274,11 @@ pub(super) async fn backups(catalog: &dyn Catalog) {
                             sort: sort.clone(),
                             ..query.clone()
                         };
-                        catalog.backups(&query).await.expect("list")
+                        let page = catalog.backups(&query).await.expect("list");
+                        let seen = catalog.backups_seen(&query).await.expect("list");
+                        assert_eq!(seen.total, page.total);
+                        assert!(seen.items.iter().map(AsRef::as_ref).eq(&page.items));
+                        page
                     },
                 )
                 .await;

@@ -68,7 +68,7 @@ fn vaults_are_asked_for() {
         ("object_type=rds", true),
         ("protect_type=hybrid", true),
         ("cloud_type=hybrid", true),
-        ("status=frozen", true),
+        ("status=frozen", false),
         (&format!("policy_id={ID}"), false),
         ("name=&status=", false),
     ] {

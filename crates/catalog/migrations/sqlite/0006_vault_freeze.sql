@@ -1,0 +1,3 @@
+-- Why a vault is frozen, while it is.
+
+ALTER TABLE vaults ADD COLUMN frozen_scene TEXT;

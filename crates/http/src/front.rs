@@ -1,0 +1,71 @@
+//! What every request meets first: it gets its id, is counted, and is told truly where it came from. Then it
+//! goes on to its API.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::response::{IntoResponse, Response};
+use tower::ServiceExt;
+use tracing::Instrument;
+
+use crate::request_id::{HEADER, RequestId};
+use crate::{App, cinder, metrics, origin};
+
+/// The way in.
+pub(crate) struct Front {
+    app: App,
+    /// All but Block Storage, which reads its paths itself.
+    rest: Router,
+}
+
+impl Front {
+    /// Makes the router of everything: of Block Storage, and of `rest`.
+    pub(crate) fn before(app: App, rest: Router) -> Router {
+        let front = Arc::new(Self { app, rest });
+        Router::new().fallback(serve).with_state(front)
+    }
+
+    async fn pass(&self, mut request: Request, id: RequestId) -> Response {
+        if cinder::takes(request.uri().path()) {
+            return cinder::serve(self.app.clone(), request, id).await;
+        }
+        request.extensions_mut().insert(id);
+        let answer = self.rest.clone().oneshot(request).await;
+        answer
+            .unwrap_or_else(|never| match never {})
+            .into_response()
+    }
+}
+
+/// Answers a request, within a span that names its id.
+///
+/// The path is logged without its query, which may hold names; headers and bodies never are.
+async fn serve(State(front): State<Arc<Front>>, mut request: Request) -> Response {
+    origin::settle(&front.app, &mut request);
+    let id = RequestId::new();
+    let header = HeaderValue::from_str(&id.0).ok();
+    let counted = metrics::Counted::of(&request);
+    let span = tracing::info_span!(
+        "request",
+        id = id.0.as_str(),
+        method = request.method().as_str(),
+        path = request.uri().path()
+    );
+    let begun = Instant::now();
+    async move {
+        let mut response = front.pass(request, id).await;
+        if let Some(header) = header {
+            response.headers_mut().insert(HEADER, header);
+        }
+        let elapsed = begun.elapsed();
+        counted.count(response.status(), elapsed);
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(status = response.status().as_u16(), millis, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
