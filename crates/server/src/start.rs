@@ -144,6 +144,7 @@ pub struct Running {
     certificates: Vec<Certificate>,
     data: DataDir,
     workers: Workers,
+    service: Service,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -186,6 +187,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         workers: config.workers,
         lease_secs: config.lease_secs,
         sweep_delay_secs: config.sweep_delay_secs,
+        verify_bytes_a_day: Some(config.verify_gib_a_day << 30),
         grace_secs: config.grace_secs,
         policy: config.policy.clone(),
         quotas: config.quotas,
@@ -222,6 +224,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
 
     let workers = Workers::start(service.clone());
+    let kept = service.clone();
     let app = App {
         service: Arc::new(service),
         authenticator,
@@ -248,6 +251,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         certificates,
         data,
         workers,
+        service: kept,
         stop,
         serving,
     })
@@ -430,6 +434,7 @@ impl Running {
                 abort.abort();
             }
         }
+        self.service.close_exports().await;
         tracing::info!("stopped");
     }
 }

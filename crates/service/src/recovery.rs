@@ -16,7 +16,8 @@ impl Service {
             tracing::info!(tasks = released, "tasks that were interrupted go on");
         }
         self.recover_imports().await?;
-        self.release_leftovers().await
+        self.release_leftovers().await?;
+        self.resume_exports().await
     }
 
     /// Lets frozen volumes go whose task has ended.
