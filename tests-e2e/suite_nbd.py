@@ -401,8 +401,62 @@ class ServiceExports(unittest.TestCase):
         finally:
             service.stop()
 
+    def test_5_an_instant_restore_goes_on_after_kills_and_needs_its_backup_until_it_is_whole(self):
+        socket = self.room / "instant.sock"
+        service = Service(self.room / "instant", nbd_listen=f"unix:{socket}").start()
+        self.addCleanup(service.stop)
+        client = service.client()
+        volume = client.create_volume("disk")
+        want = self.room / "instant-want.img"
+        with open(want, "wb") as noise:
+            for at in range(0, 768 * MIB, 2 * MIB):
+                os.pwrite(noise.fileno(), random.Random(at).randbytes(MIB), at)
+            os.truncate(noise.fileno(), GIB)
+        sparse_copy(want, client.volume_path(volume))
+        backup = client.create_backup(volume, "monday")
+        client.backup_settled(backup, {"available"})
+        begun = time.monotonic()
+        made = json.loads(emberkeep("export", "monday", "--instant", "-o", "json", env=service.client_environment())[1])
+        import_nbd_read_named(socket, made["uri"], 0, 4096)
+        print(f"    usable {1000 * (time.monotonic() - begun):.0f} ms after the command began")
+        self.assertTrue(made["instant"] and made["writable"])
+        listed = lambda: client.native("GET", "/exports").expect(200).json["exports"]
+        middle = 0
+        for attempt in range(4):
+            at = (attempt * 237 + 500) % 1000
+            for target in (made["uri"], want):
+                command(["qemu-io", "-f", "raw", "-c", f"write -P {attempt + 1} {at}M 700k", "-c", "flush", target])
+            self.assertEqual([one["uri"] for one in listed()], [made["uri"]], "the same name as before")
+            if attempt == 3:
+                break
+            if not listed()[0]["complete"]:
+                middle += 1
+                said = client.cinder("DELETE", f"/backups/{backup}")
+                self.assertEqual(said.status, 400, "it is needed still")
+            service.kill()
+            service.start()
+            client = service.client()
+        self.assertGreater(middle, 0, "one kill came in the middle")
+        command(["qemu-img", "compare", "-f", "raw", "-F", "raw", want, made["uri"]])
+        wait_until("it is filled", lambda: listed()[0]["complete"], 120)
+        client.cinder("DELETE", f"/backups/{backup}").expect(202)
+        wait_until("the backup goes", lambda: client.backup(backup) is None, 60)
+        client.native("POST", "/sweep").expect(202)
+        service.stop()
+        service.start()
+        client = service.client()
+        command(["qemu-img", "compare", "-f", "raw", "-F", "raw", want, made["uri"]])
+        self.assertIn("complete", emberkeep("export", "--list", env=service.client_environment())[1])
+        client.native("DELETE", f"/exports/{made['id']}").expect(204)
+        self.assertEqual((listed(), list((service.data_dir / "exports").iterdir())), ([], []))
 
-def import_nbd_read(socket_path, offset, length):
+
+def import_nbd_read_named(socket_path, uri, offset, length):
+    """The same of an export with a name."""
+    return import_nbd_read(socket_path, offset, length, uri.split("///", 1)[1].split("?", 1)[0])
+
+
+def import_nbd_read(socket_path, offset, length, name=""):
     """Reads bytes with a client of a few lines, which starts faster than any program."""
     import socket
     import struct
@@ -420,7 +474,7 @@ def import_nbd_read(socket_path, offset, length):
             return got
 
         assert take(18)[:16] == b"NBDMAGICIHAVEOPT"
-        stream.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">II", 1, 0))
+        stream.sendall(struct.pack(">I", 3) + b"IHAVEOPT" + struct.pack(">II", 1, len(name)) + name.encode())
         take(10)
         stream.sendall(struct.pack(">IHHQQI", 0x25609513, 0, 0, 1, offset, length))
         magic, error, _ = struct.unpack(">IIQ", take(16))

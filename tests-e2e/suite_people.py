@@ -4,7 +4,7 @@ import json
 import subprocess
 import unittest
 
-from support import Client, Service, binary, clean_environment, command, emberkeep, http_request, scratch, test_env
+from support import Client, Service, binary, clean_environment, command, emberkeep, http_request, scratch, test_env, wait_until
 
 
 class People(unittest.TestCase):
@@ -62,6 +62,37 @@ class People(unittest.TestCase):
         self.create_user("carol", "--os-cloud", "emberkeep", env=env)
         emberkeep("--os-cloud", "emberkeep", "role", "add", "--user", "carol", "--project", "alpha", "reader", env=env)
         self.assertEqual(self.sign_in("alice", "alpha").cinder("GET", "/backups").status, 200)
+
+    def test_01b_a_project_s_backups_are_erased_for_ever(self):
+        admin = {**clean_environment(), "OS_CLOUD": "emberkeep",
+                 "OS_CLIENT_CONFIG_FILE": str(self.service.data_dir / "clouds.yaml")}
+        emberkeep("project", "create", "doomed", env=admin)
+        self.create_user("dora", env=admin)
+        emberkeep("role", "add", "--user", "dora", "--project", "doomed", "member", env=admin)
+        dora = self.sign_in("dora", "doomed")
+        volume = dora.create_volume("disk")
+        with open(dora.volume_path(volume), "rb+") as disk:
+            disk.write(b"precious" * 50000)
+        backup = dora.create_backup(volume, "monday")
+        dora.backup_settled(backup, {"available"})
+        self.assertEqual(dora.native("POST", f"/erase?project_id={dora.project}&confirm={dora.project}").status, 403)
+        said = json.loads(emberkeep("project", "erase", "doomed", "--dry-run", "-o", "json", env=admin)[1])
+        self.assertEqual((said["backups"], said["done"]), (1, False))
+        self.assertEqual(emberkeep("project", "erase", "doomed", env=admin, check=False)[0], 4, "unconfirmed")
+        self.assertEqual(emberkeep("project", "erase", "doomed", "--confirm", "alpha", env=admin, check=False)[0], 4)
+        self.assertEqual(dora.backup(backup)["status"], "available", "nothing happened so far")
+        emberkeep("project", "erase", "doomed", "--confirm", "doomed", env=admin)
+        wait_until("its backups go", lambda: dora.backup(backup) is None, 30)
+        # The project itself goes on, with a key of its own.
+        again = dora.create_backup(volume, "tuesday")
+        dora.backup_settled(again, {"available"})
+        restored = dora.restore(again, name="back")["volume_id"]
+        wait_until("it is restored", lambda: dora.volume(restored)["status"] == "available", 60)
+        with open(dora.volume_path(restored), "rb") as disk:
+            self.assertEqual(disk.read(400000), b"precious" * 50000)
+        repository = self.service.data_dir / "repository"
+        key = self.service.data_dir / "master.key"
+        emberkeep("repo", "check", repository, "--key-file", key, "--read-data")
 
     def test_02_against_a_stopped_one_in_its_directory(self):
         place = ["--data-dir", self.service.data_dir]

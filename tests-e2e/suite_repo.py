@@ -79,6 +79,61 @@ class OfflineRepository(unittest.TestCase):
         self.refused(3, "restore", "monday", self.room / "never.img")
         self.assertFalse((self.room / "never.img").exists())
 
+    def test_05b_a_check_reads_what_waits_longest_within_its_budget(self):
+        first = self.repo_json("check", "--read-data", "--budget", "1MiB")
+        self.assertGreater(first["read_bytes"], 0)
+        rest = self.repo_json("check", "--read-data", "--older-than", "1h")
+        self.assertEqual(rest["read_bytes"], 0, "all was read a moment ago")
+        self.assertEqual(rest["unverified_packs"], 0)
+        damaged = max((path for path in self.repository.glob("p/*/packs/*/*")), key=lambda path: path.stat().st_size)
+        bad = bytearray(damaged.read_bytes())
+        for at in range(9000, len(bad) - 9000, 256 << 10):
+            bad[at] ^= 1
+        damaged.write_bytes(bad)
+        code, out, _ = emberkeep("repo", "check", self.repository, "--read-data", check=False)
+        self.assertEqual(code, 1, out)
+        self.assertIn("backups hurt: " + self.ids["tuesday"], out)
+        self.assertRegex(out, r"lost: bytes \d+ to \d+ of " + self.ids["tuesday"])
+        # The same bytes are met again, and heal what was hurt.
+        self.repo("backup", self.room / "second.img", "--name", "healing", "--full")
+        healed = self.room / "healed.img"
+        self.repo("restore", "tuesday", healed)
+        self.assertIsNone(same_bytes(healed, self.room / "second.img"))
+        self.repo("sweep")
+        self.repo("sweep")
+        self.repo("check", "--read-data")
+        self.repo("delete", "healing")
+
+    def test_05c_nothing_of_names_is_in_the_clear(self):
+        self.repo("backup", self.room / "first.img", "--name", "VeryPlainName", "--description", "SomePlainWords",
+                  "--project", "PlainProject")
+        secrets = [b"VeryPlainName", b"SomePlainWords", b"PlainProject", b"first.img", b"tuesday"]
+        for path in self.repository.rglob("*"):
+            for secret in secrets:
+                self.assertNotIn(secret.decode(), path.name)
+                if path.is_file():
+                    self.assertNotIn(secret, path.read_bytes(), path)
+
+    def test_05d_a_project_is_erased_for_ever(self):
+        erase = lambda *more: emberkeep("repo", "erase-project", self.repository, "--project", "PlainProject", *more,
+                                        check=False)
+        copy = self.room / "stolen"
+        emberkeep("repo", "list", self.repository, "--project", "PlainProject")
+        code, out, _ = erase("--dry-run")
+        self.assertEqual((code, "1 backups of project 'PlainProject'" in out), (0, True), out)
+        self.assertEqual(erase()[0], 4, "it wants to be confirmed")
+        self.assertEqual(erase("--confirm", "plainproject")[0], 4)
+        import shutil
+        shutil.copytree(self.repository / "p", copy)
+        self.assertEqual(erase("--confirm", "PlainProject")[0], 0)
+        self.assertEqual(erase("--dry-run")[0], 3)
+        # Whoever kept a copy of the objects has nothing: the key is gone.
+        shutil.copytree(copy, self.repository / "p", dirs_exist_ok=True)
+        code, out, _ = emberkeep("repo", "list", self.repository, "--project", "PlainProject", check=False)
+        self.assertEqual(code, 3, out)
+        self.repo("restore", "tuesday", self.room / "others.img")
+        self.assertIsNone(same_bytes(self.room / "others.img", self.room / "second.img"))
+
     def test_06_a_key_that_is_missing_or_wrong(self):
         key = self.repository / "master.key"
         kept = key.read_bytes()

@@ -5,9 +5,12 @@
 #![no_main]
 
 use emberkeep_format::{
-    Condemnation, Decompressor, Descriptor, Encoding, IndexRun, Lease, Manifest, Node,
-    PackHeader, PackTrailer, Page, Progress, SessionRecord, encode_run, verify_checksum,
+    Condemnation, Decompressor, Descriptor, Encoding, Envelope, EnvelopeKind, IndexRun, Lease,
+    Manifest, NONCE_LEN, Node, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackKind,
+    PackTrailer, Page, Progress, SealKey, SessionRecord, TAG_LEN, Verified, decode_toc, encode_run,
+    names, verify_checksum,
 };
+use emberkeep_keys::{MasterKey, RepositorySecret};
 use libfuzzer_sys::fuzz_target;
 
 const WINDOW: u32 = 16 << 20;
@@ -16,14 +19,14 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, bytes)) = input.split_first() else {
         return;
     };
-    match choice % 13 {
+    match choice % 17 {
         0 => {
             if let Ok(page) = Page::decode(bytes, WINDOW) {
                 assert_eq!(page.encode(), bytes);
             }
         }
         1 => {
-            if let Ok(node) = Node::decode(bytes, choice / 13) {
+            if let Ok(node) = Node::decode(bytes, choice / 17) {
                 assert_eq!(node.encode(), bytes);
             }
         }
@@ -49,6 +52,24 @@ fuzz_target!(|input: &[u8]| {
         9 => drop(SessionRecord::decode(bytes)),
         10 => drop(Condemnation::decode(bytes)),
         11 => drop(Lease::decode(bytes)),
+        12 => table_of_contents(bytes),
+        13 => {
+            let place = Envelope {
+                kind: EnvelopeKind::Progress,
+                repository: uuid::Uuid::nil(),
+                name: "p/x",
+            };
+            let key = SealKey::new(&[3; 32]);
+            assert!(place.open(&key, &mut bytes.to_vec()).is_err(), "nobody guesses a seal");
+            let mut sealed = place.seal(&key, [1; NONCE_LEN], bytes);
+            assert_eq!(place.open(&key, &mut sealed).ok(), Some(bytes));
+        }
+        15 => {
+            if let Ok(record) = Verified::decode(bytes) {
+                assert_eq!(record.encode(), bytes);
+            }
+        }
+        14 => wrapped_keys(choice / 17, bytes),
         _ => {
             if let Ok(mut decoder) = Decompressor::new() {
                 let plain = decoder.decode(bytes, Encoding::Zstd, 1 << 16);
@@ -57,3 +78,71 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// Sealed by whoever has the key, and still not believed.
+fn table_of_contents(plain: &[u8]) {
+    let header = PackHeader {
+        kind: PackKind::Data,
+        repository: uuid::Uuid::nil(),
+        pack: PackId([7; 16]),
+    };
+    let key = SealKey::new(&[3; 32]);
+    let Ok(toc_len) = u32::try_from(plain.len() + TAG_LEN) else {
+        return;
+    };
+    // Where the chunks of a sound table end, so that some get past that check.
+    let sealed_lens = plain.chunks_exact(45).filter_map(|entry| entry.get(36..40)?.try_into().ok());
+    let chunks: u32 = sealed_lens.map(u32::from_le_bytes).fold(0, u32::wrapping_add);
+    let toc_offset = chunks.wrapping_add(PACK_HEADER_LEN as u32);
+    let mut end = [0; PACK_TRAILER_LEN];
+    end[..4].copy_from_slice(&toc_offset.to_le_bytes());
+    end[4..8].copy_from_slice(&toc_len.to_le_bytes());
+    end[8] = 1;
+    end[PACK_TRAILER_LEN - 8..].copy_from_slice(b"EMKPTAIL");
+    let size = u64::from(toc_offset) + u64::from(toc_len) + PACK_TRAILER_LEN as u64;
+    let Ok(trailer) = PackTrailer::decode(&end, size) else {
+        return;
+    };
+    let mut nonce = [0; NONCE_LEN];
+    nonce[..4].copy_from_slice(&toc_offset.to_le_bytes());
+    let mut sealed = plain.to_vec();
+    let tag = key.seal(nonce, &header.encode(), &mut sealed);
+    sealed.extend_from_slice(&tag);
+    if let Ok(entries) = decode_toc(&key, &header, &trailer, &mut sealed) {
+        let mut at = PACK_HEADER_LEN as u64;
+        for entry in &entries {
+            assert_eq!(u64::from(entry.offset), at);
+            at += u64::from(entry.sealed_len);
+        }
+        assert_eq!(at, u64::from(toc_offset));
+    }
+}
+
+/// Keys that were wrapped by whoever has the key above them.
+fn wrapped_keys(which: u8, plain: &[u8]) {
+    let repository = uuid::Uuid::nil();
+    let seal = |kind, name: &str, key: [u8; 32], plain: &[u8]| {
+        let place = Envelope { kind, repository, name };
+        place.seal(&SealKey::new(&key), [1; NONCE_LEN], plain)
+    };
+    let raw = [42; 32];
+    let master = MasterKey::from_bytes(raw);
+    let master_wrap = blake3::derive_key("emberkeep 2026 v1 master wrap", &raw);
+    let wrap = |plain: &[u8]| {
+        let name = names::master_key(master.id());
+        let stored = seal(EnvelopeKind::MasterWrap, &name, master_wrap, plain);
+        RepositorySecret::unwrap(repository, &master, stored)
+    };
+    if which % 2 == 0 {
+        assert_eq!(wrap(plain).is_ok(), plain.len() == 32);
+        return;
+    }
+    let secret = wrap(&raw).expect("it has the length of a key");
+    let name = plain.get(32..).and_then(|name| std::str::from_utf8(name).ok());
+    let space = secret.key_space(name.unwrap_or_default());
+    let project_wrap = blake3::derive_key("emberkeep 2026 v1 project key wrap", &raw);
+    let place = names::project_key(space);
+    let stored = seal(EnvelopeKind::ProjectKey, &place, project_wrap, plain);
+    let opened = secret.unwrap_project(space, stored);
+    assert_eq!(opened.is_ok(), name.is_some());
+}

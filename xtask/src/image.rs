@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -83,8 +83,109 @@ fn settle_times(image: &Path, staging: &Path) -> Result<()> {
 
 /// Makes an ext4 image of `size` bytes, some 70 % of it files of `tree`; returns their bytes.
 pub(crate) fn make(image: &Path, size: u64, tree: &Path) -> Result<u64> {
+    make_with(image, size, tree, |staging| {
+        gather(tree, staging, size / 10 * 7)
+    })
+}
+
+/// Makes an ext4 image of `size` bytes, some 57 % of it files of `tree`; returns their bytes.
+pub(crate) fn make_first(image: &Path, size: u64, tree: &Path) -> Result<u64> {
+    make_with(image, size, tree, |staging| {
+        gather(tree, staging, size / 100 * 57)
+    })
+}
+
+/// Makes another image, of whose bytes some 85 % are in the first one too, laid out otherwise.
+pub(crate) fn make_second(image: &Path, size: u64, tree: &Path) -> Result<u64> {
+    make_with(image, size, tree, |staging| {
+        let limit = size / 100 * 57;
+        let all = staging.with_extension("all");
+        gather(tree, &all, limit / 100 * 115)?;
+        let mut files = Vec::new();
+        let mut open = vec![all.clone()];
+        while let Some(folder) = open.pop() {
+            let entries = fs::read_dir(&folder)?.collect::<io::Result<Vec<_>>>()?;
+            let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+            paths.sort();
+            for path in paths {
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    files.push(path);
+                }
+            }
+        }
+        // The last to be gathered are not in the first image; as much is left out of the others.
+        let (mut total, mut seen, mut kept) = (0, 0, Vec::new());
+        for path in files {
+            let length = fs::metadata(&path)?.len().div_ceil(BLOCK) * BLOCK;
+            seen += length;
+            if seen > limit / 100 * 15 {
+                total += length;
+                kept.push(path);
+            }
+        }
+        let mut numbers = Numbers(0x0000_5EC0_4D11);
+        while !kept.is_empty() {
+            let at = usize::try_from(numbers.below(kept.len() as u64))?;
+            let path = kept.swap_remove(at);
+            let place = staging.join(format!("d{:02}", numbers.below(97)));
+            fs::create_dir_all(&place)?;
+            fs::rename(&path, place.join(format!("f{:06}", kept.len())))?;
+        }
+        fs::remove_dir_all(&all)?;
+        Ok(total)
+    })
+}
+
+/// Makes a file of `size` bytes that nothing can compress.
+pub(crate) fn noise(path: &Path, size: u64) -> Result<()> {
+    let mut file = io::BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let mut numbers = Numbers(0x0000_0401_5E01);
+    for _ in 0..size / 8 {
+        file.write_all(&numbers.next().to_le_bytes())?;
+    }
+    Ok(file.into_inner()?.sync_all()?)
+}
+
+/// Makes a sparse file of `size` bytes with `data` bytes of `from` in it, in runs of 64 KiB to 4 MiB
+/// at places drawn in order; returns how many there are.
+pub(crate) fn scatter(path: &Path, size: u64, from: &Path, data: u64) -> Result<u64> {
+    let (mut source, mut file) = (File::open(from)?, File::create(path)?);
+    let length = source.metadata()?.len();
+    file.set_len(size)?;
+    let mut numbers = Numbers(0x0000_5CA7_7E12);
+    let (mut written, mut block) = (0, Vec::new());
+    while written < data {
+        let run = ((64 << 10) << numbers.below(7)).min(data - written);
+        block.resize(usize::try_from(run)?, 0);
+        source.seek(SeekFrom::Start(
+            numbers.below((length - run) / BLOCK) * BLOCK,
+        ))?;
+        source.read_exact(&mut block)?;
+        if block.chunks(usize::try_from(BLOCK)?).any(is_zero) {
+            continue;
+        }
+        file.seek(SeekFrom::Start(numbers.below((size - run) / BLOCK) * BLOCK))?;
+        file.write_all(&block)?;
+        written += run;
+    }
+    file.sync_all()?;
+    Ok(written)
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    block.iter().all(|byte| *byte == 0)
+}
+
+fn make_with(
+    image: &Path,
+    size: u64,
+    tree: &Path,
+    gathered: impl FnOnce(&Path) -> Result<u64>,
+) -> Result<u64> {
     let staging = image.with_extension("tree");
-    let total = gather(tree, &staging, size / 10 * 7)?;
+    let total = gathered(&staging)?;
     if total < size / 10 {
         bail!(
             "{} holds too little ({total} bytes) for an image of {size} bytes",
@@ -131,6 +232,13 @@ impl Numbers {
 /// Half of the new bytes are noise and half are pieces from elsewhere in the image,
 /// as when files are written and copied.
 pub(crate) fn change(image: &Path, data: u64, percent: u64) -> Result<u64> {
+    let changes = change_at(image, data, percent)?;
+    Ok(changes.iter().map(|(_, length)| length).sum())
+}
+
+/// Does the same and returns where, as offsets and lengths.
+pub(crate) fn change_at(image: &Path, data: u64, percent: u64) -> Result<Vec<(u64, u64)>> {
+    let mut changes = Vec::new();
     let mut file = OpenOptions::new().read(true).write(true).open(image)?;
     let size = file.metadata()?.len();
     let mut numbers = Numbers(0x005E_ED0F_EBE4);
@@ -158,9 +266,10 @@ pub(crate) fn change(image: &Path, data: u64, percent: u64) -> Result<u64> {
         file.seek(SeekFrom::Start(at))?;
         file.write_all(&block)?;
         changed += length;
+        changes.push((at, length));
     }
     file.sync_all()?;
-    Ok(changed)
+    Ok(changes)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod measure;
 mod options;
 mod outside;
 mod packages;
+mod peers;
 mod process;
 mod shapes;
 mod suites;
@@ -37,6 +38,11 @@ cargo xtask lint
     formatting, clippy and documentation with warnings denied, direction of dependencies
 cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
     full, unchanged and changed backups and restores of a real image, beside restic if it is installed
+cargo xtask bench peers [--size-gib N] [--tree DIR] [--restic FILE] [--cinder yes] [--binary FILE] [--json FILE] [--keep]
+    the five sets of volumes (4 GiB, or scaled to N), through every peer that is installed: restic, borg, cp, and the
+    released Cinder if asked for; a bare loop, hinted runs, huge and many volumes; needs some ten times N of disk
+cargo xtask bench index [--chunks N]
+    time and memory to open a repository of ten million chunks
 cargo xtask bench-api [--seconds N] [--json FILE] [--binary FILE] [--beside DIR | --rows N]
     requests per second of processor time: show, list of fifty, create and delete, at 1, 8 and 64 connections;
     DIR holds the pid files of a real Cinder (tools/real_cinder/README.md) to put beside;
@@ -52,8 +58,13 @@ cargo xtask cinder [--size-gib N [--tree DIR]]
     backups are timed beside its own driver; not part of the tests";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let command = arguments.next().unwrap_or_default();
+    let mut arguments = std::env::args().skip(1).peekable();
+    let mut command = arguments.next().unwrap_or_default();
+    if command == "bench"
+        && let Some(what) = arguments.next_if(|word| !word.starts_with("--"))
+    {
+        command = format!("bench {what}");
+    }
     if command == "vectors" {
         return finish(vectors::vectors(arguments));
     }
@@ -73,6 +84,14 @@ fn main() -> ExitCode {
         "bench" => options
             .only(&["size-gib", "tree", "json", "keep"])
             .and_then(|()| bench::bench(&options)),
+        "bench peers" => options
+            .only(&[
+                "size-gib", "tree", "json", "keep", "restic", "cinder", "binary",
+            ])
+            .and_then(|()| peers::peers(&options)),
+        "bench index" => options
+            .only(&["chunks"])
+            .and_then(|()| peers::index(&options)),
         "cinder" => options
             .only(&["size-gib", "tree"])
             .and_then(|()| cinder::cinder(&options)),

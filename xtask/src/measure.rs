@@ -27,6 +27,9 @@ pub(crate) fn measure(command: &Command, notes: &Path) -> Result<(String, Cost)>
         .args(["--format", "%e %U %S %M", "--output"])
         .arg(notes);
     timed.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        timed.current_dir(folder);
+    }
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => timed.env(name, value),

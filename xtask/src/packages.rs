@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::process::{find, run, say};
 
 /// What must be there: how we notice, and the Debian package that brings it.
-const NEEDS: [(&str, Need); 11] = [
+const NEEDS: [(&str, Need); 13] = [
     ("python3", Need::Program("python3")),
     ("python3-venv", Need::PythonModule("ensurepip")),
     ("e2fsprogs", Need::Program("mkfs.ext4")),
@@ -19,6 +19,8 @@ const NEEDS: [(&str, Need); 11] = [
     ("fuse3", Need::Program("fusermount3")),
     ("openssl", Need::Program("openssl")),
     ("util-linux", Need::Program("losetup")),
+    ("xfsprogs", Need::Program("mkfs.xfs")),
+    ("btrfs-progs", Need::Program("mkfs.btrfs")),
 ];
 
 #[derive(Clone, Copy)]

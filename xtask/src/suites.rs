@@ -15,6 +15,8 @@ const END_TO_END: &[(&str, &str)] = &[
     ("helpers", "cli"),
     ("repo", "cli"),
     ("nbd", "cli"),
+    ("s3", "cli"),
+    ("loop", "cli"),
     ("bad_input", "cli"),
     ("console", "cli"),
     ("openstack", "cli"),

@@ -1,6 +1,7 @@
 //! `emberkeep export`: a backup as a volume over NBD, served by the service.
 
 use clap::Args;
+use emberkeep_model::ByteCount;
 use emberkeep_sdk::native_types::Export;
 
 use crate::connect::ConnectArgs;
@@ -13,10 +14,11 @@ Examples:
   emberkeep export monday                 prints the address: whoever knows it may read
   nbdcopy $(emberkeep export monday -o value) disk.img
   emberkeep export monday --writable      writes are gone when the export ends
+  emberkeep export monday --instant       a volume to use at once: writes stay, the rest comes in behind
   emberkeep export --list
   emberkeep export --end ID
 
-The service has to listen for NBD (`nbd_listen`). Exports end with the service.";
+The service has to listen for NBD (`nbd_listen`). Exports end with the service,\nbut for instant restores, which go on when it starts again.";
 
 /// Options of `export`.
 #[derive(Debug, Args)]
@@ -30,6 +32,9 @@ pub(crate) struct ExportArgs {
     /// Take writes, which are gone when the export ends
     #[arg(long, requires = "backup")]
     writable: bool,
+    /// An instant restore: take writes and keep them, and bring all other data in meanwhile
+    #[arg(long, requires = "backup", conflicts_with = "writable")]
+    instant: bool,
     /// List what is being served of the project
     #[arg(long, conflicts_with_all = ["backup", "end"])]
     list: bool,
@@ -42,10 +47,20 @@ pub(crate) struct ExportArgs {
 const LIST: &[Column<Export>] = &[
     column("id", "ID", |export| export.id.clone()),
     column("writable", "Writable", |export| export.writable.to_string()),
+    column("filled_bytes", "Filled", filled),
     column("uri", "Backup and address", |export| {
         format!("{}\n{}", export.backup_id, export.uri)
     }),
 ];
+
+/// Tells how far an instant restore is.
+fn filled(export: &Export) -> String {
+    match (export.complete, export.filled_bytes) {
+        (Some(true), _) => "complete".to_owned(),
+        (_, Some(bytes)) => format!("{} of {}", ByteCount(bytes), ByteCount(export.size_bytes)),
+        (_, None) => String::new(),
+    }
+}
 
 /// Runs `export`.
 pub(crate) async fn run(args: ExportArgs, connect: ConnectArgs) -> Result<(), CliError> {
@@ -64,7 +79,11 @@ pub(crate) async fn run(args: ExportArgs, connect: ConnectArgs) -> Result<(), Cl
         return output.list(LIST, &native.exports().await?);
     };
     let backup = lookup::backup(&connection, wanted).await?;
-    let export = native.begin_export(&backup.id, args.writable).await?;
+    let export = if args.instant {
+        native.begin_instant_restore(&backup.id).await?
+    } else {
+        native.begin_export(&backup.id, args.writable).await?
+    };
     let words = format!(
         "backup {} is served as export {}\n{}",
         backup.id, export.id, export.uri

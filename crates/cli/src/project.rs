@@ -1,9 +1,11 @@
 //! `emberkeep project`: whose things are whose.
 
 use clap::{Args, Subcommand};
+use emberkeep_model::ByteCount;
 use emberkeep_sdk::Project;
 
 use crate::connect::ConnectArgs;
+use crate::dry_run::DryRun;
 use crate::error::CliError;
 use crate::output::{Column, Output, OutputArgs, column, or_dash};
 use crate::people::Directory;
@@ -34,6 +36,16 @@ enum Verb {
         /// Its name or id
         project: String,
     },
+    /// Destroy the key of a project's backups and all that they stored, for ever
+    Erase {
+        /// Its name or id
+        project: String,
+        /// Its name once more
+        #[arg(long, value_name = "NAME")]
+        confirm: Option<String>,
+        #[command(flatten)]
+        dry_run: DryRun,
+    },
 }
 
 const FIELDS: &[Column<Project>] = &[
@@ -57,6 +69,32 @@ pub(crate) async fn run(args: ProjectArgs, connect: ConnectArgs) -> Result<(), C
             output.record(FIELDS, &made)
         }
         Verb::List => output.list(FIELDS, &directory.projects().await?),
+        Verb::Erase {
+            project,
+            confirm,
+            dry_run,
+        } => {
+            let project = directory.project(&project).await?;
+            let native = connect.open().await?.native();
+            let would = native.erase_project(&project.id, None).await?;
+            let what = format!(
+                "{} backups of project '{}', {} objects, {}",
+                would.backups,
+                project.name,
+                would.objects,
+                ByteCount(would.bytes)
+            );
+            if dry_run.dry_run {
+                return output.done(&format!("would erase {what}"), &project.id, &would);
+            }
+            if confirm.as_ref() != Some(&project.name) {
+                let words = format!("this would erase {what}, for ever");
+                let hint = format!("--confirm {} does it", project.name);
+                return Err(CliError::refused(words).hint(hint));
+            }
+            let erased = native.erase_project(&project.id, Some(&project.id)).await?;
+            output.done(&format!("erased {what}"), &project.id, &erased)
+        }
         Verb::Show { project } => output.record(FIELDS, &directory.project(&project).await?),
     }
 }

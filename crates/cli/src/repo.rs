@@ -37,6 +37,7 @@ Examples:
   emberkeep repo serve /backups monday --socket monday.sock           use it without restoring it
   emberkeep repo delete /backups monday && emberkeep repo sweep /backups
   emberkeep repo check /backups --read-data
+  emberkeep repo check /backups --read-data --budget 10GiB    those parts that were not read for longest
   emberkeep repo list s3://bucket/backups --key-file master.key     AWS_* variables say who and where
 
 The repository of a service can be read the same way:
@@ -91,9 +92,8 @@ enum Verb {
     Check {
         #[command(flatten)]
         place: PlaceArgs,
-        /// Read and verify every byte, not the structure alone
-        #[arg(long)]
-        read_data: bool,
+        #[command(flatten)]
+        depth: reports::DepthArgs,
     },
     /// Print all that the store knows of each backup, to rebuild a lost catalogue from
     Recover {
@@ -105,6 +105,8 @@ enum Verb {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Destroy the key of a project, so that nothing of it can ever be read again, and all it stored
+    EraseProject(keeping::EraseArgs),
     /// Count what there is, and what deduplication and compression save
     Stats {
         #[command(flatten)]
@@ -122,6 +124,9 @@ struct PlaceArgs {
     /// Whose backups, in the repository of a service [default: every project's; `local` to write]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
+    /// Keep what leads to the data of a bucket at hand in this directory: its index and maps
+    #[arg(long, value_name = "DIR", env = "EMBERKEEP_CACHE")]
+    cache: Option<PathBuf>,
 }
 
 fn chunk_size(text: &str) -> Result<ChunkerSpec, String> {
@@ -154,7 +159,12 @@ pub(crate) fn run(args: RepoArgs) -> Result<(), CliError> {
         Verb::Serve(args) => serve::run(args, &output),
         Verb::Delete { place, backups } => delete(&place, &backups, &output),
         Verb::Sweep(args) => reports::sweep(args, &output),
-        Verb::Check { place, read_data } => reports::check(&place, read_data, &output),
+        Verb::Check { mut place, depth } => {
+            // What is looked for lies in the store, and nowhere else.
+            place.cache = None;
+            reports::check(&place, &depth, &output)
+        }
+        Verb::EraseProject(args) => keeping::erase(args, &output),
         Verb::Recover { place } => keeping::recover(&place, &output),
         Verb::RotateKey { place } => keeping::rotate(&place, &output),
         Verb::Stats { place } => reports::stats(&place, &output),
@@ -172,7 +182,8 @@ impl PlaceArgs {
             );
         }
         let key = self.key.load(repo)?;
-        Repository::open(place::open(repo)?, &key).map_err(|error| repository_error(&error))
+        Repository::open(place::open_cached(repo, self.cache.as_deref())?, &key)
+            .map_err(|error| repository_error(&error))
     }
 
     /// Opens the projects to read from: the named one, or all.

@@ -12,6 +12,7 @@ mod queue;
 mod recut;
 pub(crate) mod resume;
 mod sample;
+pub(crate) mod spool;
 mod windows;
 mod worker;
 
@@ -20,7 +21,7 @@ use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberkeep_format::{
-    ChangeRecord, EnvelopeKind, Manifest, PackKind, SessionKind, SourceRecord, UnixMicros,
+    ChangeRecord, EnvelopeKind, IndexRun, Manifest, PackKind, SessionKind, SourceRecord, UnixMicros,
 };
 use emberkeep_model::{BackupId, CheckpointId, VaultId};
 use emberkeep_store::StoreError;
@@ -28,7 +29,9 @@ use emberkeep_volumes::SourceSnapshot;
 
 use crate::damage::ReadError;
 use crate::error::BackupError;
-use crate::load::{condemned_packs, damaged_packs, load_condemned, load_index, load_index_with};
+use crate::load::{
+    Listing, condemned_packs, load_index_with, load_listed_index, marked_packs, read_condemned,
+};
 use crate::packs::{Journal, PackFiller, Uploader};
 use crate::reader::ChunkReader;
 use crate::run::Run;
@@ -40,6 +43,7 @@ use packer::{Packed, Packer};
 use parent::ParentMap;
 use queue::Queue;
 use resume::{LeftBehind, left_behind};
+use spool::Spool;
 use windows::{Before, Windows};
 use worker::{Bench, Halt, Verify, Weight, Worker};
 
@@ -139,7 +143,9 @@ pub(crate) fn backup(
     let name = space.names.manifest(request.backup_id);
     // First of all the session: from here on no sweep deletes what we come to rely on.
     let session = Session::start(space, SessionKind::Backup)?;
-    if store.head(&name)?.is_some() {
+    let mut listing = Some(Listing::take(space)?);
+    let is_there = |listing: &Listing| listing.has(space, &name);
+    if listing.as_ref().map(is_there).transpose()? == Some(true) {
         return Err(BackupError::Exists(request.backup_id));
     }
     let parent = match request.parent {
@@ -157,7 +163,11 @@ pub(crate) fn backup(
     let mut caught = None;
     let (known, records) = loop {
         // Each time anew: what an attempt took on and did not come to store is not known.
-        let (known, left) = look_around(space, journal)?;
+        let listing = match listing.take() {
+            Some(listing) => listing,
+            None => Listing::take(space)?,
+        };
+        let (known, left) = look_around(space, journal, &listing)?;
         let records = left.records.clone();
         let task = Task {
             space,
@@ -172,6 +182,7 @@ pub(crate) fn backup(
             Err(Halt::Distrust(why)) if trust.is_some() || journal.is_some() => {
                 tracing::warn!(backup = %request.backup_id, why, "reading the whole volume");
                 store.delete_many(&records)?;
+                spool::remove(&spool::files_of(space, request.backup_id));
                 if trust.take().is_some() {
                     caught = Some(why);
                 }
@@ -191,10 +202,12 @@ pub(crate) fn backup(
 
     // A last look at what the backup leans on. A sweep that was taken for dead and woke up
     // again could have deleted it; the manifest must not exist then.
-    if let Some(lost) = known.first_vanished(&space.list_packs()?) {
+    let last = Listing::take(space)?;
+    let packs = space.packs_of(last.under(space, &space.names.packs())?);
+    if let Some(lost) = known.first_vanished(&packs) {
         return Err(BackupError::PackVanished(space.names.pack(lost)));
     }
-    if !session.is_intact()? {
+    if !last.has(space, &session.name())? {
         return Err(BackupError::SessionLost);
     }
     if run.is_cancelled() {
@@ -217,6 +230,7 @@ pub(crate) fn backup(
     {
         tracing::warn!(%cause, "records of a finished backup could not be removed");
     }
+    spool::remove(&spool::files_of(space, manifest.backup_id));
     if let Err(cause) = session.end() {
         tracing::warn!(%cause, "the session of a finished backup could not be removed");
     }
@@ -286,14 +300,17 @@ fn journal(space: &Space, source: &dyn SourceSnapshot, request: &BackupRequest) 
 pub(crate) fn look_around(
     space: &Space,
     journal: Option<Journal>,
+    listing: &Listing,
 ) -> Result<(Known, LeftBehind), BackupError> {
     let mut left = match journal {
-        Some(journal) => left_behind(space, journal)?,
+        Some(journal) => left_behind(space, journal, listing)?,
         None => LeftBehind::default(),
     };
-    let condemned = condemned_packs(&load_condemned(space)?);
-    let loaded = load_index(space)?;
-    let packs = space.list_packs()?;
+    let listed = |prefix: String| listing.under(space, &prefix);
+    let condemned = condemned_packs(&read_condemned(space, listed(space.names.condemned())?)?);
+    let runs = listed(space.names.index())?;
+    let loaded = load_listed_index(space, &IndexRun::default(), Some(runs))?;
+    let packs = space.packs_of(listed(space.names.packs())?);
     let mut index = loaded.index;
     if !left.run.packs.is_empty() {
         let sizes: HashMap<_, _> = packs.iter().copied().collect();
@@ -304,7 +321,7 @@ pub(crate) fn look_around(
     }
     index.condemn(|pack| condemned.contains(&pack));
     index.compare_with(&packs);
-    index.distrust(&damaged_packs(space)?);
+    index.distrust(&marked_packs(&listed(space.names.damaged())?));
     Ok((Known::new(index), left))
 }
 
@@ -385,12 +402,16 @@ impl Task<'_> {
         };
         run.begin(source.size().0);
         let queue = Queue::new();
+        let spool = self
+            .journal
+            .and_then(|journal| Spool::begin(space, journal));
         let bench = Bench {
             space,
             source,
             known,
             run,
             queue: &queue,
+            spool: spool.as_ref(),
             parent: parent.as_ref(),
             verify: self.trust.map_or(Verify::Sample, |trust| trust.verify),
         };
@@ -409,8 +430,29 @@ impl Task<'_> {
             let uploader = scope.spawn(|| {
                 // Moved in, so that the filler notices when the uploader has given up.
                 let uploads = uploads;
-                Uploader::going_on(space, run, self.journal, left.run).work(&uploads, &spent)
+                Uploader::going_on(space, run, self.journal, left.run, spool.as_ref())
+                    .work(&uploads, &spent)
             });
+            let mut packer = Packer {
+                known,
+                data: PackFiller::new(space, PackKind::Data, closed.clone(), &buffers),
+                map: PackFiller::new(space, PackKind::Map, closed, &buffers),
+                tree: TreeBuilder::new(windows.count()),
+                count: windows.count(),
+                parent: parent.as_ref(),
+                journal: self.journal.is_some(),
+                done: Vec::new(),
+                covered: Vec::new(),
+                pending: Vec::new(),
+                kept: Vec::new(),
+                old: Weight::default(),
+            };
+            if let Some(journal) = self.journal {
+                // Before anybody asks what is known.
+                packer
+                    .replay(space, journal, &left.spool)
+                    .unwrap_or_else(fail);
+            }
             let workers: Vec<_> = (0..worker_count())
                 .map(|_| {
                     scope.spawn(|| {
@@ -426,18 +468,6 @@ impl Task<'_> {
                     })
                 })
                 .collect();
-            let mut packer = Packer {
-                known,
-                data: PackFiller::new(space, PackKind::Data, closed.clone(), &buffers),
-                map: PackFiller::new(space, PackKind::Map, closed, &buffers),
-                tree: TreeBuilder::new(windows.count()),
-                count: windows.count(),
-                parent: parent.as_ref(),
-                journal: self.journal.is_some(),
-                done: Vec::new(),
-                kept: Vec::new(),
-                old: Weight::default(),
-            };
             let packed = packer
                 .pack(&queue, run)
                 .and_then(|()| packer.finish())

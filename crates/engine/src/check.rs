@@ -1,13 +1,15 @@
 //! Looks for damage and names the backups that it hurts.
 
+mod ledger;
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use emberkeep_format::{
-    ChunkId, Decompressor, EnvelopeKind, FormatError, IndexEntry, Manifest, PACK_TRAILER_LEN,
-    PackHeader, PackTrailer, SessionKind, TocEntry, decode_toc, verify_checksum,
+    ChunkId, EnvelopeKind, FormatError, IndexEntry, Manifest, SessionKind, UnixMicros,
 };
 use emberkeep_model::BackupId;
 use emberkeep_store::StoreError;
@@ -16,20 +18,37 @@ use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::CheckError;
 use crate::index::Index;
 use crate::load::{condemned_packs, damaged_packs, list_manifests, load_condemned, load_index};
-use crate::reader::{ChunkReader, open_verified};
+use crate::reader::ChunkReader;
 use crate::run::Run;
 use crate::session::Session;
-use crate::space::{Space, worker_count};
+use crate::space::Space;
 use crate::tree::{Walk, read_pages};
-
-/// Packs read at once; each takes its size in memory.
-const READERS: usize = 3;
+use ledger::Ledger;
+use read::{PackOutcome, read_packs};
 
 /// How deep a check goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckOptions {
     /// Read and verify every byte of every pack, not the structure alone.
     pub read_data: bool,
+}
+
+/// How much a check reads, of what there is to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VerifyOptions {
+    /// At most so many bytes of packs, but one pack at least; none for all.
+    pub budget: Option<u64>,
+    /// Only packs that were not read through for so long; none for all.
+    pub older_than: Option<Duration>,
+}
+
+/// How deep a check goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Depth {
+    /// What leads to the data is whole, and the packs are there with their sizes.
+    Structure,
+    /// And the data is read.
+    Data(VerifyOptions),
 }
 
 /// One damaged place and what it means.
@@ -65,11 +84,17 @@ pub struct CheckReport {
     pub chunks: u64,
     /// Bytes of packs that were read and verified.
     pub read_bytes: u64,
+    /// Packs that were read.
+    pub read_packs: u64,
+    /// Packs that no check has ever read through and found whole. Only a check that reads data knows.
+    pub unverified_packs: u64,
+    /// When the pack that waits longest was read through, of those that ever were.
+    pub oldest_verified: Option<UnixMicros>,
 }
 
 pub(crate) fn check(
     space: &Arc<Space>,
-    options: CheckOptions,
+    depth: Depth,
     run: &Run,
 ) -> Result<CheckReport, CheckError> {
     let session = Session::start_reading(space, SessionKind::Check)?;
@@ -123,9 +148,24 @@ pub(crate) fn check(
         chunks: index.entries().chunk_by(|a, b| a.id == b.id).count() as u64,
         ..CheckReport::default()
     };
-    if options.read_data {
-        report.read_bytes = read_packs(space, &index, run, &mut bad, &mut findings)?;
-        if let Err(cause) = mark_damaged(space, &index, &bad) {
+    if let Depth::Data(options) = depth {
+        let mut ledger = Ledger::load(space).map_err(store_error)?;
+        let read = read_packs(space, &index, options, run, &mut ledger);
+        // Also where it broke off: the next check goes on from there.
+        ledger.close(&packs);
+        let found = read?;
+        report.read_bytes = found.iter().map(|outcome| outcome.size).sum();
+        report.read_packs = found.len() as u64;
+        report.unverified_packs = packs
+            .iter()
+            .filter(|(id, _)| ledger.last(*id).is_none())
+            .count() as u64;
+        report.oldest_verified = packs.iter().filter_map(|(id, _)| ledger.last(*id)).min();
+        let read: HashSet<u32> = found.iter().map(|outcome| outcome.pack).collect();
+        for outcome in found {
+            bad.note(outcome, &mut findings);
+        }
+        if let Err(cause) = mark_damaged(space, &index, &bad, &read) {
             tracing::warn!(%cause, "damaged packs could not be marked");
         }
     }
@@ -234,6 +274,20 @@ struct Bad {
 }
 
 impl Bad {
+    /// Takes in what reading one pack brought to light.
+    fn note(&mut self, outcome: PackOutcome, findings: &mut Findings) {
+        let pack = outcome.pack;
+        for (offset, damage) in outcome.chunks {
+            self.chunks.insert((pack, offset), findings.keep(damage));
+        }
+        if let Some(damage) = outcome.whole {
+            self.packs.insert(pack, findings.keep(damage));
+        }
+        if let Some(damage) = outcome.shell {
+            self.shells.insert(pack, findings.keep(damage));
+        }
+    }
+
     fn at(&self, entry: &IndexEntry) -> Option<usize> {
         let whole = self.packs.get(&entry.pack);
         whole
@@ -243,8 +297,13 @@ impl Bad {
 }
 
 /// Marks the packs in which something is bad, so that later backups store anew what they meet
-/// of them, and takes the marks off those that are whole.
-fn mark_damaged(space: &Space, index: &Index, bad: &Bad) -> Result<(), StoreError> {
+/// of them, and takes the marks off those that were read and are whole.
+fn mark_damaged(
+    space: &Space,
+    index: &Index,
+    bad: &Bad,
+    read: &HashSet<u32>,
+) -> Result<(), StoreError> {
     let marked = damaged_packs(space)?;
     let mut found: BTreeSet<u32> = bad.chunks.keys().map(|(pack, _)| *pack).collect();
     found.extend(bad.packs.keys().chain(bad.shells.keys()));
@@ -252,9 +311,10 @@ fn mark_damaged(space: &Space, index: &Index, bad: &Bad) -> Result<(), StoreErro
     for (at, record) in index.packs().iter().enumerate() {
         let name = space.names.damaged_pack(record.pack);
         let is_bad = found.contains(&as_u32(at));
+        let is_whole = !is_bad && read.contains(&as_u32(at));
         if is_bad && !marked.contains(&record.pack) {
             space.store.put(&name, &[])?;
-        } else if !is_bad && marked.contains(&record.pack) {
+        } else if is_whole && marked.contains(&record.pack) {
             whole.push(name);
         }
     }
@@ -262,187 +322,6 @@ fn mark_damaged(space: &Space, index: &Index, bad: &Bad) -> Result<(), StoreErro
         space.store.delete_many(&whole)?;
     }
     Ok(())
-}
-
-/// Reads every pack and notes what is bad in it.
-fn read_packs(
-    space: &Space,
-    index: &Index,
-    run: &Run,
-    bad: &mut Bad,
-    findings: &mut Findings,
-) -> Result<u64, CheckError> {
-    let mut order: Vec<u32> = (0..as_u32(index.entries().len())).collect();
-    order.sort_unstable_by_key(|at| {
-        let entry = &index.entries()[*at as usize];
-        (entry.pack, entry.offset)
-    });
-    let groups: Vec<&[u32]> = order
-        .chunk_by(|a, b| index.entries()[*a as usize].pack == index.entries()[*b as usize].pack)
-        .filter(|group| {
-            !index
-                .standing(index.entries()[group[0] as usize].pack)
-                .missing
-        })
-        .collect();
-    run.begin(
-        index
-            .packs()
-            .iter()
-            .map(|record| u64::from(record.size))
-            .sum(),
-    );
-    let next = AtomicUsize::new(0);
-    let found = Mutex::new(Vec::new());
-    let read = std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..worker_count().min(READERS))
-            .map(|_| {
-                scope.spawn(|| -> Result<u64, CheckError> {
-                    let mut decoder = Decompressor::new().map_err(CheckError::Decompressor)?;
-                    let mut read = 0;
-                    while let Some(group) = groups.get(next.fetch_add(1, Relaxed)) {
-                        let entries = group.iter().map(|at| index.entries()[*at as usize]);
-                        let outcome = read_pack(
-                            space,
-                            index,
-                            &entries.collect::<Vec<_>>(),
-                            &mut decoder,
-                            run,
-                        )?;
-                        read += outcome.size;
-                        run.add_read(outcome.size);
-                        run.add_done(outcome.size);
-                        found
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push(outcome);
-                    }
-                    Ok(read)
-                })
-            })
-            .collect();
-        readers
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .sum::<Result<u64, _>>()
-    })?;
-    let mut outcomes = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcomes.sort_unstable_by_key(|outcome| outcome.pack);
-    for outcome in outcomes {
-        for (offset, damage) in outcome.chunks {
-            bad.chunks
-                .insert((outcome.pack, offset), findings.keep(damage));
-        }
-        if let Some(damage) = outcome.whole {
-            bad.packs.insert(outcome.pack, findings.keep(damage));
-        }
-        if let Some(damage) = outcome.shell {
-            bad.shells.insert(outcome.pack, findings.keep(damage));
-        }
-    }
-    Ok(read)
-}
-
-/// What reading one pack brought to light.
-struct PackOutcome {
-    pack: u32,
-    size: u64,
-    whole: Option<Damage>,
-    shell: Option<Damage>,
-    chunks: Vec<(u32, Damage)>,
-}
-
-fn read_pack(
-    space: &Space,
-    index: &Index,
-    entries: &[IndexEntry],
-    decoder: &mut Decompressor,
-    run: &Run,
-) -> Result<PackOutcome, CheckError> {
-    let pack = entries[0].pack;
-    let record = index.packs()[pack as usize];
-    let object = space.names.pack(record.pack);
-    let damage = |offset: Option<u64>, cause: DamageCause| Damage {
-        object: object.clone(),
-        offset,
-        cause,
-    };
-    let mut outcome = PackOutcome {
-        pack,
-        size: 0,
-        whole: None,
-        shell: None,
-        chunks: Vec::new(),
-    };
-    let mut bytes = match space.store.get(&object).map_err(ReadError::from_store) {
-        Ok(bytes) => bytes,
-        Err(ReadError::Damaged(found)) => {
-            outcome.whole = Some(*found);
-            return Ok(outcome);
-        }
-        Err(cause) => return Err(store_error(cause)),
-    };
-    outcome.size = bytes.len() as u64;
-    if bytes.len() != record.size as usize {
-        let cause = DamageCause::Size {
-            have: outcome.size,
-            want: record.size.into(),
-        };
-        outcome.whole = Some(damage(None, cause));
-        return Ok(outcome);
-    }
-    let key = space.keys.pack(record.pack);
-    let sound = verify_checksum(&bytes).and_then(|()| open_toc(space, record.pack, &mut bytes));
-    for entry in entries {
-        if run.is_cancelled() {
-            return Err(CheckError::Cancelled);
-        }
-        let toc = entry.toc();
-        let range = entry.offset as usize..entry.offset as usize + entry.sealed_len as usize;
-        let opened = match &sound {
-            Ok(contents)
-                if contents
-                    .binary_search_by_key(&toc.offset, |t| t.offset)
-                    .is_ok_and(|at| contents[at] == toc) =>
-            {
-                open_verified(space, &key, decoder, &toc, &mut bytes[range]).map(|_| ())
-            }
-            Ok(_) => Err(FormatError::Malformed {
-                what: "index entry",
-                reason: "the pack's table of contents does not have it",
-            }),
-            // Where the pack is damaged, its chunks may still be whole.
-            Err(_) => open_verified(space, &key, decoder, &toc, &mut bytes[range]).map(|_| ()),
-        };
-        if let Err(cause) = opened {
-            outcome.chunks.push((
-                entry.offset,
-                damage(Some(entry.offset.into()), cause.into()),
-            ));
-        }
-    }
-    if let (Err(cause), true) = (sound, outcome.chunks.is_empty()) {
-        outcome.shell = Some(damage(None, cause.into()));
-    }
-    Ok(outcome)
-}
-
-fn open_toc(
-    space: &Space,
-    pack: emberkeep_format::PackId,
-    bytes: &mut [u8],
-) -> Result<Vec<TocEntry>, FormatError> {
-    let header = PackHeader::decode(bytes)?;
-    space.expect_header(&header, pack)?;
-    let end = bytes.len() - PACK_TRAILER_LEN;
-    let trailer = PackTrailer::decode(&bytes[end..], bytes.len() as u64)?;
-    // On a copy: opening works in place, and the chunks are looked at afterwards.
-    let mut sealed = bytes[trailer.toc_offset as usize..end].to_vec();
-    decode_toc(&space.keys.pack(pack), &header, &trailer, &mut sealed)
 }
 
 /// Walks backups and finds out which of them need what is bad.

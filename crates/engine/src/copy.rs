@@ -24,6 +24,7 @@ use crate::backup::{look_around, publish};
 use crate::damage::{DamageCause, ReadError};
 use crate::error::{CopyError, RepositoryError};
 use crate::index::Index;
+use crate::load::Listing;
 use crate::load::load_index;
 use crate::reader::ChunkReader;
 use crate::repository::{ProjectRepository, Repository};
@@ -121,7 +122,7 @@ fn copy(
         .load_if_there(EnvelopeKind::Manifest, &source_name, Manifest::decode)?
         .ok_or(CopyError::NoSuchBackup(backup))?;
     let index = load_index(from)?.index;
-    let (known, _) = look_around(to, None)?;
+    let (known, _) = look_around(to, None, &Listing::take(to)?)?;
     let base = match request.base {
         // What may have got lost there is looked for everywhere.
         Some(base) if known.index().is_sound() => nodes_of(to, &known, base, run)?,

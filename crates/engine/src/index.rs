@@ -1,8 +1,11 @@
 //! The index in memory: one sorted array, 48 bytes a chunk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 use emberkeep_format::{ChunkId, IndexEntry, PackId, PackRecord};
+
+use crate::space::worker_count;
 
 /// What is known of a pack beside its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,7 +79,7 @@ impl Gatherer {
         for entry in &mut entries {
             entry.pack = rank[entry.pack as usize];
         }
-        entries.sort_unstable();
+        sort(&mut entries, 0..=u64::MAX, worker_count());
         entries.dedup();
         Index {
             standing: vec![Standing::default(); packs.len()],
@@ -84,6 +87,37 @@ impl Gatherer {
             entries,
         }
     }
+}
+
+/// Sorts entries whose heads lie in `heads` in place. Ids are uniform: splitting by their value
+/// halves the work for two threads, and the first bytes decide nearly every comparison.
+fn sort(entries: &mut [IndexEntry], heads: RangeInclusive<u64>, threads: usize) {
+    const WORTH_A_THREAD: usize = 1 << 16;
+    if threads < 2 || entries.len() < WORTH_A_THREAD {
+        entries.sort_unstable_by(|a, b| head(&a.id).cmp(&head(&b.id)).then_with(|| a.cmp(b)));
+        return;
+    }
+    let middle = heads.start().midpoint(*heads.end());
+    let (mut low, mut high) = (0, entries.len());
+    while low < high {
+        if head(&entries[low].id) <= middle {
+            low += 1;
+        } else {
+            high -= 1;
+            entries.swap(low, high);
+        }
+    }
+    let (below, above) = entries.split_at_mut(low);
+    std::thread::scope(|scope| {
+        scope.spawn(|| sort(below, *heads.start()..=middle, threads / 2));
+        sort(above, middle.saturating_add(1)..=*heads.end(), threads / 2);
+    });
+}
+
+/// Returns the first bytes of an id, in the order of ids.
+fn head(id: &ChunkId) -> u64 {
+    id.0.first_chunk()
+        .map_or(0, |head| u64::from_be_bytes(*head))
 }
 
 fn place(at: usize) -> u32 {
@@ -139,12 +173,11 @@ impl Index {
     /// steps around the guess: a few probes, whatever the size.
     pub(crate) fn position(&self, id: &ChunkId) -> Option<usize> {
         let entries = &self.entries;
-        let head = id.0.first_chunk().map(|head| u64::from_be_bytes(*head))?;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "below the length of the array"
         )]
-        let guess = ((u128::from(head) * entries.len() as u128) >> 64) as usize;
+        let guess = ((u128::from(head(id)) * entries.len() as u128) >> 64) as usize;
         let before = |at: usize| entries.get(at).is_some_and(|entry| entry.id < *id);
         let (mut low, mut high) = (guess, guess);
         let mut step = 8;
@@ -253,6 +286,24 @@ mod tests {
                     assert_eq!(found.is_some(), want, "{n} of {count}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn sorting_with_many_threads_is_sorting() {
+        for threads in [1, 2, 3, 8] {
+            let mut entries: Vec<_> = (0..300_000_u64)
+                .map(|n| {
+                    let mut id = [0; 32];
+                    let spread = (n % 200_000).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    id[..8].copy_from_slice(&spread.to_be_bytes());
+                    entry(id, u32::try_from(n / 200_000).unwrap())
+                })
+                .collect();
+            let mut want = entries.clone();
+            want.sort_unstable();
+            sort(&mut entries, 0..=u64::MAX, threads);
+            assert!(entries == want, "{threads} threads");
         }
     }
 

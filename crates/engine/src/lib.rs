@@ -23,12 +23,14 @@ mod sweep;
 mod tree;
 
 pub use backup::{BackupReport, BackupRequest, Hints};
-pub use check::{CheckOptions, CheckReport, LostRange, Problem};
+pub use check::{CheckOptions, CheckReport, LostRange, Problem, VerifyOptions};
 pub use copy::{CopyReport, CopyRequest};
 pub use damage::{Damage, DamageCause, ReadError};
 pub use error::{BackupError, CheckError, CopyError, RepositoryError, RestoreError, SweepError};
 pub use random::BackupReader;
-pub use repository::{InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats};
+pub use repository::{
+    Erased, InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats, worth_keeping,
+};
 pub use restore::RestoreReport;
 pub use run::{Progress, Run};
 pub use sweep::{SweepOptions, SweepReport};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use emberkeep_format::{
     Condemnation, EnvelopeKind, IndexEntry, IndexRun, PackId, PackRecord, names,
 };
-use emberkeep_store::{StoreError, list_all};
+use emberkeep_store::{Listed, StoreError, list_all};
 
 use crate::damage::{Damage, ReadError};
 use crate::index::{Gatherer, Index};
@@ -13,6 +13,49 @@ use crate::space::Space;
 
 /// Sweeps merge runs while we read them; so often we look again before giving up.
 const TRIES: usize = 20;
+
+/// What one listing tells of a project; in a far-away store each listing takes its time.
+///
+/// Names come in order, so that a listing that is not of one instant still looks at
+/// condemnations, then at index runs, then at packs, then at sessions, as it must.
+pub(crate) struct Listing {
+    objects: Vec<Listed>,
+    /// Nothing follows: a larger project is listed part by part.
+    is_whole: bool,
+}
+
+impl Listing {
+    /// Lists everything, or the beginning.
+    pub(crate) fn take(space: &Space) -> Result<Self, StoreError> {
+        const MOST: usize = 1000;
+        let objects = space.store.list(&space.names.root(), None, MOST)?;
+        let is_whole = objects.len() < MOST;
+        Ok(Self { objects, is_whole })
+    }
+
+    /// Returns the objects whose names start with `prefix`; listed now where they are not known.
+    pub(crate) fn under(&self, space: &Space, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        if !self.is_whole {
+            return list_all(&*space.store, prefix);
+        }
+        let found = self.objects.iter();
+        Ok(found
+            .filter(|object| object.name.starts_with(prefix))
+            .cloned()
+            .collect())
+    }
+
+    /// Tells whether an object is there.
+    pub(crate) fn has(&self, space: &Space, name: &str) -> Result<bool, StoreError> {
+        if !self.is_whole {
+            return Ok(space.store.head(name)?.is_some());
+        }
+        let place = self
+            .objects
+            .binary_search_by(|object| object.name.as_str().cmp(name));
+        Ok(place.is_ok())
+    }
+}
 
 /// An index and the runs that it was read from.
 pub(crate) struct LoadedIndex {
@@ -30,13 +73,25 @@ pub(crate) fn load_index(space: &Space) -> Result<LoadedIndex, ReadError> {
 
 /// Reads every run there is, and adds one that is not stored.
 pub(crate) fn load_index_with(space: &Space, more: &IndexRun) -> Result<LoadedIndex, ReadError> {
+    load_listed_index(space, more, None)
+}
+
+/// Reads every run there is, of those listed already if they are, and adds one that is not stored.
+pub(crate) fn load_listed_index(
+    space: &Space,
+    more: &IndexRun,
+    mut before: Option<Vec<Listed>>,
+) -> Result<LoadedIndex, ReadError> {
     let mut gatherer = Gatherer::default();
     gatherer.add(&more.packs, &more.entries);
     let mut seen = BTreeSet::new();
     let mut damaged = Vec::new();
     let mut tries = 0;
     'again: loop {
-        let mut listed = list_all(&*space.store, &space.names.index())?;
+        let mut listed = match before.take() {
+            Some(listed) => listed,
+            None => list_all(&*space.store, &space.names.index())?,
+        };
         listed.retain(|object| !seen.contains(&object.name));
         gatherer.expect(listed.iter().map(|object| object.size).sum());
         for object in listed {
@@ -99,8 +154,16 @@ fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<(), ReadErr
 
 /// Reads what sweeps are about to delete, by name.
 pub(crate) fn load_condemned(space: &Space) -> Result<Vec<(String, Condemnation)>, ReadError> {
+    read_condemned(space, list_all(&*space.store, &space.names.condemned())?)
+}
+
+/// Reads condemnations that were listed.
+pub(crate) fn read_condemned(
+    space: &Space,
+    listed: Vec<Listed>,
+) -> Result<Vec<(String, Condemnation)>, ReadError> {
     let mut all = Vec::new();
-    for object in list_all(&*space.store, &space.names.condemned())? {
+    for object in listed {
         let found = space.load_if_there(
             EnvelopeKind::Condemnation,
             &object.name,
@@ -121,10 +184,18 @@ pub(crate) fn condemned_packs(condemned: &[(String, Condemnation)]) -> BTreeSet<
 
 /// Lists the packs in which a check found damage.
 pub(crate) fn damaged_packs(space: &Space) -> Result<BTreeSet<PackId>, StoreError> {
-    Ok(list_all(&*space.store, &space.names.damaged())?
+    Ok(marked_packs(&list_all(
+        &*space.store,
+        &space.names.damaged(),
+    )?))
+}
+
+/// Returns the packs whose marks were listed.
+pub(crate) fn marked_packs(listed: &[Listed]) -> BTreeSet<PackId> {
+    listed
         .iter()
         .filter_map(|object| names::last_segment(&object.name))
-        .collect())
+        .collect()
 }
 
 /// Lists the names of manifests.
@@ -138,4 +209,92 @@ pub(crate) fn list_manifests(
             Some((object.name, id))
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use emberkeep_format::{ChunkId, Encoding, PackKind, TocEntry};
+    use emberkeep_keys::MasterKey;
+    use emberkeep_store::LocalStore;
+
+    use super::*;
+    use crate::packs::store_run;
+    use crate::{InitOptions, Repository};
+
+    /// Chunks of one run, as one backup of 50 GiB leaves it.
+    const RUN: u64 = 1 << 20;
+    const CHUNKS_OF_A_PACK: u64 = 500;
+
+    fn status(field: &str) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Processor seconds of this process: on a busy machine the clock tells less.
+    fn cpu() -> f64 {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let after = stat.rsplit_once(')').unwrap().1;
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        let ticks = |at: usize| fields[at].parse::<f64>().unwrap() / 100.0;
+        ticks(11) + ticks(12)
+    }
+
+    #[test]
+    #[ignore = "a measurement: cargo xtask bench index"]
+    fn opening_a_large_index() {
+        let chunks: u64 = std::env::var("EMBERKEEP_CHUNKS").unwrap().parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(LocalStore::create(dir.path()).unwrap());
+        let master = MasterKey::from_bytes([1; 32]);
+        let repository = Repository::init(store, &master, InitOptions::default()).unwrap();
+        let space = repository.project("bench").unwrap().space;
+        for first in (0..chunks).step_by(usize::try_from(RUN).unwrap()) {
+            let numbers = first..chunks.min(first + RUN);
+            let packs: Vec<PackRecord> = (0..RUN.div_ceil(CHUNKS_OF_A_PACK))
+                .map(|n| PackRecord {
+                    pack: PackId((u128::from(first) + u128::from(n)).to_be_bytes()),
+                    size: 32 << 20,
+                    kind: PackKind::Data,
+                })
+                .collect();
+            let mut entries: Vec<IndexEntry> = numbers
+                .map(|n| {
+                    let toc = TocEntry {
+                        id: space.keys.chunk_ids.id(&n.to_le_bytes()),
+                        offset: 48,
+                        sealed_len: 30_000,
+                        plain_len: 70_000,
+                        encoding: Encoding::Zstd,
+                    };
+                    let pack = (n - first) / CHUNKS_OF_A_PACK;
+                    IndexEntry::new(u32::try_from(pack).unwrap(), &toc)
+                })
+                .collect();
+            entries.sort_unstable();
+            store_run(&space, &packs, &entries).unwrap();
+        }
+        let before = status("VmRSS:");
+        let (begun, busy) = (Instant::now(), cpu());
+        let index = load_index(&space).unwrap().index;
+        let (opened, busy) = (begun.elapsed().as_secs_f64(), cpu() - busy);
+        let memory = (status("VmRSS:").saturating_sub(before)) * 1024;
+        assert_eq!(index.entries().len() as u64, chunks);
+        let begun = cpu();
+        let probes = 1_000_000_u64;
+        for n in 0..probes {
+            let id = space.keys.chunk_ids.id(&(n * 2).to_le_bytes());
+            assert_eq!(index.position(&id).is_some(), n * 2 < chunks, "{n}");
+        }
+        let probe = (cpu() - begun) * 1e9 / probes as f64;
+        assert!(index.position(&ChunkId([7; 32])).is_none());
+        println!(
+            "{chunks} chunks: opened in {opened:.2} s ({busy:.2} of processors), {:.1} bytes a chunk, peak {} MiB, {probe:.0} ns a look-up",
+            memory as f64 / chunks as f64,
+            status("VmHWM:") / 1024,
+        );
+    }
 }

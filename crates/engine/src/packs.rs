@@ -4,17 +4,21 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use emberkeep_format::{
     ChunkId, DoneWindow, Encoding, EnvelopeKind, IndexEntry, IndexRun, ObjectId, PackBuilder,
-    PackId, PackKind, PackRecord, Progress, TocEntry, encode_run, names,
+    PackBytes, PackId, PackKind, PackRecord, Progress, TocEntry, encode_run, names,
 };
 use emberkeep_keys::random;
 use emberkeep_model::BackupId;
 use emberkeep_store::StoreError;
 
+use crate::backup::spool::Spool;
 use crate::run::Run;
 use crate::space::{Space, now};
 
 /// The size packs of chunks are filled to.
 const DATA_PACK: usize = 32 << 20;
+/// Memory for a pack and for what its start is moved by. All at once: only what is written
+/// to becomes real, and growing step by step would leave as much again behind.
+const PACK_ROOM: usize = DATA_PACK + (64 << 10);
 /// The size packs of pages and nodes are filled to: there are few of them.
 const MAP_PACK: usize = 8 << 20;
 /// The most entries of one index run; bounds what reading one takes.
@@ -29,7 +33,7 @@ pub(crate) const RECORD_WINDOWS: usize = 128;
 pub(crate) struct ClosedPack {
     pack: PackId,
     kind: PackKind,
-    bytes: Vec<u8>,
+    bytes: PackBytes,
     toc: Vec<TocEntry>,
 }
 
@@ -37,8 +41,9 @@ pub(crate) struct ClosedPack {
 pub(crate) enum Upload {
     /// A pack to store.
     Pack(ClosedPack),
-    /// Windows whose chunks lie in packs handed over before.
-    Windows(Vec<DoneWindow>),
+    /// Windows whose chunks lie in packs handed over before, and files of the spool that hold
+    /// nothing else.
+    Windows(Vec<DoneWindow>, Vec<u64>),
 }
 
 /// The uploader is gone; it knows why.
@@ -88,8 +93,12 @@ impl<'a> PackFiller<'a> {
     }
 
     /// Tells the uploader which windows the packs handed over so far complete.
-    pub(crate) fn tell(&self, windows: Vec<DoneWindow>) -> Result<(), UploaderGone> {
-        let told = self.uploads.send(Upload::Windows(windows));
+    pub(crate) fn tell(
+        &self,
+        windows: Vec<DoneWindow>,
+        covered: Vec<u64>,
+    ) -> Result<(), UploaderGone> {
+        let told = self.uploads.send(Upload::Windows(windows, covered));
         told.map_err(|_| UploaderGone)
     }
 
@@ -110,7 +119,10 @@ impl<'a> PackFiller<'a> {
             let pack = PackId(random());
             let header = self.space.pack_header(pack, self.kind);
             let buffer = match self.kind {
-                PackKind::Data => self.buffers.try_recv().unwrap_or_default(),
+                PackKind::Data => self
+                    .buffers
+                    .try_recv()
+                    .unwrap_or_else(|_| Vec::with_capacity(PACK_ROOM)),
                 PackKind::Map => Vec::new(),
             };
             PackBuilder::new(header, self.space.keys.pack(pack), buffer)
@@ -156,6 +168,9 @@ pub(crate) struct Uploader<'a> {
     /// Packs and entries that the journal has, or that an index run has.
     noted: (usize, usize),
     windows: Vec<DoneWindow>,
+    spool: Option<&'a Spool<'a>>,
+    /// Its files that the next record covers.
+    covered: Vec<u64>,
     /// Records that were written.
     records: Vec<String>,
 }
@@ -171,7 +186,7 @@ pub(crate) struct Uploaded {
 
 impl<'a> Uploader<'a> {
     pub(crate) fn new(space: &'a Space, run: &'a Run) -> Self {
-        Self::going_on(space, run, None, IndexRun::default())
+        Self::going_on(space, run, None, IndexRun::default(), None)
     }
 
     /// Makes an uploader that writes a journal, and indexes what an earlier one stored.
@@ -180,6 +195,7 @@ impl<'a> Uploader<'a> {
         run: &'a Run,
         journal: Option<Journal>,
         stored_before: IndexRun,
+        spool: Option<&'a Spool<'a>>,
     ) -> Self {
         Self {
             space,
@@ -190,6 +206,8 @@ impl<'a> Uploader<'a> {
             stored: 0,
             journal,
             windows: Vec::new(),
+            spool,
+            covered: Vec::new(),
             records: Vec::new(),
         }
     }
@@ -206,8 +224,9 @@ impl<'a> Uploader<'a> {
         while let Ok(upload) = uploads.recv() {
             match upload {
                 Upload::Pack(pack) => self.pack(pack, spent)?,
-                Upload::Windows(windows) => {
+                Upload::Windows(windows, covered) => {
                     self.windows.extend(windows);
+                    self.covered.extend(covered);
                     let packs = self.packs.len() - self.noted.0;
                     if packs >= RECORD_PACKS || self.windows.len() >= RECORD_WINDOWS {
                         self.write_record()?;
@@ -246,7 +265,7 @@ impl<'a> Uploader<'a> {
             .extend(pack.toc.iter().map(|entry| IndexEntry::new(place, entry)));
         if pack.kind == PackKind::Data {
             // Nobody waits for it if the filler is done.
-            drop(spent.send(pack.bytes));
+            drop(spent.send(pack.bytes.into_buffer()));
         }
         Ok(())
     }
@@ -281,6 +300,9 @@ impl<'a> Uploader<'a> {
         self.space.store.put_if_absent(&name, &[&sealed])?;
         self.records.push(name);
         self.noted = (self.packs.len(), self.entries.len());
+        if let Some(spool) = self.spool {
+            spool.release(&std::mem::take(&mut self.covered));
+        }
         Ok(())
     }
 

@@ -25,6 +25,44 @@ pub(crate) struct ChunkReader<'a> {
     run: &'a Run,
     decoder: Decompressor,
     keys: HashMap<u32, SealKey>,
+    /// What was read last; new memory costs as much as filling it.
+    sealed: Vec<u8>,
+}
+
+/// Where chunks are expanded to.
+pub(crate) trait Sink {
+    /// Why no more chunks are wanted.
+    type Error: From<ReadError>;
+
+    /// Returns the room for the chunk at `at` of those wanted, which is `len` bytes long.
+    fn room(&mut self, at: usize, len: usize) -> Result<&mut [u8], Self::Error>;
+
+    /// Takes the chunk over that was expanded to its room, and verified.
+    fn filled(&mut self, at: usize) -> Result<(), Self::Error>;
+}
+
+/// Hands each chunk to a function.
+struct HandOut<F> {
+    room: Vec<u8>,
+    sink: F,
+}
+
+impl<E: From<ReadError>, F: FnMut(usize, &[u8]) -> Result<(), E>> Sink for HandOut<F> {
+    type Error = E;
+
+    fn room(&mut self, _at: usize, len: usize) -> Result<&mut [u8], E> {
+        self.room.resize(len, 0);
+        Ok(&mut self.room)
+    }
+
+    fn filled(&mut self, at: usize) -> Result<(), E> {
+        (self.sink)(at, &self.room)
+    }
+}
+
+fn hand_over<S: Sink>(sink: &mut S, at: usize, plain: &[u8]) -> Result<(), S::Error> {
+    sink.room(at, plain.len())?.copy_from_slice(plain);
+    sink.filled(at)
 }
 
 impl<'a> ChunkReader<'a> {
@@ -35,6 +73,7 @@ impl<'a> ChunkReader<'a> {
             run,
             decoder: Decompressor::new()?,
             keys: HashMap::new(),
+            sealed: Vec::new(),
         })
     }
 
@@ -43,8 +82,21 @@ impl<'a> ChunkReader<'a> {
     pub(crate) fn fetch<E: From<ReadError>>(
         &mut self,
         ids: &[ChunkId],
-        mut sink: impl FnMut(usize, &[u8]) -> Result<(), E>,
+        sink: impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        let mut sink = HandOut {
+            room: Vec::new(),
+            sink,
+        };
+        self.fetch_to(ids, &mut sink)
+    }
+
+    /// Expands every wanted chunk to where `sink` wants it, as [`ChunkReader::fetch`] does.
+    pub(crate) fn fetch_to<S: Sink>(
+        &mut self,
+        ids: &[ChunkId],
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
         let mut wants = Vec::with_capacity(ids.len());
         for (at, id) in ids.iter().enumerate() {
             let entry = self.index.best(id).ok_or_else(|| {
@@ -69,10 +121,16 @@ impl<'a> ChunkReader<'a> {
                 })
                 .count();
             let (group, later) = rest.split_at(count);
-            self.fetch_group(group, start..end, &mut sink)?;
+            self.fetch_group(group, start..end, sink)?;
             rest = later;
         }
         Ok(())
+    }
+
+    /// Exchanges the buffer for what is read with the caller's, so that many readers need
+    /// not have one each.
+    pub(crate) fn swap_buffer(&mut self, other: &mut Vec<u8>) {
+        std::mem::swap(&mut self.sealed, other);
     }
 
     /// Returns one chunk's plaintext.
@@ -85,21 +143,18 @@ impl<'a> ChunkReader<'a> {
         Ok(found)
     }
 
-    fn fetch_group<E: From<ReadError>>(
+    fn fetch_group<S: Sink>(
         &mut self,
         group: &[(IndexEntry, usize)],
         range: std::ops::Range<u64>,
-        sink: &mut impl FnMut(usize, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
         let name = self.pack_name(group[0].0.pack);
         let base = range.start;
-        let mut bytes = match self
-            .space
-            .store
-            .get_range(&name, range)
-            .map_err(ReadError::from_store)
-        {
-            Ok(bytes) => bytes,
+        let mut bytes = std::mem::take(&mut self.sealed);
+        let read = self.space.store.get_range_into(&name, range, &mut bytes);
+        match read.map_err(ReadError::from_store) {
+            Ok(()) => {}
             Err(cause @ ReadError::Damaged(_)) => {
                 // The chunks may be there one by one, or elsewhere.
                 let mut first = Some(cause);
@@ -107,38 +162,38 @@ impl<'a> ChunkReader<'a> {
                     let plain = self.fetch_elsewhere(entry, None).map_err(|cause| {
                         first.take().filter(ReadError::is_missing).unwrap_or(cause)
                     })?;
-                    sink(*at, &plain)?;
+                    hand_over(sink, *at, &plain)?;
                 }
                 return Ok(());
             }
             Err(cause) => return Err(cause.into()),
-        };
+        }
         self.run.add_read(bytes.len() as u64);
         for twins in group.chunk_by(|(a, _), (b, _)| a.offset == b.offset) {
             let entry = twins[0].0;
             #[expect(clippy::cast_possible_truncation, reason = "a range is 16 MiB at most")]
             let start = (u64::from(entry.offset) - base) as usize;
             let sealed = &mut bytes[start..start + entry.sealed_len as usize];
-            let elsewhere;
-            let opened = open_verified(
-                self.space,
-                key_of(&mut self.keys, self.space, self.index, entry.pack),
-                &mut self.decoder,
-                &entry.toc(),
-                sealed,
-            );
-            let plain = match opened {
-                Ok(plain) => plain,
-                Err(cause) => {
-                    let cause = ReadError::damaged(&name, Some(entry.offset.into()), cause);
-                    elsewhere = self.fetch_elsewhere(&entry, Some(cause))?;
-                    &elsewhere
-                }
-            };
+            let key = key_of(&mut self.keys, self.space, self.index, entry.pack);
+            let toc = entry.toc();
+            let encoded = open_chunk(key, &toc, sealed);
             for (_, at) in twins {
-                sink(*at, plain)?;
+                let room = sink.room(*at, toc.plain_len as usize)?;
+                let expanded = encoded.as_ref().is_ok_and(|encoded| {
+                    let done = self.decoder.decode_into(encoded, toc.encoding, room);
+                    done.is_ok() && self.space.keys.chunk_ids.id(room) == toc.id
+                });
+                if !expanded {
+                    // Once more, for the reason; elsewhere the chunk may be sound.
+                    let failed = self.fetch_at(&entry).err();
+                    let plain = self.fetch_elsewhere(&entry, failed)?;
+                    hand_over(sink, *at, &plain)?;
+                    continue;
+                }
+                sink.filled(*at)?;
             }
         }
+        self.sealed = bytes;
         Ok(())
     }
 

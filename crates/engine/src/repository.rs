@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use emberkeep_format::{
-    ChunkerSpec, Descriptor, EnvelopeKind, KeySpace, Manifest, PackKind, UnixMicros, names,
+    ChunkerSpec, Descriptor, EnvelopeKind, KeySpace, Manifest, PACK_HEADER_LEN, PackHeader,
+    PackKind, UnixMicros, names,
 };
 use emberkeep_keys::{MasterKey, ProjectKey, RepositorySecret};
 use emberkeep_model::{BackupId, ByteCount};
 use emberkeep_store::{ObjectStore, StoreError, list_all};
 
-use crate::backup::{self, BackupReport, BackupRequest};
-use crate::check::{self, CheckOptions, CheckReport};
-use crate::damage::{Damage, ReadError};
+use crate::backup::{self, BackupReport, BackupRequest, spool};
+use crate::check::{self, CheckOptions, CheckReport, Depth, VerifyOptions};
+use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
 use crate::load::{list_manifests, load_index};
 use crate::random::BackupReader;
@@ -23,6 +24,18 @@ use crate::sweep::{self, SweepOptions, SweepReport};
 
 /// The average chunk size of a repository that does not ask for another.
 const DEFAULT_CHUNK: u32 = 64 << 10;
+
+/// Tells which objects of a far-away store are worth keeping at hand: what leads to the data,
+/// and never changes. Manifests are not: whether one is there says whether there is a backup.
+pub fn worth_keeping(name: &str, first: &[u8]) -> bool {
+    let part = name.split('/').nth(2).unwrap_or_default();
+    let is_map = || PackHeader::decode(first.get(..PACK_HEADER_LEN)?).ok();
+    match part {
+        "index" => true,
+        "packs" => is_map().is_some_and(|header| header.kind == PackKind::Map),
+        _ => false,
+    }
+}
 
 /// What can be chosen when a repository is made, and never after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,10 +210,66 @@ impl Repository {
         Ok(projects)
     }
 
-    /// Erases a project for ever by deleting its key; its objects stay as noise.
-    pub fn erase_project(&self, project: &str) -> Result<(), RepositoryError> {
-        let name = names::project_key(self.secret.key_space(project));
-        Ok(self.store.delete_many(&[name])?)
+    /// Finds projects that have objects and no key, so that nothing of them can be read: a key was
+    /// lost, or a project was erased and somebody put objects of it back.
+    pub fn keyless(&self) -> Result<Vec<Damage>, RepositoryError> {
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        while let Some(first) = self.store.list("p/", after.as_deref(), 1)?.pop() {
+            let mut parts = first.name.splitn(3, '/');
+            let word = parts.nth(1).unwrap_or_default();
+            // The next sign after the one that ends the space's name.
+            after = Some(format!("p/{word}0"));
+            let Ok(space) = word.parse::<KeySpace>() else {
+                continue;
+            };
+            let object = names::project_key(space);
+            if self.store.head(&object)?.is_none() {
+                found.push(Damage {
+                    object,
+                    offset: None,
+                    cause: DamageCause::Missing,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Erases a project for ever: its key first, durably, and with it all that can be read of it;
+    /// then its objects, which are noise by then. What is running for the project fails.
+    ///
+    /// A project that is not there is fine: erasing may be broken off and done again.
+    pub fn erase_project(&self, project: &str) -> Result<Erased, RepositoryError> {
+        let space = self.secret.key_space(project);
+        let erased = self.erasable(project)?;
+        self.store.delete_many(&[names::project_key(space)])?;
+        loop {
+            const AT_ONCE: usize = 1000;
+            let root = names::SpaceNames(space).root();
+            let listed = self.store.list(&root, None, AT_ONCE)?;
+            if listed.is_empty() {
+                return Ok(erased);
+            }
+            let names: Vec<String> = listed.into_iter().map(|object| object.name).collect();
+            self.store.delete_many(&names)?;
+        }
+    }
+
+    /// Counts what erasing a project would take away, and takes nothing.
+    pub fn erasable(&self, project: &str) -> Result<Erased, RepositoryError> {
+        let space = self.secret.key_space(project);
+        let key = self.store.head(&names::project_key(space))?;
+        let names = names::SpaceNames(space);
+        let mut found = Erased {
+            had_key: key.is_some(),
+            ..Erased::default()
+        };
+        for object in list_all(&*self.store, &names.root())? {
+            found.objects += 1;
+            found.bytes += object.size;
+            found.backups += u64::from(object.name.starts_with(&names.manifests()));
+        }
+        Ok(found)
     }
 
     fn open_space(
@@ -234,6 +303,19 @@ impl fmt::Debug for Repository {
             self.store.describe()
         )
     }
+}
+
+/// What was, or would be, erased with a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Erased {
+    /// There was a key, so that something could be read.
+    pub had_key: bool,
+    /// Backups there were.
+    pub backups: u64,
+    /// Objects there were.
+    pub objects: u64,
+    /// Bytes they took.
+    pub bytes: u64,
 }
 
 /// The manifests of a project, and those that could not be read.
@@ -334,6 +416,7 @@ impl ProjectRepository {
         let mut names = vec![name];
         names.extend(records.into_iter().map(|object| object.name));
         self.space.store.delete_many(&names)?;
+        spool::remove(&spool::files_of(&self.space, backup));
         Ok(there)
     }
 
@@ -344,7 +427,19 @@ impl ProjectRepository {
 
     /// Looks for damage.
     pub fn check(&self, options: CheckOptions, run: &Run) -> Result<CheckReport, CheckError> {
-        check::check(&self.space, options, run)
+        let depth = if options.read_data {
+            Depth::Data(VerifyOptions::default())
+        } else {
+            Depth::Structure
+        };
+        check::check(&self.space, depth, run)
+    }
+
+    /// Looks for damage and reads packs through, those first that were read longest ago, or
+    /// never. What was read is remembered in the repository, so that the next call, or another
+    /// program, goes on from there.
+    pub fn verify(&self, options: VerifyOptions, run: &Run) -> Result<CheckReport, CheckError> {
+        check::check(&self.space, Depth::Data(options), run)
     }
 
     /// Counts what there is.

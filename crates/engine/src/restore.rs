@@ -1,7 +1,10 @@
 //! Bringing a volume back.
 //!
-//! Workers take windows; each fetches the chunks of its window in few ranged reads, verifies
-//! and writes them, in whatever order they lie in the store.
+//! Workers take windows; each fetches the chunks of a slice of its window in few ranged reads,
+//! in whatever order they lie in the store, expands each to its place, verifies it there, and
+//! writes what hangs together at once.
+
+mod room;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,11 +19,12 @@ use emberkeep_volumes::{RestoreTarget, TargetState};
 use crate::damage::ReadError;
 use crate::error::RestoreError;
 use crate::load::{condemned_packs, load_condemned, load_index};
-use crate::reader::ChunkReader;
+use crate::reader::{ChunkReader, Sink};
 use crate::run::Run;
 use crate::session::Session;
 use crate::space::{Space, worker_count};
 use crate::tree::{Walk, read_pages};
+use room::{SLICE, Tenant};
 
 /// Pages read at once.
 const PAGES: usize = 32;
@@ -129,6 +133,7 @@ fn attempt(
     run.begin(manifest.size.0);
     let window = u64::from(space.descriptor.window());
     let reader = || ChunkReader::new(space, &index, run).map_err(RestoreError::Decompressor);
+    let tenant = Tenant::new();
     let feed = Mutex::new(Feed {
         reader: reader()?,
         walk: Walk::new(manifest.root),
@@ -140,7 +145,7 @@ fn attempt(
         over: false,
     });
     let results: Vec<Result<Totals, Halt>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..worker_count())
+        let workers: Vec<_> = (0..threads())
             .map(|_| {
                 scope.spawn(|| {
                     let mut worker = Worker {
@@ -148,6 +153,7 @@ fn attempt(
                         target,
                         run,
                         reader: reader()?,
+                        tenant: &tenant,
                         held: Vec::new(),
                         totals: Totals::default(),
                     };
@@ -172,6 +178,12 @@ fn attempt(
         sum.zeroed += totals.zeroed;
     }
     Ok(sum)
+}
+
+/// Returns how many threads restore one volume: more than there are processors, so that these
+/// have something to do while others read or write.
+fn threads() -> usize {
+    (2 * worker_count()).clamp(2, 8)
 }
 
 /// Something to do.
@@ -262,6 +274,7 @@ struct Worker<'a> {
     target: &'a dyn RestoreTarget,
     run: &'a Run,
     reader: ChunkReader<'a>,
+    tenant: &'a Tenant,
     held: Vec<u8>,
     totals: Totals,
 }
@@ -331,26 +344,79 @@ impl Worker<'_> {
             }
         }
         self.zero(start + u64::from(end)..range.end)?;
+        let mut rest = &wanted[..];
+        while let Some(first) = rest.first() {
+            let fits = |entry: &&PageEntry| {
+                entry.offset == first.offset || entry.end() - first.offset <= SLICE
+            };
+            let (slice, later) = rest.split_at(rest.iter().take_while(fits).count());
+            self.slice(start, slice)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Restores chunks of a window that lie near each other.
+    fn slice(&mut self, window: u64, wanted: &[PageEntry]) -> Result<(), Halt> {
+        let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else {
+            return Ok(());
+        };
+        let base = first.offset;
+        let mut room = self.tenant.room();
+        let (plain, sealed) = room.parts((last.end() - base) as usize);
         let ids: Vec<_> = wanted.iter().map(|entry| entry.id).collect();
-        let (target, run, totals) = (self.target, self.run, &mut self.totals);
-        self.reader.fetch(&ids, |at, plain| {
-            if run.is_cancelled() {
-                return Err(RestoreError::Cancelled.into());
-            }
-            let entry = &wanted[at];
-            if plain.len() != entry.length as usize {
-                let reason = "a chunk does not have the length that the page says";
-                let cause = FormatError::Malformed {
-                    what: "page",
-                    reason,
-                };
-                return Err(ReadError::damaged(format!("chunk {}", entry.id), None, cause).into());
-            }
-            target.write_at(start + u64::from(entry.offset), plain)?;
-            totals.written += plain.len() as u64;
-            run.add_done(plain.len() as u64);
-            run.add_stored(plain.len() as u64);
-            Ok::<_, Halt>(())
-        })
+        let mut landing = Landing {
+            plain,
+            base,
+            wanted,
+            run: self.run,
+        };
+        self.reader.swap_buffer(sealed);
+        let fetched = self.reader.fetch_to(&ids, &mut landing);
+        self.reader.swap_buffer(sealed);
+        fetched?;
+        for run in wanted.chunk_by(|a, b| a.end() == b.offset) {
+            let (start, end) = (run[0].offset, run[run.len() - 1].end());
+            let bytes = &plain[(start - base) as usize..(end - base) as usize];
+            self.target.write_at(window + u64::from(start), bytes)?;
+            let length = bytes.len() as u64;
+            self.totals.written += length;
+            self.run.add_done(length);
+            self.run.add_stored(length);
+        }
+        Ok(())
+    }
+}
+
+/// Where the chunks of a slice are expanded to: each to its place.
+struct Landing<'a> {
+    plain: &'a mut [u8],
+    base: u32,
+    wanted: &'a [PageEntry],
+    run: &'a Run,
+}
+
+impl Sink for Landing<'_> {
+    type Error = Halt;
+
+    fn room(&mut self, at: usize, len: usize) -> Result<&mut [u8], Halt> {
+        if self.run.is_cancelled() {
+            return Err(RestoreError::Cancelled.into());
+        }
+        let entry = &self.wanted[at];
+        if len != entry.length as usize {
+            let reason = "a chunk does not have the length that the page says";
+            let cause = FormatError::Malformed {
+                what: "page",
+                reason,
+            };
+            return Err(ReadError::damaged(format!("chunk {}", entry.id), None, cause).into());
+        }
+        let start = (entry.offset - self.base) as usize;
+        Ok(&mut self.plain[start..start + len])
+    }
+
+    fn filled(&mut self, _at: usize) -> Result<(), Halt> {
+        Ok(())
     }
 }

@@ -84,6 +84,11 @@ impl Session {
         }
     }
 
+    /// Returns the name of the object that says that this session lives.
+    pub(crate) fn name(&self) -> String {
+        self.space.names.session(self.id)
+    }
+
     pub(crate) fn id(&self) -> ObjectId {
         self.id
     }

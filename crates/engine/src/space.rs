@@ -7,7 +7,7 @@ use emberkeep_format::{
     PackHeader, PackId, PackTrailer, SealKey, TocEntry, UnixMicros, decode_toc, names::SpaceNames,
 };
 use emberkeep_keys::{ProjectKeys, random};
-use emberkeep_store::{ObjectStore, StoreError};
+use emberkeep_store::{Listed, ObjectStore, StoreError};
 
 use crate::damage::{DamageCause, ReadError};
 
@@ -28,7 +28,8 @@ impl Space {
             EnvelopeKind::Session
             | EnvelopeKind::Condemnation
             | EnvelopeKind::Lease
-            | EnvelopeKind::Progress => &self.keys.records,
+            | EnvelopeKind::Progress
+            | EnvelopeKind::Verified => &self.keys.records,
             EnvelopeKind::MasterWrap | EnvelopeKind::ProjectKey => {
                 unreachable!("wrapped keys belong to the repository, not to a project")
             }
@@ -137,13 +138,18 @@ impl Space {
     /// Lists the packs there are, with their sizes; other names are left alone.
     pub(crate) fn list_packs(&self) -> Result<Vec<(PackId, u64)>, StoreError> {
         let listed = emberkeep_store::list_all(&*self.store, &self.names.packs())?;
-        Ok(listed
+        Ok(self.packs_of(listed))
+    }
+
+    /// Returns the packs among what was listed, with their sizes.
+    pub(crate) fn packs_of(&self, listed: Vec<Listed>) -> Vec<(PackId, u64)> {
+        listed
             .into_iter()
             .filter_map(|object| {
                 let pack = emberkeep_format::names::last_segment(&object.name)?;
                 (self.names.pack(pack) == object.name).then_some((pack, object.size))
             })
-            .collect())
+            .collect()
     }
 }
 

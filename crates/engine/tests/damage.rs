@@ -361,3 +361,76 @@ fn a_damaged_pack_that_nobody_healed_keeps_what_is_sound_in_it() {
     }
     fixture.restores(2, &second);
 }
+
+#[test]
+fn what_befalls_keys_and_the_descriptor_is_refused_or_found() {
+    let fixture = Fixture::new();
+    let bytes = mixed(2 * MIB, 4);
+    fixture.backup(1, &bytes);
+    let other = Fixture::new();
+    other.backup(1, &bytes);
+    let names: Vec<String> = fixture
+        .names("")
+        .into_iter()
+        .filter(|n| !n.starts_with("p/"))
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        let good = fixture.store.get(&name).unwrap();
+        // Of the same kind in another repository, whose projects have other names here.
+        let kind = name.split('/').nth(1).unwrap_or("format");
+        let twin = other.names(kind).remove(0);
+        let mishaps = [
+            ("cut", Some(good[..good.len() / 2].to_vec())),
+            ("emptied", Some(Vec::new())),
+            ("swapped", Some(other.store.get(&twin).unwrap())),
+            ("deleted", None),
+        ];
+        for (what, now) in mishaps {
+            let what = format!("{name} {what}");
+            match now {
+                Some(now) => fixture.store.put(&name, &[&now]).unwrap(),
+                None => fixture
+                    .store
+                    .delete_many(std::slice::from_ref(&name))
+                    .unwrap(),
+            }
+            let found = match Repository::open(fixture.store.clone(), &fixture.master) {
+                Err(_) => true,
+                Ok(opened) => opened.projects().is_err() || !opened.keyless().unwrap().is_empty(),
+            };
+            assert!(found, "{what}: nobody noticed");
+            assert!(!outcome(&fixture, &bytes, &what), "{what}");
+            fixture.store.put(&name, &[&good]).unwrap();
+        }
+    }
+    fixture.restores(1, &bytes);
+    let opened = Repository::open(fixture.store.clone(), &fixture.master).unwrap();
+    assert!(opened.keyless().unwrap().is_empty());
+}
+
+#[test]
+fn records_that_are_written_again_may_be_rolled_back_without_harm() {
+    let fixture = Fixture::new();
+    let bytes = mixed(2 * MIB, 4);
+    fixture.backup(1, &bytes);
+    let check = || fixture.project.check(READ, &Run::new()).unwrap();
+    check();
+    let record = fixture.names("/verified/").remove(0);
+    let old = fixture.store.get(&record).unwrap();
+    fixture.backup(2, &mixed(2 * MIB, 5));
+    check();
+    fixture.store.put(&record, &[&old]).unwrap();
+    assert!(check().problems.is_empty());
+    // An old master key that comes back opens nothing but what it opened, and no other way in.
+    let opened = Repository::open(fixture.store.clone(), &fixture.master).unwrap();
+    let wrapped = fixture.names("keys/master").remove(0);
+    let old = fixture.store.get(&wrapped).unwrap();
+    let new = emberkeep_keys::MasterKey::from_bytes([43; 32]);
+    opened.add_master_key(&new).unwrap();
+    opened.keep_only_master_key(&new).unwrap();
+    assert!(Repository::open(fixture.store.clone(), &fixture.master).is_err());
+    fixture.store.put(&wrapped, &[&old]).unwrap();
+    let project = Repository::open(fixture.store.clone(), &new).unwrap();
+    restores(&project.project("project-a").unwrap(), 1, &bytes);
+}

@@ -195,7 +195,28 @@ fn projects_share_nothing() {
         fixture.names("project-").is_empty(),
         "a project's name is in the clear"
     );
-    repository.erase_project("project-b").unwrap();
+    // What a copy of the store still holds of an erased project cannot be read with any key.
+    let copy: Vec<_> = fixture.names("p/").into_iter().collect();
+    let copy: Vec<_> = copy
+        .iter()
+        .map(|n| (n, fixture.store.get(n).unwrap()))
+        .collect();
+    let would = repository.erasable("project-b").unwrap();
+    assert!(would.had_key && would.backups == 1 && would.bytes > 0);
+    assert_eq!(
+        other.manifests().unwrap().readable.len(),
+        1,
+        "counting takes nothing"
+    );
+    assert_eq!(repository.erase_project("project-b").unwrap(), would);
+    assert_eq!(
+        repository.erasable("project-b").unwrap(),
+        Default::default()
+    );
+    fixture.restores(1, &bytes);
+    for (name, bytes) in &copy {
+        fixture.store.put(name, &[bytes]).unwrap();
+    }
     let reborn = repository.project("project-b").unwrap();
     assert_eq!(reborn.manifests().unwrap().readable.len(), 0);
     assert_eq!(reborn.manifests().unwrap().damaged.len(), 1);

@@ -17,6 +17,11 @@ impl<'a> Fields<'a> {
         self.rest.is_empty()
     }
 
+    /// Takes all that is left.
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
         let (head, rest) = self
             .rest

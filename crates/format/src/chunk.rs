@@ -102,6 +102,35 @@ impl Decompressor {
         })
     }
 
+    /// Expands stored bytes to `plain`, which they must fill exactly.
+    pub fn decode_into(
+        &mut self,
+        stored: &[u8],
+        encoding: Encoding,
+        plain: &mut [u8],
+    ) -> Result<(), FormatError> {
+        let len = match encoding {
+            Encoding::Raw => {
+                if stored.len() == plain.len() {
+                    plain.copy_from_slice(stored);
+                }
+                stored.len()
+            }
+            Encoding::Zstd => self
+                .zstd
+                .decompress_to_buffer(stored, &mut *plain)
+                .map_err(FormatError::Decompress)?,
+        };
+        if len == plain.len() {
+            Ok(())
+        } else {
+            Err(FormatError::Malformed {
+                what: "chunk",
+                reason: "it does not expand to its length",
+            })
+        }
+    }
+
     /// Returns the plaintext of stored bytes, which must be exactly `plain_len` long.
     pub fn decode<'b>(
         &'b mut self,
@@ -167,6 +196,15 @@ mod tests {
             assert_eq!(encoding, want);
             let back = from.decode(&out[..len], encoding, u32::try_from(plain.len()).unwrap());
             assert_eq!(back.unwrap(), plain);
+            let mut room = vec![9; plain.len()];
+            from.decode_into(&out[..len], encoding, &mut room).unwrap();
+            assert_eq!(room, plain);
+            let mut more = vec![9; plain.len() + 1];
+            assert!(from.decode_into(&out[..len], encoding, &mut more).is_err());
+            assert!(
+                from.decode_into(&out[..len], encoding, &mut room[1..])
+                    .is_err()
+            );
         }
     }
 

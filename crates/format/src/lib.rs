@@ -19,6 +19,8 @@ mod pack;
 mod progress;
 mod records;
 mod seal;
+mod spool;
+mod verified;
 mod zero;
 
 pub use chunk::{Compressor, Decompressor, Encoding, MAX_CHUNK};
@@ -30,10 +32,12 @@ pub use index::{IndexEntry, IndexRun, PackRecord, encode_run};
 pub use manifest::{BackupStatistics, ChangeRecord, Manifest, MapRoot, SourceRecord};
 pub use map::{FANOUT, Node, NodeEntry, Page, PageEntry, depth_for};
 pub use pack::{
-    PACK_HEADER_LEN, PACK_TRAILER_LEN, PackBuilder, PackHeader, PackKind, PackTrailer, TocEntry,
-    decode_toc, open_chunk, verify_checksum,
+    PACK_HEADER_LEN, PACK_TRAILER_LEN, PackBuilder, PackBytes, PackHeader, PackKind, PackTrailer,
+    TocEntry, decode_toc, open_chunk, verify_checksum,
 };
 pub use progress::{DoneWindow, Progress};
 pub use records::{Condemnation, Lease, SessionKind, SessionOwner, SessionRecord};
 pub use seal::{Envelope, EnvelopeKind, NONCE_LEN, SealKey, TAG_LEN};
+pub use spool::{SpoolFrame, SpooledChunk};
+pub use verified::Verified;
 pub use zero::is_zero;

@@ -98,6 +98,16 @@ impl SpaceNames {
         format!("p/{}/damaged/{pack}", self.0)
     }
 
+    /// Starts the names of records of what checks have read.
+    pub fn all_verified(self) -> String {
+        format!("p/{}/verified/", self.0)
+    }
+
+    /// Names a record of what checks have read.
+    pub fn verified(self, record: ObjectId) -> String {
+        format!("p/{}/verified/{record}", self.0)
+    }
+
     /// Starts the names of all records of unfinished backups.
     pub fn all_progress(self) -> String {
         format!("p/{}/progress/", self.0)

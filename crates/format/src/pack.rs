@@ -142,11 +142,39 @@ pub fn open_chunk<'d>(
     Ok(key.open(nonce_at(entry.offset), &entry.aad(), sealed, "chunk")?)
 }
 
-/// Fills one pack. The buffer is lent by the caller so that it can be used again.
+/// Where a pack starts in memory, if there is room for the choice: what lies so can be
+/// written past the page cache.
+const ALIGNMENT: usize = 4096;
+
+/// The bytes of a closed pack.
+pub struct PackBytes {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl PackBytes {
+    /// Returns the memory, for the next pack.
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.buffer
+    }
+}
+
+impl std::ops::Deref for PackBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+}
+
+/// Fills one pack. The buffer is lent by the caller so that it can be used again; one with
+/// room for the whole pack is never copied to a larger one.
 pub struct PackBuilder {
     header: PackHeader,
     key: SealKey,
     bytes: Vec<u8>,
+    /// Where the pack starts in `bytes`.
+    start: usize,
     entries: Vec<TocEntry>,
     hasher: blake3::Hasher,
 }
@@ -155,13 +183,17 @@ impl PackBuilder {
     /// Starts a pack in `buffer`, whose content is dropped and whose room is kept.
     pub fn new(header: PackHeader, key: SealKey, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
+        let start = buffer.as_ptr().align_offset(ALIGNMENT);
+        let start = if start < buffer.capacity() { start } else { 0 };
+        buffer.resize(start, 0);
         buffer.extend_from_slice(&header.encode());
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&buffer);
+        hasher.update(&buffer[start..]);
         Self {
             header,
             key,
             bytes: buffer,
+            start,
             entries: Vec::new(),
             hasher,
         }
@@ -185,7 +217,11 @@ impl PackBuilder {
     /// Returns the length the pack would have with `encoded_len` more bytes in one more chunk.
     pub fn len_with(&self, encoded_len: usize) -> usize {
         let toc = (self.entries.len() + 1) * TOC_ENTRY + TAG_LEN + PACK_TRAILER_LEN;
-        self.bytes.len() + encoded_len + TAG_LEN + toc
+        self.len() + encoded_len + TAG_LEN + toc
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start
     }
 
     /// Seals an encoded chunk into the pack.
@@ -193,7 +229,7 @@ impl PackBuilder {
         let offset = self.bytes.len();
         let entry = TocEntry {
             id,
-            offset: len_u32(offset),
+            offset: len_u32(self.len()),
             sealed_len: len_u32(encoded.len() + TAG_LEN),
             plain_len,
             encoding,
@@ -211,8 +247,9 @@ impl PackBuilder {
     }
 
     /// Closes the pack and returns its bytes and contents.
-    pub fn finish(mut self) -> (Vec<u8>, Vec<TocEntry>) {
-        let toc_offset = self.bytes.len();
+    pub fn finish(mut self) -> (PackBytes, Vec<TocEntry>) {
+        let toc_start = self.bytes.len();
+        let toc_offset = self.len();
         for entry in &self.entries {
             self.bytes.extend_from_slice(&entry.id.0);
             for field in [entry.offset, entry.sealed_len, entry.plain_len] {
@@ -223,21 +260,25 @@ impl PackBuilder {
         let nonce = nonce_at(len_u32(toc_offset));
         let tag = self
             .key
-            .seal(nonce, &self.header.encode(), &mut self.bytes[toc_offset..]);
+            .seal(nonce, &self.header.encode(), &mut self.bytes[toc_start..]);
         self.bytes.extend_from_slice(&tag);
         for field in [
             len_u32(toc_offset),
-            len_u32(self.bytes.len() - toc_offset),
+            len_u32(self.bytes.len() - toc_start),
             VERSION.into(),
             0,
         ] {
             self.bytes.extend_from_slice(&field.to_le_bytes());
         }
-        self.hasher.update(&self.bytes[toc_offset..]);
+        self.hasher.update(&self.bytes[toc_start..]);
         self.bytes
             .extend_from_slice(self.hasher.finalize().as_bytes());
         self.bytes.extend_from_slice(END_MAGIC);
-        (self.bytes, self.entries)
+        let bytes = PackBytes {
+            buffer: self.bytes,
+            start: self.start,
+        };
+        (bytes, self.entries)
     }
 }
 
@@ -383,7 +424,11 @@ mod tests {
     }
 
     fn build(chunks: &[Vec<u8>]) -> Vec<u8> {
-        let mut builder = PackBuilder::new(header(), key(), Vec::new());
+        build_in(Vec::new(), chunks)
+    }
+
+    fn build_in(buffer: Vec<u8>, chunks: &[Vec<u8>]) -> Vec<u8> {
+        let mut builder = PackBuilder::new(header(), key(), buffer);
         for chunk in chunks {
             let want = builder.len_with(chunk.len());
             builder.push(
@@ -393,9 +438,9 @@ mod tests {
                 chunk,
             );
             let toc = builder.entries.len() * TOC_ENTRY + TAG_LEN + PACK_TRAILER_LEN;
-            assert_eq!(want, builder.bytes.len() + toc);
+            assert_eq!(want, builder.len() + toc);
         }
-        builder.finish().0
+        builder.finish().0.to_vec()
     }
 
     proptest! {
@@ -408,6 +453,17 @@ mod tests {
         fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(read(&mut bytes).is_err());
         }
+    }
+
+    #[test]
+    fn a_pack_in_a_large_buffer_is_aligned_and_the_same() {
+        let chunks = [b"one".to_vec(), vec![7; 9000]];
+        let mut builder = PackBuilder::new(header(), key(), Vec::with_capacity(64 << 10));
+        builder.push(ChunkId([1; 32]), 3, Encoding::Raw, b"one");
+        let (pack, _) = builder.finish();
+        assert_eq!(pack.as_ptr().align_offset(ALIGNMENT), 0);
+        let again = build_in(pack.into_buffer(), &chunks);
+        assert_eq!(again, build(&chunks));
     }
 
     #[test]

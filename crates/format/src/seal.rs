@@ -74,6 +74,8 @@ pub enum EnvelopeKind {
     Lease = 7,
     /// How far an unfinished backup came.
     Progress = 8,
+    /// When packs were last read through.
+    Verified = 9,
 }
 
 impl EnvelopeKind {
@@ -87,6 +89,7 @@ impl EnvelopeKind {
             Self::Condemnation => "condemnation",
             Self::Lease => "sweep lease",
             Self::Progress => "progress record",
+            Self::Verified => "record of verified packs",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod backups;
 mod data;
 mod edge;
+mod erasure;
 mod exports;
 mod file_systems;
 mod inventory;
@@ -34,6 +35,7 @@ pub fn router() -> Routes {
         .route("/tasks/{id}", get(tasks::show))
         .route("/tasks/{id}/cancel", post(tasks::cancel))
         .route("/sweep", post(tasks::sweep))
+        .route("/erase", post(erasure::erase))
         .route("/exports", get(exports::list).post(exports::begin))
         .route("/exports/{id}", delete(exports::end))
         .route("/backups", get(inventory::backups))

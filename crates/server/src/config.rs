@@ -100,6 +100,7 @@ struct File {
     lease_secs: Option<i64>,
     sweep_delay_secs: Option<i64>,
     policy_min_gap_minutes: Option<u16>,
+    verify_gib_a_day: Option<u64>,
     grace_secs: Option<u64>,
     token_lifetime_secs: Option<i64>,
     identity: Option<String>,
@@ -157,6 +158,8 @@ pub struct Config {
     pub sweep_delay_secs: i64,
     /// Minutes between two runs of a policy on one day, at least.
     pub policy_min_gap_minutes: u16,
+    /// GiB of stored data that are read and verified a day; 0 for none.
+    pub verify_gib_a_day: u64,
     /// How long tasks may go on when the service is told to stop.
     pub grace_secs: u64,
     /// How long a token lasts.
@@ -280,6 +283,12 @@ impl Config {
                 file.policy_min_gap_minutes,
                 60,
             )?,
+            verify_gib_a_day: number(
+                "VERIFY_GIB_A_DAY",
+                env("VERIFY_GIB_A_DAY"),
+                file.verify_gib_a_day,
+                24,
+            )?,
             grace_secs: number("GRACE_SECS", env("GRACE_SECS"), file.grace_secs, 10)?,
             token_lifetime_secs: number(
                 "TOKEN_LIFETIME_SECS",
@@ -303,6 +312,13 @@ impl Config {
         };
         if !(1..=64).contains(&self.workers) {
             return refuse("workers", self.workers.to_string(), "must be 1 to 64");
+        }
+        if self.verify_gib_a_day > 1 << 20 {
+            return refuse(
+                "verify_gib_a_day",
+                self.verify_gib_a_day.to_string(),
+                "must be 0 to 1048576",
+            );
         }
         if !(5..=3600).contains(&self.lease_secs) {
             return refuse(

@@ -144,6 +144,7 @@ pub struct Running {
     certificates: Vec<Certificate>,
     data: DataDir,
     workers: Workers,
+    service: Service,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -187,6 +188,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         lease_secs: config.lease_secs,
         sweep_delay_secs: config.sweep_delay_secs,
         policy_min_gap_minutes: config.policy_min_gap_minutes,
+        verify_bytes_a_day: Some(config.verify_gib_a_day << 30),
         grace_secs: config.grace_secs,
         policy: config.policy.clone(),
         quotas: config.quotas,
@@ -223,6 +225,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     };
 
     let workers = Workers::start(service.clone());
+    let kept = service.clone();
     let app = App {
         service: Arc::new(service),
         authenticator,
@@ -249,6 +252,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         certificates,
         data,
         workers,
+        service: kept,
         stop,
         serving,
     })
@@ -431,6 +435,7 @@ impl Running {
                 abort.abort();
             }
         }
+        self.service.close_exports().await;
         tracing::info!("stopped");
     }
 }

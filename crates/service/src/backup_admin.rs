@@ -77,6 +77,7 @@ impl Service {
             // A lock binds administrators too, or it would be none.
             self.refuse_kept(&backup).await?;
             self.no_dependents(caller, &backup).await?;
+            self.not_filled_from(&backup)?;
             self.must_be_on(Binary::Backup).await?;
             if matches!(
                 backup.state,

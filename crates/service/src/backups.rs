@@ -355,6 +355,7 @@ impl Service {
             let part = backup.id;
             return Err(crate::CbrError::PartOfServer { part, whole }.into());
         }
+        self.not_filled_from(&backup)?;
         backup
             .take(BackupEvent::DeleteAsked, self.now())
             .map_err(|refused| ServiceError::BackupNotDeletable {

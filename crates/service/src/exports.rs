@@ -2,6 +2,12 @@
 //!
 //! NBD knows no tokens. An export goes by a name that nobody can guess and that no list
 //! shows: whoever was told the name was allowed to read the backup.
+//!
+//! An instant restore is an export that outlives the process: it takes writes, and the rest of
+//! the backup's bytes comes in behind them until the overlay is a volume of its own.
+
+mod filling;
+mod kept;
 
 use std::collections::HashMap;
 use std::io;
@@ -9,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use emberkeep_engine::RestoreError;
-use emberkeep_model::{BackupId, ByteCount, Caller, ProjectId, Timestamp};
+use emberkeep_model::{Backup, BackupId, ByteCount, Caller, ProjectId, Timestamp};
 use emberkeep_nbd::{Address, Export, Exports, Listener, Server, ServerOptions};
 use emberkeep_volumes::{Overlay, SourceSnapshot, VolumeError, VolumeExport};
 use uuid::Uuid;
@@ -17,7 +23,11 @@ use uuid::Uuid;
 use crate::blocking::Inner;
 use crate::restores::not_restorable;
 use crate::service::bad;
+use crate::worker::chain;
 use crate::{Service, ServiceError};
+pub use filling::Filled;
+use filling::{Absent, Filling};
+use kept::Record;
 
 /// The most exports of one project at once; each costs an index and some 84 MiB when busy.
 const MOST: usize = 16;
@@ -37,8 +47,21 @@ pub struct ServedBackup {
     pub size: ByteCount,
     /// Whether writes are taken; they are gone with the export.
     pub writable: bool,
+    /// How far it is, if it is an instant restore.
+    pub filled: Option<Filled>,
     /// When it was asked for.
     pub created_at: Timestamp,
+}
+
+/// What becomes of what clients write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportKind {
+    /// Nobody may write.
+    ReadOnly,
+    /// It is gone with the export.
+    Scratch,
+    /// It stays, and all else is brought in beside it.
+    Instant,
 }
 
 /// What it is served from.
@@ -46,7 +69,19 @@ struct Served {
     told: ServedBackup,
     name: String,
     export: Arc<VolumeExport>,
+    /// What goes with this process.
     overlay: Option<PathBuf>,
+    /// What does not.
+    filling: Option<Filling>,
+}
+
+impl Served {
+    fn told(&self) -> ServedBackup {
+        ServedBackup {
+            filled: self.filling.as_ref().map(Filling::told),
+            ..self.told.clone()
+        }
+    }
 }
 
 impl Drop for Served {
@@ -85,18 +120,20 @@ pub struct ExportServer {
     server: Server,
     secured: bool,
     overlays: PathBuf,
+    /// Instant restores of the process before, until they are taken up.
+    kept: Mutex<Vec<Record>>,
+    /// Held by the one overlay that is being filled.
+    turn: Arc<Mutex<()>>,
 }
 
 impl ExportServer {
     /// Begins to listen. What writable exports are written to lies in `overlays`; what an
-    /// earlier process left there is removed.
+    /// earlier process left there is removed, but for instant restores.
     pub fn start(listener: Listener, options: ServerOptions, overlays: &Path) -> io::Result<Self> {
-        match std::fs::remove_dir_all(overlays) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
-            _ => {}
-        }
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().mode(0o700).create(overlays)?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.mode(0o700).recursive(true).create(overlays)?;
+        let kept = kept::load(overlays)?;
         let table = Arc::new(Table::default());
         let secured = options.tls.is_some();
         let server = Server::start(listener, Arc::clone(&table) as Arc<dyn Exports>, options)?;
@@ -105,12 +142,37 @@ impl ExportServer {
             server,
             secured,
             overlays: overlays.to_owned(),
+            kept: Mutex::new(kept),
+            turn: Arc::default(),
         })
     }
 
     /// Returns where it listens.
     pub fn address(&self) -> String {
         self.uri("")
+    }
+
+    /// Begins to fill an overlay and describes it as it is served.
+    fn instant(&self, record: Record, overlay: Overlay) -> io::Result<Served> {
+        let overlay = Arc::new(overlay);
+        let turn = Arc::clone(&self.turn);
+        let filling = Filling::begin(record.id, Arc::clone(&overlay), record.content, turn)?;
+        Ok(Served {
+            told: ServedBackup {
+                id: record.id,
+                project_id: record.project_id,
+                backup_id: record.backup_id,
+                uri: self.uri(&record.name),
+                size: ByteCount(record.size),
+                writable: true,
+                filled: None,
+                created_at: record.created_at,
+            },
+            name: record.name,
+            export: Arc::new(VolumeExport::Writable(overlay)),
+            overlay: None,
+            filling: Some(filling),
+        })
     }
 
     fn uri(&self, name: &str) -> String {
@@ -144,7 +206,7 @@ impl Service {
         &self,
         caller: &Caller,
         id: BackupId,
-        writable: bool,
+        kind: ExportKind,
     ) -> Result<ServedBackup, ServiceError> {
         let backup = self.visible_backup(caller, id).await?;
         // Who may restore it may have its bytes.
@@ -173,35 +235,180 @@ impl Service {
             backup_id: id,
             uri: server.uri(&name),
             size: reader.size(),
-            writable,
+            writable: kind != ExportKind::ReadOnly,
+            filled: None,
             created_at: self.now(),
         };
         let base: Arc<dyn SourceSnapshot> = Arc::new(reader);
-        let (export, overlay) = if writable {
-            let path = server.overlays.join(format!("{export_id}.img"));
-            let (file, identity) = (path.clone(), content.to_string());
-            let opened = self
-                .blocking("making an overlay", move || {
-                    Overlay::open(&file, base, &identity)
-                })
-                .await?;
-            (VolumeExport::Writable(Arc::new(opened)), Some(path))
-        } else {
-            (VolumeExport::ReadOnly(base), None)
+        let served = match kind {
+            ExportKind::ReadOnly => Served {
+                told,
+                name,
+                export: Arc::new(VolumeExport::ReadOnly(base)),
+                overlay: None,
+                filling: None,
+            },
+            ExportKind::Scratch | ExportKind::Instant => {
+                let path = kept::overlay_of(&server.overlays, export_id);
+                let (file, identity) = (path.clone(), content.to_string());
+                let opened = self
+                    .blocking("making an overlay", move || {
+                        Overlay::open(&file, base, &identity)
+                    })
+                    .await?;
+                if kind == ExportKind::Scratch {
+                    Served {
+                        told,
+                        name,
+                        export: Arc::new(VolumeExport::Writable(Arc::new(opened))),
+                        overlay: Some(path),
+                        filling: None,
+                    }
+                } else {
+                    let record = Record::new(&told, content, &name);
+                    let dir = server.overlays.clone();
+                    let kept = record.clone();
+                    self.blocking("keeping an instant restore", move || {
+                        kept.store(&dir)
+                            .map_err(|cause| VolumeError::io(dir.display().to_string(), cause))
+                    })
+                    .await?;
+                    server.instant(record, opened).map_err(|cause| {
+                        ServiceError::Inner("filling an instant restore", Box::new(cause))
+                    })?
+                }
+            }
         };
-        let served = Served {
-            told: told.clone(),
-            name,
-            export: Arc::new(export),
-            overlay,
+        let told = served.told();
+        let refused = {
+            let mut table = server.table.lock();
+            let own = |served: &&Served| served.told.project_id == caller.project_id;
+            if table.values().filter(own).count() >= MOST {
+                Some(served)
+            } else {
+                table.insert(export_id, served);
+                None
+            }
         };
-        let mut table = server.table.lock();
-        let own = |served: &&Served| served.told.project_id == caller.project_id;
-        if table.values().filter(own).count() >= MOST {
-            return Err(bad("exports", format!("a project may have {MOST} at once")));
+        match refused {
+            None => Ok(told),
+            Some(served) => {
+                self.end_served(server, export_id, served).await?;
+                Err(bad("exports", format!("a project may have {MOST} at once")))
+            }
         }
-        table.insert(export_id, served);
-        Ok(told)
+    }
+
+    /// Serves instant restores again that an earlier process began, under the same names.
+    pub(crate) async fn resume_exports(&self) -> Result<(), ServiceError> {
+        let Some(server) = &self.exports else {
+            return Ok(());
+        };
+        let records =
+            std::mem::take(&mut *server.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        for record in records {
+            let id = record.id;
+            match self.resume_export(server, record).await {
+                Ok(served) => {
+                    server.table.lock().insert(id, served);
+                    tracing::info!(export_id = %id, "an instant restore goes on");
+                }
+                // What was written to it stays where it is, for somebody to look at.
+                Err(error) => {
+                    tracing::error!(export_id = %id, error = chain(&error), "an instant restore cannot go on");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn resume_export(
+        &self,
+        server: &Arc<ExportServer>,
+        record: Record,
+    ) -> Result<Served, ServiceError> {
+        let place = match self.catalog.backup(record.backup_id).await? {
+            Some(backup) => self.place_of(&backup)?,
+            None => self.place_in(None, record.project_id.as_str())?,
+        };
+        let path = kept::overlay_of(&server.overlays, record.id);
+        let (content, size) = (record.content, ByteCount(record.size));
+        let opened = self
+            .blocking("opening an instant restore", move || {
+                let identity = content.to_string();
+                // One that is whole needs its backup no more, which may be gone by now.
+                let whole = Overlay::open(&path, Arc::new(Absent { size }), &identity)
+                    .map_err(Inner::from)?;
+                if whole.is_complete() {
+                    return Ok(whole);
+                }
+                drop(whole);
+                let reader = place.open().map_err(RestoreError::from)?.reader(content)?;
+                Ok::<_, Inner>(Overlay::open(&path, Arc::new(reader), &identity)?)
+            })
+            .await?;
+        server
+            .instant(record, opened)
+            .map_err(|cause| ServiceError::Inner("filling an instant restore", Box::new(cause)))
+    }
+
+    /// Refuses to let a backup go from which a volume is still being filled.
+    pub(crate) fn not_filled_from(&self, backup: &Backup) -> Result<(), ServiceError> {
+        let Some(server) = &self.exports else {
+            return Ok(());
+        };
+        let (_, content) = backup.content();
+        let table = server.table.lock();
+        let filling = table.values().filter_map(|served| served.filling.as_ref());
+        let needs = |filling: &Filling| filling.content == content && !filling.told().complete;
+        if filling.into_iter().any(needs) {
+            let words = "an instant restore still needs it; wait until that is complete, or end it";
+            return Err(bad("backup_id", words));
+        }
+        Ok(())
+    }
+
+    /// Makes what was written to instant restores durable, for a shutdown.
+    pub async fn close_exports(&self) {
+        let Some(server) = self.exports.clone() else {
+            return;
+        };
+        let open: Vec<_> = {
+            let mut table = server.table.lock();
+            table.drain().map(|(_, served)| served).collect()
+        };
+        let closed = self.blocking("closing exports", move || {
+            open.iter()
+                .filter_map(|served| served.filling.as_ref())
+                .try_for_each(|filling| filling.overlay.flush())
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(
+                error = chain(&error),
+                "an instant restore could not be made durable"
+            );
+        }
+    }
+
+    /// Ends an export and removes what it kept.
+    async fn end_served(
+        &self,
+        server: &Arc<ExportServer>,
+        id: Uuid,
+        served: Served,
+    ) -> Result<(), ServiceError> {
+        let dir = server.overlays.clone();
+        // Its session and its files go here, which blocks.
+        self.blocking("ending an export", move || {
+            let is_kept = served.filling.is_some();
+            drop(served);
+            if is_kept {
+                kept::remove(&dir, id)
+                    .map_err(|cause| VolumeError::io(dir.display().to_string(), cause))?;
+            }
+            Ok::<_, VolumeError>(())
+        })
+        .await
     }
 
     /// Lists what is being served of the caller's project, oldest first.
@@ -210,10 +417,10 @@ impl Service {
             return Vec::new();
         };
         let table = server.table.lock();
-        let told = table.values().map(|served| &served.told);
-        let mut own: Vec<_> = told
-            .filter(|told| told.project_id == caller.project_id)
-            .cloned()
+        let mut own: Vec<_> = table
+            .values()
+            .filter(|served| served.told.project_id == caller.project_id)
+            .map(Served::told)
             .collect();
         own.sort_by_key(|told| (told.created_at, told.id));
         own
@@ -235,12 +442,10 @@ impl Service {
                 None
             }
         };
-        // Its session and its files go here, which blocks.
-        self.blocking("ending an export", move || {
-            drop(own);
-            Ok::<_, VolumeError>(())
-        })
-        .await
+        match own {
+            Some(served) => self.end_served(&server, id, served).await,
+            None => Ok(()),
+        }
     }
 }
 

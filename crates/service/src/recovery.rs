@@ -18,7 +18,8 @@ impl Service {
         }
         self.recover_imports().await?;
         self.settle_left_behind().await?;
-        self.release_leftovers().await
+        self.release_leftovers().await?;
+        self.resume_exports().await
     }
 
     /// Lets frozen volumes go whose task has ended.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use emberkeep_engine::{ProjectRepository, Repository, RepositoryError};
+use emberkeep_engine::{Erased, ProjectRepository, Repository, RepositoryError};
 use emberkeep_model::Backup;
 
 use crate::{CbrError, Service, ServiceError};
@@ -76,6 +76,23 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    fn repository(&self) -> Result<Repository, RepositoryError> {
+        match &self.away {
+            Some(away) => away.repository(),
+            None => Ok(self.home.clone()),
+        }
+    }
+
+    /// Counts what the project has there; blocks.
+    pub(crate) fn erasable(&self) -> Result<Erased, RepositoryError> {
+        self.repository()?.erasable(&self.project)
+    }
+
+    /// Erases the project there; blocks.
+    pub(crate) fn erase(&self) -> Result<Erased, RepositoryError> {
+        self.repository()?.erase_project(&self.project)
+    }
+
     /// Opens the project there; blocks.
     pub(crate) fn open(&self) -> Result<ProjectRepository, RepositoryError> {
         match &self.away {

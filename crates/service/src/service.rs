@@ -32,6 +32,9 @@ pub struct Settings {
     pub lease_secs: i64,
     /// A sweep of a project follows a deletion after this long.
     pub sweep_delay_secs: i64,
+    /// So many stored bytes are read and verified a day, those first that were not for longest;
+    /// none or 0 for none.
+    pub verify_bytes_a_day: Option<u64>,
     /// On shutdown, tasks may go on for so long before they are handed over.
     pub grace_secs: u64,
     /// Who may do what through Block Storage.
@@ -56,6 +59,7 @@ impl Default for Settings {
             workers: 4,
             lease_secs: 30,
             sweep_delay_secs: 60,
+            verify_bytes_a_day: None,
             grace_secs: 10,
             policy: Policy::default(),
             quotas: DefaultQuotas::default(),

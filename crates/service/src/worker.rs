@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::scheduler::reconcile;
 use crate::service::racing;
+use crate::verification::verify;
 use crate::work::{Facts, Stop, Verdict};
 use crate::{Service, ServiceError};
 
@@ -32,6 +33,7 @@ pub struct Workers {
     stop: watch::Sender<bool>,
     running: JoinHandle<()>,
     reconciling: JoinHandle<()>,
+    verifying: JoinHandle<()>,
 }
 
 impl Workers {
@@ -40,18 +42,24 @@ impl Workers {
         let (stop, stopping) = watch::channel(false);
         let worker = format!("worker-{}", Uuid::new_v4());
         let reconciling = tokio::spawn(reconcile(service.clone(), stopping.clone()));
+        let verifying = tokio::spawn(verify(service.clone(), stopping.clone()));
         let running = tokio::spawn(claim_loop(service, worker, stopping));
         Self {
             stop,
             running,
             reconciling,
+            verifying,
         }
     }
 
     /// Stops claiming, lets running tasks end within the grace time, hands the others over.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        for ended in [self.running.await, self.reconciling.await] {
+        for ended in [
+            self.running.await,
+            self.reconciling.await,
+            self.verifying.await,
+        ] {
             if let Err(error) = ended {
                 tracing::error!(%error, "the workers ended badly");
             }

@@ -1,5 +1,6 @@
 //! A wrapper that fails on purpose, to show what a task does when a store fails under it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -73,6 +74,7 @@ struct PlanState {
     calls: u64,
     fault: Option<Fault>,
     struck: bool,
+    told: BTreeMap<(&'static str, String), u64>,
 }
 
 /// What goes wrong and when, shared between a test and the stores it wraps.
@@ -89,6 +91,7 @@ impl FaultPlan {
             calls: 0,
             fault: None,
             struck: false,
+            told: BTreeMap::new(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -103,12 +106,22 @@ impl FaultPlan {
             calls: 0,
             fault,
             struck: false,
+            told: BTreeMap::new(),
         };
     }
 
     /// Returns how many calls were counted since the plan was armed.
     pub fn calls(&self) -> u64 {
         self.lock().calls
+    }
+
+    /// Returns a line for each kind of call that was counted, on each kind of object.
+    pub fn told(&self) -> Vec<String> {
+        let state = self.lock();
+        let lines = state.told.iter();
+        lines
+            .map(|((call, part), count)| format!("{count} × {call} {part}"))
+            .collect()
     }
 
     /// Tells whether the planned fault has struck; a loop over n ends when it has not.
@@ -121,11 +134,15 @@ impl FaultPlan {
     }
 
     /// Counts a call and says what befalls it.
-    fn next(&self, is_write: bool) -> Option<(Moment, FaultKind)> {
+    fn next(&self, call: &'static str, name: &str) -> Option<(Moment, FaultKind)> {
+        let is_write = matches!(call, "put-if-absent" | "put" | "delete");
         let mut state = self.lock();
         let dead = state.fault.filter(|fault| fault.crash && state.struck);
         let counts = is_write || state.counted == Counted::All;
         state.calls += u64::from(counts);
+        if counts {
+            *state.told.entry((call, part_of(name))).or_default() += 1;
+        }
         if let Some(fault) = dead {
             return Some((Moment::Before, fault.kind));
         }
@@ -135,6 +152,14 @@ impl FaultPlan {
         state.struck = true;
         Some((fault.moment, fault.kind))
     }
+}
+
+/// What an object is, told from its name: the segment behind that of the project.
+fn part_of(name: &str) -> String {
+    let mut parts = name.split('/');
+    let first = parts.next().unwrap_or_default();
+    let part = if first == "p" { parts.nth(1) } else { None };
+    part.unwrap_or(first).to_owned()
 }
 
 /// A store whose calls fail as a [`FaultPlan`] says.
@@ -157,11 +182,11 @@ impl<S> FaultyStore<S> {
 
     fn call<T>(
         &self,
+        call: &'static str,
         name: &str,
-        is_write: bool,
         act: impl FnOnce(&S) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match self.plan.next(is_write) {
+        match self.plan.next(call, name) {
             None => act(&self.inner),
             Some((Moment::Before, kind)) => Err(error(name, kind)),
             Some((Moment::After, kind)) => {
@@ -184,23 +209,25 @@ fn error(name: &str, kind: FaultKind) -> StoreError {
 
 impl<S: ObjectStore> ObjectStore for FaultyStore<S> {
     fn put_if_absent(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
-        self.call(name, true, |inner| inner.put_if_absent(name, parts))
+        self.call("put-if-absent", name, |inner| {
+            inner.put_if_absent(name, parts)
+        })
     }
 
     fn put(&self, name: &str, parts: &[&[u8]]) -> Result<(), StoreError> {
-        self.call(name, true, |inner| inner.put(name, parts))
+        self.call("put", name, |inner| inner.put(name, parts))
     }
 
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        self.call(name, false, |inner| inner.get(name))
+        self.call("get", name, |inner| inner.get(name))
     }
 
     fn get_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
-        self.call(name, false, |inner| inner.get_range(name, range))
+        self.call("get-range", name, |inner| inner.get_range(name, range))
     }
 
     fn head(&self, name: &str) -> Result<Option<u64>, StoreError> {
-        self.call(name, false, |inner| inner.head(name))
+        self.call("head", name, |inner| inner.head(name))
     }
 
     fn list(
@@ -209,12 +236,12 @@ impl<S: ObjectStore> ObjectStore for FaultyStore<S> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Listed>, StoreError> {
-        self.call(prefix, false, |inner| inner.list(prefix, after, limit))
+        self.call("list", prefix, |inner| inner.list(prefix, after, limit))
     }
 
     fn delete_many(&self, names: &[String]) -> Result<(), StoreError> {
         let first = names.first().map_or("", String::as_str);
-        self.call(first, true, |inner| inner.delete_many(names))
+        self.call("delete", first, |inner| inner.delete_many(names))
     }
 
     fn describe(&self) -> String {

@@ -1,5 +1,6 @@
 //! The object-store port and its adapters. Knows nothing of what objects hold; start at `port.rs`.
 
+mod cached;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 #[cfg(any(test, feature = "testing"))]
@@ -12,6 +13,7 @@ pub mod port;
 #[cfg(feature = "s3")]
 mod s3;
 
+pub use cached::{CachedStore, Keep};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Counted, Fault, FaultKind, FaultPlan, FaultyStore, Moment};
 pub use local::LocalStore;

@@ -4,13 +4,14 @@
 //! durable, so whatever stands under an object's name is whole. Directories are
 //! made as needed and never removed: removing one would race with a put into it.
 
+mod direct;
 mod handles;
 mod leftovers;
 mod listing;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -158,10 +159,23 @@ impl ObjectStore for LocalStore {
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         check_name(name)?;
         let (file, size) = self.open_object(name)?;
-        read_range(&file, 0..size).map_err(|cause| failure(name, cause))
+        let mut bytes = Vec::new();
+        read_range(&file, 0..size, &mut bytes).map_err(|cause| failure(name, cause))?;
+        Ok(bytes)
     }
 
     fn get_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        self.get_range_into(name, range, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn get_range_into(
+        &self,
+        name: &str,
+        range: Range<u64>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
         check_name(name)?;
         let (file, size) = self
             .handles
@@ -175,7 +189,7 @@ impl ObjectStore for LocalStore {
                 end,
             });
         }
-        read_range(&file, range).map_err(|cause| failure(name, cause))
+        read_range(&file, range, into).map_err(|cause| failure(name, cause))
     }
 
     fn head(&self, name: &str) -> Result<Option<u64>, StoreError> {
@@ -227,6 +241,10 @@ impl ObjectStore for LocalStore {
             }
         }
         first_failure.map_or(Ok(()), Err)
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        Some(self.root.join(RESERVED))
     }
 
     fn describe(&self) -> String {
@@ -292,7 +310,13 @@ impl Temp {
             .mode(0o600)
             .open(&path)?;
         let temp = Self { path, kept: false };
-        write_parts(&mut file, parts)?;
+        let (first, rest) = parts
+            .split_first()
+            .map_or((&[][..], parts), |(a, b)| (*a, b));
+        let written = direct::write_start(&temp.path, first)?;
+        file.seek(SeekFrom::Start(written as u64))?;
+        write_parts(&mut file, &[&first[written..]])?;
+        write_parts(&mut file, rest)?;
         file.sync_all()?;
         Ok(temp)
     }

@@ -105,6 +105,18 @@ impl<S: ObjectStore> ObjectStore for PacedStore<S> {
         self.call(0, |inner| read(inner.get_range(name, range)))
     }
 
+    fn get_range_into(
+        &self,
+        name: &str,
+        range: Range<u64>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.call(0, |inner| {
+            let got = inner.get_range_into(name, range, into);
+            (into.len() as u64, got)
+        })
+    }
+
     fn head(&self, name: &str) -> Result<Option<u64>, StoreError> {
         self.call(0, |inner| (0, inner.head(name)))
     }
@@ -120,6 +132,10 @@ impl<S: ObjectStore> ObjectStore for PacedStore<S> {
 
     fn delete_many(&self, names: &[String]) -> Result<(), StoreError> {
         self.call(0, |inner| (0, inner.delete_many(names)))
+    }
+
+    fn scratch(&self) -> Option<std::path::PathBuf> {
+        self.inner.scratch()
     }
 
     fn describe(&self) -> String {

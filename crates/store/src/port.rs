@@ -1,6 +1,7 @@
 //! The port: what the engine asks of a place that keeps objects.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 /// What can go wrong, worded for what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,18 @@ pub trait ObjectStore: Send + Sync {
     /// Reads exactly `range` of an object.
     fn get_range(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>, StoreError>;
 
+    /// Reads exactly `range` of an object to `into`, whose content is dropped and whose room is
+    /// used again where the store can.
+    fn get_range_into(
+        &self,
+        name: &str,
+        range: Range<u64>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        *into = self.get_range(name, range)?;
+        Ok(())
+    }
+
     /// Returns an object's size, or none if it does not exist.
     fn head(&self, name: &str) -> Result<Option<u64>, StoreError>;
 
@@ -102,6 +115,12 @@ pub trait ObjectStore: Send + Sync {
 
     /// Removes objects, durably; names that are not there are fine.
     fn delete_many(&self, names: &[String]) -> Result<(), StoreError>;
+
+    /// Returns a directory on this machine that unfinished work may lie in: what is there is no
+    /// object, and may be gone after a power cut. None where the store is elsewhere.
+    fn scratch(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Names the store for people, e.g. its path.
     fn describe(&self) -> String;

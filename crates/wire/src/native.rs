@@ -2,6 +2,7 @@
 //! progress, and a volume's bytes as a stream of extents.
 
 mod backups;
+mod erasure;
 mod exports;
 mod extents;
 mod preview;
@@ -15,6 +16,7 @@ use emberkeep_model::{Progress, TaskState};
 use serde::{Deserialize, Serialize};
 
 pub use backups::{AdoptBegun, BackupOrigin, OriginVolume};
+pub use erasure::Erasure;
 pub use exports::{Export, ExportPage};
 pub use extents::{ExtentDecoder, ExtentEncoder, ExtentItem, ExtentStreamError, MAX_FRAME_BYTES};
 pub use preview::{BackupFate, PolicyPreview, PolicyTrial, PolicyZone};

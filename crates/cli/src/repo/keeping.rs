@@ -1,15 +1,64 @@
-//! `emberkeep repo recover|rotate-key`: what a catalogue needs to be rebuilt, and a new master key.
+//! `emberkeep repo recover|rotate-key|erase-project`: what a catalogue needs to be rebuilt, a new
+//! master key, and the end of a project.
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use emberkeep_engine::{Manifest, Repository};
 use emberkeep_keys::MasterKey;
+use emberkeep_model::ByteCount;
 use serde_json::{Value, json};
 
 use super::key::key_error;
 use super::{PlaceArgs, find, repository_error};
 use crate::error::CliError;
 use crate::output::Output;
+
+/// Options of `repo erase-project`.
+#[derive(Debug, Args)]
+pub(super) struct EraseArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// The project's name once more: nothing of it can be read afterwards, by anyone, ever
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    /// Tell what would be erased and change nothing
+    #[arg(long, conflicts_with = "confirm")]
+    dry_run: bool,
+}
+
+/// Runs `repo erase-project`.
+pub(super) fn erase(args: EraseArgs, output: &Output) -> Result<(), CliError> {
+    let Some(project) = &args.place.project else {
+        return Err(CliError::usage("give --project NAME"));
+    };
+    let failed = |error| repository_error(&error);
+    let repository = args.place.open()?;
+    let would = repository.erasable(project).map_err(failed)?;
+    if !would.had_key && would.objects == 0 {
+        let words = format!("the repository holds no project '{project}'");
+        return Err(CliError::not_found(words));
+    }
+    let what = format!(
+        "{} backups of project '{project}', {} objects, {}",
+        would.backups,
+        would.objects,
+        ByteCount(would.bytes)
+    );
+    let json = |done: bool| {
+        json!({"project": project, "backups": would.backups, "objects": would.objects,
+               "bytes": would.bytes, "done": done})
+    };
+    if args.dry_run {
+        return output.done(&format!("would erase {what}"), project, &json(false));
+    }
+    if args.confirm.as_ref() != Some(project) {
+        let words = format!("this would erase {what}, for ever");
+        return Err(CliError::refused(words).hint(format!("--confirm {project} does it")));
+    }
+    repository.erase_project(project).map_err(failed)?;
+    output.done(&format!("erased {what}"), project, &json(true))
+}
 
 /// Runs `repo recover`: every manifest whole, as JSON, with what the catalogue put there; and the
 /// backups of servers, which have none of their own, as their parts tell of them.

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use emberkeep_store::{LocalStore, ObjectStore, S3Place, S3Store};
+use emberkeep_engine::worth_keeping;
+use emberkeep_store::{CachedStore, LocalStore, ObjectStore, S3Place, S3Store};
 
 use super::store_error;
 use crate::error::CliError;
@@ -22,6 +23,28 @@ fn bucket(repo: &Path) -> Result<S3Store, CliError> {
             .hint("give s3://BUCKET/PREFIX")
     })?;
     S3Store::open(place).map_err(|error| store_error(&error))
+}
+
+/// Bytes of one repository that are kept at hand.
+const KEPT: u64 = 2 << 30;
+
+/// Opens the store of an existing repository, with what leads to its data kept in a directory
+/// below `cache` where it is far away.
+pub(super) fn open_cached(
+    repo: &Path,
+    cache: Option<&Path>,
+) -> Result<Arc<dyn ObjectStore>, CliError> {
+    let store = open(repo)?;
+    let Some(cache) = cache.filter(|_| is_bucket(repo)) else {
+        return Ok(store);
+    };
+    let own: String = store
+        .describe()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let kept = CachedStore::open(store, &cache.join(own), KEPT, worth_keeping);
+    Ok(Arc::new(kept.map_err(|error| store_error(&error))?))
 }
 
 /// Opens the store of an existing repository.

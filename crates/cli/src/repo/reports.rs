@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use emberkeep_engine::{
-    CheckError, CheckOptions, ProjectRepository, RepositoryStats, SweepError, SweepOptions,
-    SweepReport,
+    CheckError, CheckOptions, Problem, ProjectRepository, RepositoryStats, SweepError,
+    SweepOptions, SweepReport, VerifyOptions,
 };
 use emberkeep_model::ByteCount;
 use serde::Serialize;
@@ -228,15 +228,80 @@ pub(super) fn sweep(args: SweepArgs, output: &Output) -> Result<(), CliError> {
     output.record(SWEPT, &sum)
 }
 
+/// How deep `repo check` goes.
+#[derive(Debug, Args)]
+pub(super) struct DepthArgs {
+    /// Read and verify every byte, not the structure alone
+    #[arg(long)]
+    read_data: bool,
+    /// Read so much at most (such as 10GiB), what was not read for longest first; the next check
+    /// goes on from there
+    #[arg(long, value_name = "SIZE", requires = "read_data", value_parser = bytes)]
+    budget: Option<u64>,
+    /// Read only what no check has read for so long (such as 12h or 30d): goes on after a break
+    #[arg(long, value_name = "AGE", requires = "read_data", value_parser = age)]
+    older_than: Option<Duration>,
+}
+
+/// Reads a number and what it is a number of.
+fn counted(text: &str, units: &[(&str, u64)], like: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text[digits.len()..].trim();
+    let found = units
+        .iter()
+        .find(|(name, _)| unit.eq_ignore_ascii_case(name));
+    found
+        .and_then(|(_, times)| digits.parse::<u64>().ok()?.checked_mul(*times))
+        .ok_or_else(|| format!("give it like {like}"))
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [
+        ("", 1),
+        ("MiB", 1 << 20),
+        ("M", 1 << 20),
+        ("GiB", 1 << 30),
+        ("G", 1 << 30),
+        ("TiB", 1 << 40),
+        ("T", 1 << 40),
+    ];
+    counted(text, &units, "10GiB")
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let units = [("m", 60), ("h", 3600), ("d", 86_400)];
+    counted(text, &units, "12h or 30d").map(Duration::from_secs)
+}
+
 /// Runs `repo check`; damage is a failure.
-pub(super) fn check(place: &PlaceArgs, read_data: bool, output: &Output) -> Result<(), CliError> {
+pub(super) fn check(place: &PlaceArgs, depth: &DepthArgs, output: &Output) -> Result<(), CliError> {
+    let read_data = depth.read_data;
     let mut problems = Vec::new();
     let (mut backups, mut packs, mut chunks, mut read_bytes) = (0, 0, 0, 0);
+    let (mut never, mut oldest) = (0, None);
+    if place.project.is_none() {
+        let keyless = place.open()?.keyless();
+        let keyless = keyless.map_err(|error| repository_error(&error))?;
+        problems.extend(keyless.into_iter().map(|damage| Problem {
+            damage,
+            backups: Vec::new(),
+            lost: Vec::new(),
+        }));
+    }
     for project in place.projects()? {
-        let report = watch::watched("checking", |run| {
-            project.check(CheckOptions { read_data }, run)
+        let options = VerifyOptions {
+            // Of several projects each takes what the others have left.
+            budget: depth.budget.map(|budget| budget.saturating_sub(read_bytes)),
+            older_than: depth.older_than,
+        };
+        let is_spent = options.budget == Some(0);
+        let report = watch::watched("checking", |run| match read_data && !is_spent {
+            true => project.verify(options, run),
+            false => project.check(CheckOptions::default(), run),
         })
         .map_err(|error| check_error(&error))?;
+        never += report.unverified_packs;
+        oldest = oldest.into_iter().chain(report.oldest_verified).min();
         backups += report.backups;
         packs += report.packs;
         chunks += report.chunks;
@@ -266,6 +331,12 @@ pub(super) fn check(place: &PlaceArgs, read_data: bool, output: &Output) -> Resu
             ));
         }
     }
+    if read_data {
+        let since = oldest.map_or("nothing was read before".to_owned(), |at| {
+            format!("what waits longest was read at {}", find::time(at))
+        });
+        words.push_str(&format!("{never} packs were never read; {since}\n"));
+    }
     if problems.is_empty() {
         words.push_str(if read_data {
             "no damage found"
@@ -278,6 +349,8 @@ pub(super) fn check(place: &PlaceArgs, read_data: bool, output: &Output) -> Resu
         "packs": packs,
         "chunks": chunks,
         "read_bytes": read_bytes,
+        "unverified_packs": never,
+        "oldest_verified": oldest.and_then(find::zulu),
         "problems": problems.iter().map(|problem| json!({
             "object": problem.damage.object,
             "offset": problem.damage.offset,
@@ -333,6 +406,27 @@ fn check_error(error: &CheckError) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_and_ages_have_units() {
+        for (text, want) in [
+            ("10GiB", Some(10 << 30)),
+            ("512m", Some(512 << 20)),
+            ("7", Some(7)),
+            ("GiB", None),
+            ("1 parsec", None),
+        ] {
+            assert_eq!(bytes(text).ok(), want, "{text}");
+        }
+        for (text, want) in [
+            ("12h", Some(43_200)),
+            ("30d", Some(2_592_000)),
+            ("5", None),
+            ("-1d", None),
+        ] {
+            assert_eq!(age(text).ok().map(|age| age.as_secs()), want, "{text}");
+        }
+    }
 
     #[test]
     fn ratios_have_one_place() {

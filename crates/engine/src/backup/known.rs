@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use emberkeep_format::{ChunkId, PackId};
 
@@ -16,6 +16,8 @@ pub(crate) struct Known {
     used: Vec<AtomicBool>,
     /// Chunks that a worker of this run took on; if that fails, so does the run.
     claimed: Mutex<HashSet<ChunkId, BuildHasherDefault<IdHasher>>>,
+    /// Chunks among them that are certain to be stored: an earlier attempt had them finished.
+    salvaged: OnceLock<HashSet<ChunkId>>,
 }
 
 impl Known {
@@ -29,6 +31,7 @@ impl Known {
             index,
             used,
             claimed: Mutex::default(),
+            salvaged: OnceLock::new(),
         }
     }
 
@@ -39,7 +42,7 @@ impl Known {
     /// Leans on a chunk that the repository has; tells whether it does.
     pub(crate) fn has(&self, id: &ChunkId) -> bool {
         let Some(entry) = self.index.reliable(id) else {
-            return false;
+            return self.salvaged.get().is_some_and(|set| set.contains(id));
         };
         let used = &self.used[entry.pack as usize];
         // Mostly set already, and writing would take the cache line from the others.
@@ -47,6 +50,11 @@ impl Known {
             used.store(true, Relaxed);
         }
         true
+    }
+
+    /// Notes, once, which chunks are on their way before any window is looked at.
+    pub(crate) fn salvage(&self, chunks: HashSet<ChunkId>) {
+        let _ = self.salvaged.set(chunks);
     }
 
     /// Leans on every sound pack: parts of a map were taken over without a look at

@@ -1,17 +1,22 @@
 //! The one thread that takes what the workers made, in volume order, into packs and the map.
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use emberkeep_format::{ChunkId, DoneWindow, Encoding, MapRoot};
+use emberkeep_format::{ChunkId, Decompressor, DoneWindow, Encoding, MapRoot, SpoolFrame};
 
 use super::known::Known;
 use super::parent::ParentMap;
 use super::queue::{MadePage, Message, Queue};
+use super::spool;
 use super::worker::{Halt, Weight};
 use crate::damage::ReadError;
-use crate::packs::{PackFiller, RECORD_WINDOWS, UploaderGone};
+use crate::error::BackupError;
+use crate::packs::{Journal, PackFiller, RECORD_WINDOWS, UploaderGone};
 use crate::run::Run;
+use crate::space::Space;
 use crate::tree::TreeBuilder;
 
 impl From<UploaderGone> for Halt {
@@ -41,6 +46,10 @@ pub(super) struct Packer<'a> {
     pub(super) journal: bool,
     /// Windows that are done but not in the journal yet.
     pub(super) done: Vec<DoneWindow>,
+    /// Files of the spool that these are in, and batches whose packs are closed.
+    pub(super) covered: Vec<u64>,
+    /// Those of batches that may be in the open pack.
+    pub(super) pending: Vec<u64>,
     pub(super) kept: Vec<Range<u64>>,
     pub(super) old: Weight,
 }
@@ -58,13 +67,20 @@ impl Packer<'_> {
                         self.data
                             .push(chunk.id, chunk.plain_len, chunk.encoding, chunk.encoded)?;
                     }
+                    let spooled = batch.spooled;
                     queue.give_back(batch);
                     if self.data.closed() != closed {
                         // Their chunks came before those that the pack had no room for.
+                        self.covered.append(&mut self.pending);
                         self.note_done()?;
                     }
+                    self.pending.extend(spooled);
                 }
-                Message::Page { window, page } => self.page(window, page)?,
+                Message::Page {
+                    window,
+                    page,
+                    spooled,
+                } => self.page(window, page, spooled)?,
                 Message::Kept(windows) => self.keep(windows)?,
                 Message::Cleared(windows) => self.count_old(&windows)?,
             }
@@ -76,7 +92,42 @@ impl Packer<'_> {
         }
     }
 
-    fn page(&mut self, window: u64, page: Option<MadePage>) -> Result<(), Halt> {
+    /// Stores again what an attempt that died had finished but not come to note.
+    pub(super) fn replay(
+        &mut self,
+        space: &Space,
+        journal: Journal,
+        files: &[PathBuf],
+    ) -> Result<(), Halt> {
+        let mut decoder = Decompressor::new().map_err(BackupError::Compressor)?;
+        let mut salvaged = HashSet::new();
+        for file in files {
+            spool::read(space, journal, file, |frame| {
+                let SpoolFrame::Chunks(chunks) = frame else {
+                    return Ok(());
+                };
+                for chunk in chunks {
+                    let plain = decoder.decode(chunk.encoded, chunk.encoding, chunk.plain_len);
+                    let sound = plain.is_ok_and(|plain| space.keys.chunk_ids.id(plain) == chunk.id);
+                    if sound && self.known.claim(chunk.id) {
+                        self.data
+                            .push(chunk.id, chunk.plain_len, chunk.encoding, chunk.encoded)?;
+                        salvaged.insert(chunk.id);
+                    }
+                }
+                Ok::<_, Halt>(())
+            })?;
+        }
+        self.known.salvage(salvaged);
+        Ok(())
+    }
+
+    fn page(
+        &mut self,
+        window: u64,
+        page: Option<MadePage>,
+        spooled: Option<u64>,
+    ) -> Result<(), Halt> {
         if let Some(page) = &page {
             if page.new {
                 store_map(&mut self.map, page.id, &page.bytes)?;
@@ -90,8 +141,10 @@ impl Packer<'_> {
                 number: window,
                 page: page.map(|page| page.bytes).unwrap_or_default(),
             });
+            self.covered.extend(spooled);
             if self.done.len() >= RECORD_WINDOWS {
                 self.data.close()?;
+                self.covered.append(&mut self.pending);
                 self.note_done()?;
             }
         }
@@ -100,7 +153,8 @@ impl Packer<'_> {
 
     fn note_done(&mut self) -> Result<(), Halt> {
         if self.journal && !self.done.is_empty() {
-            self.data.tell(std::mem::take(&mut self.done))?;
+            let covered = std::mem::take(&mut self.covered);
+            self.data.tell(std::mem::take(&mut self.done), covered)?;
         }
         Ok(())
     }

@@ -103,6 +103,23 @@ impl<'a> ParentMap<'a> {
         Ok(self.pages.remove(&window).unwrap_or_default())
     }
 
+    /// Returns the pages of windows, which ascend; those that were zero have none.
+    pub(crate) fn pages(&mut self, windows: &[u64]) -> Result<BTreeMap<u64, Page>, ReadError> {
+        let mut places = Vec::with_capacity(windows.len());
+        for window in windows {
+            if let Some(leaf) = self.node(0, window >> 8)? {
+                places.extend(child(&leaf, (window & 0xff) as u8).map(|id| (*window, id)));
+            }
+        }
+        let ids: Vec<ChunkId> = places.iter().map(|(_, id)| *id).collect();
+        let mut found = BTreeMap::new();
+        read_pages(&mut self.reader, &ids, self.window, |at, page| {
+            found.insert(places[at].0, page);
+            Ok::<_, ReadError>(())
+        })?;
+        Ok(found)
+    }
+
     /// Hands every page id of `windows` to `tree`, as whole nodes where it can.
     pub(crate) fn graft<E: From<ReadError>>(
         &mut self,

@@ -8,7 +8,7 @@ use emberkeep_format::{ChunkId, Encoding};
 
 /// Bytes that may wait for the packer. With two packs of 32 MiB and what workers hold,
 /// a run stays below 128 MiB.
-const BUDGET: usize = 24 << 20;
+const BUDGET: usize = 12 << 20;
 /// Bytes that the window whose turn it is may have waiting, whatever the others hold:
 /// the packer is taking from it, so waiting for room here always ends.
 const HEAD_START: usize = 4 << 20;
@@ -21,6 +21,8 @@ pub(crate) struct Batch {
     bytes: Vec<u8>,
     used: usize,
     chunks: Vec<Placed>,
+    /// The file of the spool that it is in too.
+    pub(crate) spooled: Option<u64>,
 }
 
 struct Placed {
@@ -45,6 +47,7 @@ impl Batch {
             bytes: vec![0; BATCH],
             used: 0,
             chunks: Vec::new(),
+            spooled: None,
         }
     }
 
@@ -98,6 +101,8 @@ pub(crate) enum Message {
         window: u64,
         /// None when it is all zero.
         page: Option<MadePage>,
+        /// The file of the spool that says so.
+        spooled: Option<u64>,
     },
     /// Windows that are as they were; the turn is over.
     Kept(Range<u64>),
@@ -179,6 +184,7 @@ impl Queue {
     pub(crate) fn give_back(&self, mut batch: Batch) {
         batch.used = 0;
         batch.chunks.clear();
+        batch.spooled = None;
         self.lock().pool.push(batch);
     }
 
@@ -299,7 +305,11 @@ mod tests {
     use super::*;
 
     fn page(window: u64) -> Message {
-        Message::Page { window, page: None }
+        Message::Page {
+            window,
+            page: None,
+            spooled: None,
+        }
     }
 
     #[test]

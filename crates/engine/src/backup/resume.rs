@@ -6,11 +6,14 @@
 //! reads again what is not.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
-use emberkeep_format::{EnvelopeKind, IndexRun, PackId, Progress};
+use emberkeep_format::{EnvelopeKind, IndexRun, PackId, Progress, SpoolFrame};
 use emberkeep_store::list_all;
 
+use super::spool;
 use crate::damage::ReadError;
+use crate::load::Listing;
 use crate::packs::Journal;
 use crate::space::{Space, now};
 
@@ -26,13 +29,19 @@ pub(crate) struct LeftBehind {
     pub(crate) done: BTreeMap<u64, Vec<u8>>,
     /// The records, to be deleted once the backup is finished.
     pub(crate) records: Vec<String>,
+    /// Files of work that no record names.
+    pub(crate) spool: Vec<PathBuf>,
 }
 
 /// Reads the records of a backup that fit its instant.
-pub(crate) fn left_behind(space: &Space, journal: Journal) -> Result<LeftBehind, ReadError> {
+pub(crate) fn left_behind(
+    space: &Space,
+    journal: Journal,
+    listing: &Listing,
+) -> Result<LeftBehind, ReadError> {
     let mut left = LeftBehind::default();
     let mut places: HashMap<PackId, u32> = HashMap::new();
-    for object in list_all(&*space.store, &space.names.progress(journal.backup))? {
+    for object in listing.under(space, &space.names.progress(journal.backup))? {
         let found = space.load_if_there(EnvelopeKind::Progress, &object.name, Progress::decode);
         left.records.push(object.name);
         let record = match found {
@@ -62,6 +71,16 @@ pub(crate) fn left_behind(space: &Space, journal: Journal) -> Result<LeftBehind,
             }));
         left.done
             .extend(record.windows.into_iter().map(|w| (w.number, w.page)));
+    }
+    left.spool = spool::files_of(space, journal.backup);
+    for file in &left.spool {
+        let done = &mut left.done;
+        spool::read(space, journal, file, |frame| {
+            if let SpoolFrame::Window(window) = frame {
+                done.insert(window.number, window.page);
+            }
+            Ok::<_, ReadError>(())
+        })?;
     }
     Ok(left)
 }

@@ -1,6 +1,9 @@
 //! A look here and there whether what was taken over unseen is as it was.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+
+use emberkeep_format::Page;
 
 use super::parent::ParentMap;
 use super::worker::{Halt, Totals, Worker};
@@ -21,14 +24,21 @@ impl Worker<'_> {
         if total == 0 {
             return Ok(());
         }
+        let mut picked = Vec::new();
         for _ in 0..samples {
             let dice = &mut self.dice;
             let found = parent
                 .pick(|sides| usize::try_from(dice.throw(sides as u64)).unwrap_or(0))
                 .map_err(Halt::of_parent)?;
-            if let Some(window) = found.filter(|w| kept.iter().any(|range| range.contains(w))) {
-                self.sample_chunk(parent, window)?;
-            }
+            picked.extend(found.filter(|w| kept.iter().any(|range| range.contains(w))));
+        }
+        picked.sort_unstable();
+        // All at once: each request to a far-away store takes its time.
+        let pages = parent.pages(&picked).map_err(Halt::of_parent)?;
+        for window in picked {
+            self.sample_chunk(&pages, window)?;
+        }
+        for _ in 0..samples {
             let mut at = self.dice.throw(total);
             for windows in kept {
                 let length = windows.end - windows.start;
@@ -42,9 +52,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn sample_chunk(&mut self, parent: &mut ParentMap<'_>, window: u64) -> Result<(), Halt> {
-        let page = parent.page(window).map_err(Halt::of_parent)?;
-        if !page.entries.is_empty() {
+    fn sample_chunk(&mut self, pages: &BTreeMap<u64, Page>, window: u64) -> Result<(), Halt> {
+        if let Some(page) = pages.get(&window).filter(|page| !page.entries.is_empty()) {
             let at = self.dice.throw(page.entries.len() as u64);
             let entry = page.entries[usize::try_from(at).unwrap_or(0)];
             self.compare(window * self.window_length(), &entry)?;

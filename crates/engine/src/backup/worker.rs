@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use emberkeep_format::{
-    BLOCK, BackupStatistics, ChunkerSpec, Compressor, Cutter, Page, PageEntry, Verdict,
+    BLOCK, BackupStatistics, ChunkerSpec, Compressor, Cutter, DoneWindow, Page, PageEntry,
+    SpoolFrame, SpooledChunk, Verdict,
 };
 use emberkeep_volumes::SourceSnapshot;
 
 use super::known::Known;
 use super::parent::ParentMap;
 use super::queue::{Batch, MadePage, Message, Queue};
+use super::spool::Spool;
 use super::windows::{Job, JobKind, Part, PartKind, Windows};
 use crate::damage::ReadError;
 use crate::error::BackupError;
@@ -95,6 +97,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) known: &'a Known,
     pub(crate) run: &'a Run,
     pub(crate) queue: &'a Queue,
+    /// Where finished work waits, for an attempt that may be gone on with.
+    pub(crate) spool: Option<&'a Spool<'a>>,
     /// The parent's map, where the source was asked what changed since.
     pub(crate) parent: Option<&'a Mutex<ParentMap<'a>>>,
     /// How much of what is said to be unchanged is compared.
@@ -129,6 +133,7 @@ pub(super) struct Sink<'a> {
     pub(super) known: &'a Known,
     run: &'a Run,
     queue: &'a Queue,
+    spool: Option<&'a Spool<'a>>,
     compressor: Compressor,
     batch: Batch,
     turn: u64,
@@ -178,6 +183,7 @@ impl<'a> Worker<'a> {
                 known: bench.known,
                 run: bench.run,
                 queue: bench.queue,
+                spool: bench.spool,
                 compressor: Compressor::new().map_err(BackupError::Compressor)?,
                 batch: bench.queue.batch(),
                 turn: 0,
@@ -374,7 +380,16 @@ impl Sink<'_> {
 
     fn flush(&mut self) -> Result<(), Halt> {
         if !self.batch.is_empty() {
-            let full = std::mem::replace(&mut self.batch, self.queue.batch());
+            let mut full = std::mem::replace(&mut self.batch, self.queue.batch());
+            full.spooled = self.spool.and_then(|spool| {
+                let chunks = full.chunks().map(|chunk| SpooledChunk {
+                    id: chunk.id,
+                    plain_len: chunk.plain_len,
+                    encoding: chunk.encoding,
+                    encoded: chunk.encoded,
+                });
+                spool.keep(&SpoolFrame::Chunks(chunks.collect()))
+            });
             self.queue
                 .put(self.turn, Message::Chunks(full))
                 .map_err(|_| Halt::Stopped)?;
@@ -391,7 +406,17 @@ impl Sink<'_> {
             MadePage { id, bytes, new }
         });
         self.page.entries.clear();
-        let done = Message::Page { window, page };
+        let spooled = self.spool.and_then(|spool| {
+            spool.keep(&SpoolFrame::Window(DoneWindow {
+                number: window,
+                page: page.as_ref().map_or(Vec::new(), |page| page.bytes.clone()),
+            }))
+        });
+        let done = Message::Page {
+            window,
+            page,
+            spooled,
+        };
         self.queue.put(self.turn, done).map_err(|_| Halt::Stopped)
     }
 }

@@ -66,7 +66,9 @@ impl<'a> Outlet<'a> {
             self.close(PackKind::Data)?;
         }
         let open = self.data.get_or_insert_with(|| {
-            let buffer = std::mem::take(&mut self.buffer);
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.clear();
+            buffer.reserve_exact(PACK + (64 << 10));
             begin(self.space, PackKind::Data, buffer)
         });
         open.push(id, plain_len, encoding, encoded);
@@ -113,7 +115,7 @@ impl<'a> Outlet<'a> {
         self.packs.push(record);
         self.entries
             .extend(toc.iter().map(|entry| IndexEntry::new(place, entry)));
-        self.buffer = bytes;
+        self.buffer = bytes.into_buffer();
         if self.pending >= self.piece_bytes {
             self.index()?;
         }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use emberkeep_model::BackupId;
-use emberkeep_service::ServedBackup;
+use emberkeep_service::{ExportKind, ServedBackup};
 use emberkeep_wire::native::{Export, ExportPage};
 use emberkeep_wire::time;
 use serde::Deserialize;
@@ -19,6 +19,8 @@ pub(super) struct Asked {
     backup_id: BackupId,
     #[serde(default)]
     writable: bool,
+    #[serde(default)]
+    instant: bool,
 }
 
 fn shown(served: ServedBackup) -> Export {
@@ -28,6 +30,9 @@ fn shown(served: ServedBackup) -> Export {
         uri: served.uri,
         size_bytes: served.size.0,
         writable: served.writable,
+        instant: served.filled.is_some(),
+        filled_bytes: served.filled.map(|filled| filled.bytes.0),
+        complete: served.filled.map(|filled| filled.complete),
         created_at: time::zulu(served.created_at),
     }
 }
@@ -37,9 +42,14 @@ pub(super) async fn begin(
     State(app): State<App>,
     CallFor(call, asked): CallFor<Asked>,
 ) -> Result<(StatusCode, Json<Export>), Refusal> {
+    let kind = match (asked.instant, asked.writable) {
+        (true, _) => ExportKind::Instant,
+        (false, true) => ExportKind::Scratch,
+        (false, false) => ExportKind::ReadOnly,
+    };
     let begun = app
         .service
-        .begin_export(&call.caller, asked.backup_id, asked.writable)
+        .begin_export(&call.caller, asked.backup_id, kind)
         .await;
     let served = begun.map_err(|error| call.refuse(error))?;
     Ok((StatusCode::CREATED, Json(shown(served))))

@@ -38,7 +38,12 @@ const IMPORT: &[Param] = &[
     may("volume_type", Text),
 ];
 
-const EXPORT: &[Param] = &[must("backup_id", Uuid), may("writable", Flag)];
+const ERASE: &[Param] = &[must("project_id", Text), may("confirm", Text)];
+const EXPORT: &[Param] = &[
+    must("backup_id", Uuid),
+    may("writable", Flag),
+    may("instant", Flag),
+];
 
 pub(super) const OPERATIONS: &[Operation] = &[
     op("get", "/tasks", "Lists tasks of every kind.").query(TASKS),
@@ -58,6 +63,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Takes an imported backup into the repository.",
     )
     .answers(&[202]),
+    op(
+        "post",
+        "/erase",
+        "Erases all that a project has stored, or tells what that would be.",
+    )
+    .query(ERASE),
     op("get", "/exports", "Lists backups served as block devices."),
     op("post", "/exports", "Serves a backup as a block device.")
         .query(EXPORT)

@@ -21,6 +21,15 @@ impl Native {
         self.connection.json(Face::Native, &call).await
     }
 
+    /// Begins an instant restore: a volume that can be used at once, takes writes that stay, and
+    /// is filled with the backup's bytes meanwhile. It outlives the service's process.
+    pub async fn begin_instant_restore(&self, backup: &BackupId) -> Result<wire::Export, SdkError> {
+        let call = Call::new(Method::POST, ["exports"])
+            .query("backup_id", Some(backup))
+            .query("instant", Some(true));
+        self.connection.json(Face::Native, &call).await
+    }
+
     /// Lists what is being served, oldest first.
     pub async fn exports(&self) -> Result<Vec<wire::Export>, SdkError> {
         let page: wire::ExportPage = self
@@ -28,6 +37,19 @@ impl Native {
             .json(Face::Native, &Call::get(["exports"]))
             .await?;
         Ok(page.exports)
+    }
+
+    /// Erases all that a project has stored, for ever; for administrators. Without `confirm`,
+    /// which is the project's id once more, it is counted only.
+    pub async fn erase_project(
+        &self,
+        project: &str,
+        confirm: Option<&str>,
+    ) -> Result<wire::Erasure, SdkError> {
+        let call = Call::new(Method::POST, ["erase"])
+            .query("project_id", Some(project))
+            .query("confirm", confirm);
+        self.connection.json(Face::Native, &call).await
     }
 
     /// Ends an export; ending it twice is harmless.

@@ -92,16 +92,16 @@ impl Handles {
     }
 }
 
-/// Reads exactly `range` of a file, without zeroing the memory first.
-pub(super) fn read_range(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
+/// Reads exactly `range` of a file to `bytes`, without zeroing the memory first.
+pub(super) fn read_range(file: &File, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
     let wanted = usize::try_from(range.end - range.start)
         .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    let mut bytes = Vec::new();
+    bytes.clear();
     bytes.try_reserve_exact(wanted)?;
     while bytes.len() < wanted {
         let missing = wanted - bytes.len();
         let offset = range.start + bytes.len() as u64;
-        match rustix::io::pread(file, spare_capacity(&mut bytes), offset) {
+        match rustix::io::pread(file, spare_capacity(bytes), offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             // The allocator may have given more room than was asked for.
             Ok(read) if read > missing => bytes.truncate(wanted),
@@ -109,5 +109,5 @@ pub(super) fn read_range(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> 
             Err(cause) => return Err(cause.into()),
         }
     }
-    Ok(bytes)
+    Ok(())
 }

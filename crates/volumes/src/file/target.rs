@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use emberkeep_model::ByteCount;
@@ -15,10 +17,69 @@ use super::{Medium, check_range, claim, rename_to_free_name, sync_parent};
 use crate::zero::ZEROES;
 use crate::{RestoreTarget, TargetState, VolumeError};
 
+/// What every device's and file system's blocks divide.
+const ALIGNMENT: usize = 4096;
+/// Less goes through the page cache, which gathers it.
+const WORTH: usize = 128 << 10;
+
+/// The same file, opened to be written past the page cache: it is written once and made
+/// durable at the end, so the cache would cost a copy of every byte and help nobody.
+#[derive(Debug)]
+struct Direct {
+    file: Option<File>,
+    /// Some file systems open a file so and refuse to write it.
+    refused: AtomicBool,
+}
+
+impl Direct {
+    fn of(file: &File) -> Self {
+        // Not by its path, which may lead elsewhere by now.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = OFlags::DIRECT | OFlags::NONBLOCK;
+        let file = File::options()
+            .write(true)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path);
+        Self {
+            file: file.ok(),
+            refused: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes as much as can be written so and returns how much that is.
+    fn write(&self, offset: u64, buf: &[u8]) -> io::Result<usize> {
+        let lies_well = buf.len() >= WORTH
+            && buf.len().is_multiple_of(ALIGNMENT)
+            && offset.is_multiple_of(ALIGNMENT as u64)
+            && buf.as_ptr().align_offset(ALIGNMENT) == 0;
+        let Some(file) = self.file.as_ref().filter(|_| lies_well) else {
+            return Ok(0);
+        };
+        let mut written = 0;
+        while written < buf.len() && !self.refused.load(Relaxed) {
+            match file.write_at(&buf[written..], offset + written as u64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                // What was cut off in the middle of a block is left to the cache.
+                Ok(count) if !count.is_multiple_of(ALIGNMENT) => {
+                    return Ok(written + count);
+                }
+                Ok(count) => written += count,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) if cause.kind() == io::ErrorKind::InvalidInput => {
+                    self.refused.store(true, Relaxed);
+                }
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(written)
+    }
+}
+
 /// A file or block device that a restore writes.
 #[derive(Debug)]
 pub struct FileTarget {
     file: File,
+    direct: Direct,
     what: String,
     medium: Medium,
     size: u64,
@@ -73,6 +134,7 @@ impl FileTarget {
                 place,
             })),
             what,
+            direct: Direct::of(&file),
             file,
         };
         target
@@ -111,6 +173,7 @@ impl FileTarget {
             .map_err(failed)?;
         let size = medium.size(&file).map_err(failed)?;
         Ok(Self {
+            direct: Direct::of(&file),
             file,
             what,
             medium,
@@ -175,8 +238,12 @@ impl RestoreTarget for FileTarget {
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> Result<(), VolumeError> {
         check_range(&self.what, offset, buf.len() as u64, self.size)?;
-        self.file
-            .write_all_at(buf, offset)
+        self.direct
+            .write(offset, buf)
+            .and_then(|written| {
+                self.file
+                    .write_all_at(&buf[written..], offset + written as u64)
+            })
             .map_err(|cause| self.failed(cause))
     }
 

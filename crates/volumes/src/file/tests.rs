@@ -187,3 +187,34 @@ fn a_new_file_gets_its_name_when_it_is_whole() {
     assert_eq!(fs::read(&late).expect("read"), b"someone else's");
     assert!(!scratch.path().join("late.partial").exists());
 }
+
+#[test]
+fn large_writes_past_the_cache_and_small_ones_meet() {
+    const SIZE: usize = 3 << 20;
+    let dir = scratch();
+    let path = dir.path().join("volume");
+    let room: Vec<u8> = (0..4_u32 << 20)
+        .map(|at| at.to_le_bytes()[1] ^ 0x5a)
+        .collect();
+    let start = room.as_ptr().align_offset(4096);
+    let mut want = vec![0; SIZE];
+    let target = FileTarget::create_new(&path, ByteCount(SIZE as u64)).unwrap();
+    for (offset, skip, length) in [
+        // Aligned in both, over nothing; small; at an odd place; from odd memory; over what is there.
+        (0, 0, 1 << 20),
+        (1 << 20, 0, 8192),
+        ((1 << 20) + 8192 + 77, 0, 300_000),
+        (2 << 20, 5, 512 << 10),
+        (512 << 10, 4096, 1 << 20),
+        (SIZE - 700_001, 0, 700_001),
+    ] {
+        let bytes = &room[start + skip..start + skip + length];
+        target.write_at(offset as u64, bytes).unwrap();
+        want[offset..offset + length].copy_from_slice(bytes);
+        let mut back = vec![0; length];
+        target.read_at(offset as u64, &mut back).unwrap();
+        assert!(back == bytes, "{length} bytes at {offset}");
+    }
+    target.finish().unwrap();
+    assert!(std::fs::read(&path).unwrap() == want);
+}

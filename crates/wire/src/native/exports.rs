@@ -14,8 +14,17 @@ pub struct Export {
     pub uri: String,
     /// The volume's size.
     pub size_bytes: u64,
-    /// Whether writes are taken; they are gone with the export.
+    /// Whether writes are taken; they are gone with the export, but for an instant restore's.
     pub writable: bool,
+    /// Whether it is an instant restore: kept when the service ends, and filled meanwhile.
+    #[serde(default)]
+    pub instant: bool,
+    /// Of an instant restore: bytes that do not come from the backup any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filled_bytes: Option<u64>,
+    /// Of an instant restore: whether it is whole, and needs the backup no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<bool>,
     /// When it was asked for.
     pub created_at: String,
 }

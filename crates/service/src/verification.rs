@@ -1,0 +1,143 @@
+//! Reads stored data through by and by, so that damage is found while it can still be healed.
+//!
+//! A reconciler like the others: no input, safe to run twice. Each time it reads what was not
+//! read for longest, as much of it as the day's budget allows; what was read is remembered in
+//! the repository. Damage is healed by the next backup that meets the same bytes.
+
+use std::time::Duration;
+
+use emberkeep_engine::{CheckError, CheckReport, RepositoryError, Run, VerifyOptions};
+use tokio::sync::watch;
+
+use crate::worker::chain;
+use crate::{Service, ServiceError};
+
+/// So often a day it reads a part.
+const TIMES_A_DAY: u64 = 24;
+/// How long it waits after the start, for all else to be done first.
+const FIRST: Duration = Duration::from_secs(15 * 60);
+
+const READ: &str = "emberkeep_verified_bytes_total";
+const DAMAGED: &str = "emberkeep_damaged_places";
+const NEVER: &str = "emberkeep_unverified_packs";
+
+/// Reads until told to stop.
+pub(crate) async fn verify(service: Service, mut stopping: watch::Receiver<bool>) {
+    let Some(a_day) = service
+        .settings
+        .verify_bytes_a_day
+        .filter(|bytes| *bytes > 0)
+    else {
+        return;
+    };
+    let every = Duration::from_secs(24 * 3600 / TIMES_A_DAY);
+    let mut pause = FIRST.min(every);
+    loop {
+        tokio::select! {
+            _ = stopping.changed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = every;
+        let run = Run::new();
+        let reading = service.verify_some((a_day / TIMES_A_DAY).max(1), run.clone());
+        tokio::pin!(reading);
+        let outcome = tokio::select! {
+            outcome = &mut reading => outcome,
+            _ = stopping.changed() => {
+                // It notes how far it came.
+                run.cancel();
+                reading.await
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::error!(
+                error = chain(&error),
+                "stored data could not be verified; it is tried again"
+            );
+        }
+        if *stopping.borrow() {
+            return;
+        }
+    }
+}
+
+impl Service {
+    /// Reads so many bytes of all projects, and tells of damage.
+    async fn verify_some(&self, budget: u64, run: Run) -> Result<(), ServiceError> {
+        let repository = self.repository.clone();
+        let checked = self
+            .blocking("verifying stored data", move || {
+                let mut reports = Vec::new();
+                let mut left = budget;
+                let mut projects = repository.projects()?;
+                // None comes last each time: where all is not done, another begins.
+                let turn = usize::from(uuid::Uuid::new_v4().as_bytes()[0]);
+                let first = turn % projects.len().max(1);
+                projects.rotate_left(first);
+                for project in projects {
+                    let options = VerifyOptions {
+                        budget: Some(left),
+                        older_than: None,
+                    };
+                    match project.verify(options, &run) {
+                        Ok(report) => {
+                            left = left.saturating_sub(report.read_bytes);
+                            reports.push((project.project().to_owned(), report));
+                        }
+                        Err(CheckError::Cancelled) => break,
+                        Err(error) => {
+                            tracing::error!(
+                                project_id = project.project(),
+                                error = chain(&error),
+                                "a project could not be verified"
+                            );
+                        }
+                    }
+                    if left == 0 || run.is_cancelled() {
+                        break;
+                    }
+                }
+                Ok::<_, RepositoryError>(reports)
+            })
+            .await?;
+        for (project, report) in checked {
+            tell(&project, &report);
+        }
+        Ok(())
+    }
+}
+
+fn count(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// Says what was found, in the log and as metrics.
+fn tell(project: &str, report: &CheckReport) {
+    metrics::counter!(READ).increment(report.read_bytes);
+    let labels = [("project_id", project.to_owned())];
+    metrics::gauge!(DAMAGED, &labels).set(f64::from(count(report.problems.len())));
+    let never = u32::try_from(report.unverified_packs).unwrap_or(u32::MAX);
+    metrics::gauge!(NEVER, &labels).set(f64::from(never));
+    for problem in &report.problems {
+        let backups: Vec<_> = problem.backups.iter().map(ToString::to_string).collect();
+        let lost: u64 = problem
+            .lost
+            .iter()
+            .map(|lost| lost.range.end - lost.range.start)
+            .sum();
+        tracing::error!(
+            project_id = project,
+            damage = chain(&problem.damage),
+            backups = backups.join(" "),
+            lost_bytes = lost,
+            "stored data is damaged; back the volumes up again to heal it"
+        );
+    }
+    tracing::info!(
+        project_id = project,
+        read_bytes = report.read_bytes,
+        unverified_packs = report.unverified_packs,
+        problems = report.problems.len(),
+        "stored data was verified"
+    );
+}

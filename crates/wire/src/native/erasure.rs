@@ -1,0 +1,18 @@
+//! The end of all that a project has stored.
+
+use serde::{Deserialize, Serialize};
+
+/// What was erased, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Whose.
+    pub project_id: String,
+    /// Backups.
+    pub backups: u64,
+    /// Objects of the store.
+    pub objects: u64,
+    /// Bytes they took.
+    pub bytes: u64,
+    /// It was done, not only counted.
+    pub done: bool,
+}
