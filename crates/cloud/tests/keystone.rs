@@ -166,7 +166,7 @@ async fn a_good_token_is_asked_about_once_in_a_while() {
 
 #[tokio::test]
 async fn rules_of_access_come_with_the_token() {
-    let stage = Stage::new("secret").await;
+    let stage = Stage::new("s3cret").await;
     stage.give("plain", &["member"], 600);
     assert_eq!(stage.ask("plain").await.unwrap().access_rules, None);
     stage.give("bound", &["member"], 600);

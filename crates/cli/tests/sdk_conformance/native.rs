@@ -81,6 +81,13 @@ async fn volumes_backups_and_tasks_of_the_native_api() {
     let served = native.exports().await.expect("a list");
     assert_eq!(served, std::slice::from_ref(&export));
     native.end_export(&export.id).await.expect("ended");
+    let instant = native.begin_instant_restore(&backup).await;
+    let instant = instant.expect("usable at once");
+    assert!(instant.writable && instant.complete.is_some());
+    native.end_export(&instant.id).await.expect("ended");
+    let project = cloud.project_id().await.expect("of a project");
+    let counted = native.erase_project(&project, None).await.expect("counted");
+    assert_eq!((counted.backups, counted.done), (1, false));
 
     // Tasks.
     let filter = TaskFilter {
