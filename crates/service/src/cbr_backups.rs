@@ -171,8 +171,7 @@ impl Service {
                 states: vec!["waiting", "running"],
                 ..TaskQuery::default()
             };
-            self.catalog
-                .tasks(&query)
+            self.tasks_now(&query)
                 .await?
                 .items
                 .first()

@@ -15,13 +15,37 @@ impl Service {
     ) -> Result<Page<Task>, ServiceError> {
         require(caller, Role::Reader, "cbr:tasks:list")?;
         query.project = Some(caller.project_id.clone());
-        Ok(self.catalog.tasks(&query).await?)
+        self.tasks_now(&query).await
+    }
+
+    /// Reads tasks, those that this process works on with the progress of this moment: the rows
+    /// know that of the last heartbeat.
+    pub(crate) async fn tasks_now(&self, query: &TaskQuery) -> Result<Page<Task>, ServiceError> {
+        let mut page = self.catalog.tasks(query).await?;
+        page.items.iter_mut().for_each(|task| self.refresh(task));
+        Ok(page)
+    }
+
+    fn refresh(&self, task: &mut Task) {
+        if !matches!(task.state, TaskState::Running(_)) {
+            return;
+        }
+        let runs = self
+            .runs
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(run) = runs.get(&task.id) {
+            let counted = run.progress();
+            task.progress.bytes_done = counted.done;
+            task.progress.bytes_total = counted.total;
+        }
     }
 
     /// Shows one task.
     pub async fn task(&self, caller: &Caller, id: TaskId) -> Result<Task, ServiceError> {
-        let task = self.own_task(caller, id).await?;
+        let mut task = self.own_task(caller, id).await?;
         require(caller, Role::Reader, "cbr:tasks:get")?;
+        self.refresh(&mut task);
         Ok(task)
     }
 

@@ -14,7 +14,9 @@ use bytes::BytesMut;
 use emberkeep_model::{BackupId, ByteCount};
 use emberkeep_service::OpenBackup;
 use emberkeep_volumes::{RestoreTarget, TargetState, VolumeError};
-use emberkeep_wire::native::{AdoptBegun, BackupOrigin, EXTENTS_CONTENT_TYPE, ExtentEncoder};
+use emberkeep_wire::native::{
+    AdoptBegun, BackupOrigin, EXTENTS_CONTENT_TYPE, ExtentEncoder, MAX_FRAME_BYTES,
+};
 
 use super::data::{Outbox, Stopped, streamed};
 use super::edge::{CallOn, Refusal};
@@ -104,23 +106,9 @@ impl Sender<'_> {
     fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> VolumeError {
         VolumeError::io("sending the backup", io::Error::other(cause))
     }
-}
 
-impl RestoreTarget for Sender<'_> {
-    fn size(&self) -> ByteCount {
-        self.size
-    }
-
-    fn state(&self) -> TargetState {
-        // What is not sent reads as zeroes at the other end.
-        TargetState::Zeroed
-    }
-
-    fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> Result<(), VolumeError> {
-        Err(Self::failed("what was sent cannot be read"))
-    }
-
-    fn write_at(&self, offset: u64, buf: &[u8]) -> Result<(), VolumeError> {
+    /// Sends one frame, of at most `MAX_FRAME_BYTES`.
+    fn send(&self, offset: u64, buf: &[u8]) -> Result<(), VolumeError> {
         let mut state = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         let head = state
             .encoder
@@ -138,6 +126,29 @@ impl RestoreTarget for Sender<'_> {
             Self::failed("nobody takes it any more")
         })
     }
+}
+
+impl RestoreTarget for Sender<'_> {
+    fn size(&self) -> ByteCount {
+        self.size
+    }
+
+    fn state(&self) -> TargetState {
+        // What is not sent reads as zeroes at the other end.
+        TargetState::Zeroed
+    }
+
+    fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> Result<(), VolumeError> {
+        Err(Self::failed("what was sent cannot be read"))
+    }
+
+    fn write_at(&self, offset: u64, buf: &[u8]) -> Result<(), VolumeError> {
+        // A restore writes runs as long as it likes; a frame has a limit.
+        let starts = (offset..).step_by(MAX_FRAME_BYTES);
+        starts
+            .zip(buf.chunks(MAX_FRAME_BYTES))
+            .try_for_each(|(at, piece)| self.send(at, piece))
+    }
 
     fn zero(&self, _range: Range<u64>) -> Result<(), VolumeError> {
         Ok(())
@@ -145,5 +156,57 @@ impl RestoreTarget for Sender<'_> {
 
     fn finish(&self) -> Result<(), VolumeError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use emberkeep_wire::native::{ExtentDecoder, ExtentItem};
+    use futures::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_of_any_length_is_sent_whole() {
+        for length in [
+            1,
+            MAX_FRAME_BYTES,
+            MAX_FRAME_BYTES + 1,
+            3 * MAX_FRAME_BYTES - 7,
+        ] {
+            let size = ByteCount((5 * MAX_FRAME_BYTES) as u64);
+            let wanted: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let sent = wanted.clone();
+            let pieces: Vec<_> = streamed(move |outbox| {
+                let (encoder, head) = ExtentEncoder::scattered(size);
+                let _ = outbox.put(Ok(head));
+                let sender = Sender {
+                    outbox: &outbox,
+                    size,
+                    at: Mutex::new(Progress {
+                        encoder,
+                        gone: false,
+                    }),
+                };
+                sender.write_at(4096, &sent).expect("sent");
+                let state = sender.at.into_inner().expect("no panic");
+                let _ = outbox.put(Ok(state.encoder.end()));
+            })
+            .collect()
+            .await;
+            let mut decoder = ExtentDecoder::scattered();
+            let mut found = Vec::new();
+            for piece in pieces {
+                decoder.feed(&piece.expect("unbroken"));
+                while let Some(item) = decoder.next_item().expect("well formed") {
+                    if let ExtentItem::Data { offset, bytes } = item {
+                        assert_eq!(offset, 4096 + found.len() as u64, "{length}");
+                        found.extend_from_slice(&bytes);
+                    }
+                }
+            }
+            decoder.finish().expect("complete");
+            assert!(found == wanted, "{length}: {} bytes came", found.len());
+        }
     }
 }
