@@ -175,7 +175,9 @@ mod tests {
             3 * MAX_FRAME_BYTES - 7,
         ] {
             let size = ByteCount((5 * MAX_FRAME_BYTES) as u64);
-            let wanted: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let wanted: Vec<u8> = (0..length)
+                .map(|at| u8::try_from(at % 251).expect("small"))
+                .collect();
             let sent = wanted.clone();
             let pieces: Vec<_> = streamed(move |outbox| {
                 let (encoder, head) = ExtentEncoder::scattered(size);
