@@ -244,30 +244,49 @@ class CbrInFull(unittest.TestCase):
         self.assertEqual((one.status, one.extra_info.restore.target_resource_id), ("success", self.disks[0]))
         self.assertEqual(one.extra_info.common.progress, 100)
 
-    def test_08_a_new_volume_is_protected_within_a_minute(self):
+    def test_08_a_new_volume_and_a_new_server_are_protected_within_a_minute(self):
         cbr = self.conn.cbr
-        billing = {"object_type": "disk", "protect_type": "backup", "consistent_level": "crash_consistent", "size": 100}
-        vault = cbr.create_vault(
-            name="taker", billing=billing, resources=[], auto_bind=True,
-            bind_rules={"tags": [{"key": "tier", "value": "gold"}]},
-        )
         policy = cbr.create_policy(
             name="yearly-enough", operation_type="backup", enabled=True, operation_definition={"max_backups": 2},
             trigger={"properties": {"pattern": ["FREQ=DAILY;INTERVAL=30;BYHOUR=3;BYMINUTE=00"]}},
         )
-        self.accepted(cbr.bind_policy(vault.id, policy.id))
-        made = []
+        takers = {}
+        for kind in ("disk", "server"):
+            billing = {"object_type": kind, "protect_type": "backup", "consistent_level": "crash_consistent", "size": 100}
+            vault = cbr.create_vault(
+                name=f"taker-of-{kind}s", billing=billing, resources=[], auto_bind=True,
+                bind_rules={"tags": [{"key": "tier", "value": "gold"}]},
+            )
+            self.accepted(cbr.bind_policy(vault.id, policy.id))
+            takers[kind] = vault.id
+        made = {}
+        begun = time.monotonic()
         for tier in ("gold", "lead"):
             body = {"volume": {"name": f"new-{tier}", "size": 1, "metadata": {"tier": tier}}}
-            made.append(self.client.cinder("POST", "/volumes", body).expect(202).json["volume"]["id"])
-        begun = time.monotonic()
-        wait_until("it is taken in", lambda: cbr.get_vault(vault.id).resources, 60)
-        print(f"        taken in after {time.monotonic() - begun:.1f} s", flush=True)
-        self.assertEqual([found.id for found in cbr.get_vault(vault.id).resources], [made[0]])
-        self.accepted(cbr.unbind_policy(vault.id, policy.id))
+            made["disk", tier] = self.client.cinder("POST", "/volumes", body).expect(202).json["volume"]["id"]
+            # Its disk carries no tag of its own: the server's counts.
+            disk = self.client.create_volume(f"disk-of-{tier}")
+            words = ["server", "create", f"server-of-{tier}", "--volume", disk, "--property", f"tier={tier}", "-o", "json"]
+            made["server", tier] = json.loads(emberkeep(*words, env=self.env)[1])["id"]
+        for kind, vault in takers.items():
+            wait_until(f"a {kind} is taken in", lambda: cbr.get_vault(vault).resources, 60)
+            print(f"        a {kind} is taken in after {time.monotonic() - begun:.1f} s", flush=True)
+            self.assertEqual([found.id for found in cbr.get_vault(vault).resources], [made[kind, "gold"]])
+            shown = self.client.cbr("GET", f"/protectables/{kind}/instances/{made[kind, 'gold']}").expect(200)
+            protectable = shown.json["instance"]["protectable"]
+            self.assertEqual((protectable["result"], protectable["vault"]["id"]), (False, vault), protectable)
+        # What they took in can be backed up at once, the server with its disk.
+        for kind, vault in takers.items():
+            point = cbr.create_checkpoint(vault_id=vault, parameters={"name": f"of-a-{kind}"})
+            cbr.wait_for_checkpoint(point, interval=1, wait=180)
+            backup = next(cbr.backups(checkpoint_id=point.id))
+            self.assertEqual(backup.resource_id, made[kind, "gold"])
+            self.assertEqual(len(backup.children), 1 if kind == "server" else 0)
+        for kind, vault in takers.items():
+            self.accepted(cbr.unbind_policy(vault, policy.id))
+            cbr.delete_vault(vault)
+            wait_until("the vault goes", lambda: cbr.find_vault(f"taker-of-{kind}s") is None, 60)
         cbr.delete_policy(policy.id)
-        cbr.delete_vault(vault.id)
-        wait_until("the vault goes", lambda: cbr.find_vault("taker") is None, 60)
 
     def test_09_a_lock_holds_on_both_wires(self):
         cbr = self.conn.cbr

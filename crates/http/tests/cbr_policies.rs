@@ -686,6 +686,31 @@ async fn resources_move_pause_and_are_counted() {
         )
         .await;
     assert_eq!(moved.json()["affected_backups_count"], 1);
+    let log = text(&moved.json()["operation_log_id"]);
+    let log = desk.get(&format!("/operation-logs/{log}")).await["operation_log"].clone();
+    assert_eq!(
+        (
+            &log["operation_type"],
+            &log["status"],
+            &log["vault_id"],
+            &log["extra_info"]["update_expiration_time"]
+        ),
+        (
+            &json!("update_expiration_time"),
+            &json!("success"),
+            &json!(a),
+            &json!({"affected_backups_count": 1, "expiration_day": "2099-12-31"})
+        )
+    );
+    let over = json!({"expect_expiration_date": "2001-12-31", "time_zone": "UTC+02:00"});
+    refused(
+        &desk,
+        Method::PUT,
+        &format!("/vaults/{a}/update-backup-expiration-time"),
+        over,
+        (400, "9900"),
+    )
+    .await;
     let shown = desk.get("/backups").await["backups"][0].clone();
     assert_eq!(shown["expired_at"], "2099-12-31T22:00:00.000000");
 

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
-use crate::{CheckpointId, Gib, ProjectId, ResourceId, Timestamp, UserId, VaultId, VolumeChoice};
+use crate::{
+    CheckpointId, Gib, ObjectType, ProjectId, ResourceId, Timestamp, UserId, VaultId, VolumeChoice,
+};
 
 words! {
     /// Where a checkpoint stands (`cbr-v3.md §1.3`).
@@ -14,6 +16,8 @@ words! {
         Available = "available",
         /// At least one of them failed.
         Error = "error",
+        /// Its last backups go.
+        Deleting = "deleting",
         /// Its last backup is gone.
         Deleted = "deleted",
     }
@@ -55,6 +59,43 @@ pub enum SkipReason {
     NoVolumes,
     /// The file system is gone.
     FileSystemGone,
+}
+
+impl SkipReason {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::BackupRunning,
+        Self::Restoring,
+        Self::Removing,
+        Self::VolumeStatus,
+        Self::VolumeGone,
+        Self::ServerStatus,
+        Self::ServerGone,
+        Self::NoVolumes,
+        Self::FileSystemGone,
+    ];
+
+    /// Says to people why a resource of this kind was left out.
+    pub fn sentence(self, kind: ObjectType) -> &'static str {
+        use ObjectType::{Disk, Server, Turbo};
+        match (self, kind) {
+            (Self::BackupRunning, Disk) => "A backup of this disk is running.",
+            (Self::BackupRunning, Server) => "A backup of this server is running.",
+            (Self::BackupRunning, Turbo) => "A backup of this file system is running.",
+            (Self::Restoring, Disk) => "This disk is being restored.",
+            (Self::Restoring, Server) => "This server is being restored.",
+            (Self::Restoring, Turbo) => "This file system is being restored.",
+            (Self::Removing, Disk) => "This disk is being removed from the vault.",
+            (Self::Removing, Server) => "This server is being removed from the vault.",
+            (Self::Removing, Turbo) => "This file system is being removed from the vault.",
+            (Self::VolumeStatus, _) => "The disk is neither available nor in use.",
+            (Self::VolumeGone, _) => "The disk does not exist any more.",
+            (Self::ServerStatus, _) => "A disk of the server is neither available nor in use.",
+            (Self::ServerGone, _) => "The server does not exist any more.",
+            (Self::NoVolumes, _) => "The server has no disk that is to be backed up.",
+            (Self::FileSystemGone, _) => "The file system does not exist any more.",
+        }
+    }
 }
 
 /// A resource that was left out of a run.

@@ -42,7 +42,7 @@ pub use quota::{QuotaClass, QuotaSet, QuotaUsage, ServiceSwitch, TypeUsage};
 pub use replica::Replica;
 pub use server::{Server, ServerFacts, ServerVolume};
 pub use size::{ByteCount, GIB, Gib};
-pub use task::{Lease, Progress, Synced, Task, TaskState, VolumeSource, Work};
+pub use task::{Emptied, Lease, Progress, Synced, Task, TaskState, VolumeSource, Work};
 pub use time::Timestamp;
 pub use vault::{
     IncludedVolume, ObjectType, ProtectStatus, ProtectType, ResourceUsage, Tag, Vault,

@@ -91,11 +91,27 @@ pub enum Work {
         /// The resources.
         #[serde(alias = "volume_ids")]
         resource_ids: Vec<ResourceId>,
+        /// Their names, in the same order: nothing knows them any more afterwards.
+        #[serde(default)]
+        names: Vec<Option<String>>,
     },
     /// Delete a vault with all its backups.
     DeleteVault {
         /// The vault.
         vault_id: VaultId,
+        /// Its backups.
+        #[serde(default)]
+        backups: Emptied,
+    },
+    /// Move the day on which the backups of a vault go. Done when it is asked for: its task is a
+    /// record alone.
+    MoveExpiry {
+        /// The vault.
+        vault_id: VaultId,
+        /// How many backups it concerned.
+        backups: u64,
+        /// The day, as it was given.
+        day: String,
     },
     /// Free what no backup of the project names.
     Sweep,
@@ -130,6 +146,15 @@ pub struct Synced {
     pub unreadable: u64,
 }
 
+/// How many backups go with a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Emptied {
+    /// How many there were when it was asked for; tasks of before do not know.
+    pub total: Option<u64>,
+    /// How many of them were still there when it had failed.
+    pub left: u64,
+}
+
 impl Work {
     /// Returns the word for the kind of work, as the catalogue and the logs use it.
     pub fn word(&self) -> &'static str {
@@ -148,6 +173,7 @@ impl Work {
             Self::SyncReplicas { .. } => "sync_replicas",
             Self::RemoveResources { .. } => "remove_resources",
             Self::DeleteVault { .. } => "delete_vault",
+            Self::MoveExpiry { .. } => "move_expiry",
             Self::Sweep => "sweep",
         }
     }

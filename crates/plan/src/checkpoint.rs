@@ -12,24 +12,25 @@ pub fn backup_names(base: &str, count: usize) -> Vec<String> {
 }
 
 /// Tells how a run stands from its backups: `available` once all have finished well,
-/// `error` once all have finished and any failed, `deleted` once none is left.
+/// `error` once all have finished and any failed, `deleting` once all that are left go, `deleted`
+/// once none is left.
 pub fn checkpoint_status<'a>(
     backups: impl IntoIterator<Item = &'a BackupState>,
 ) -> CheckpointStatus {
-    let (mut left, mut making, mut failed) = (false, false, false);
+    let (mut left, mut making, mut failed, mut going) = (false, false, false, false);
     for state in backups {
         match state {
             BackupState::Queued | BackupState::Copying => (left, making) = (true, true),
             BackupState::Failed { .. } => (left, failed) = (true, true),
             BackupState::Available(_)
             | BackupState::RestoreQueued { .. }
-            | BackupState::Restoring { .. }
-            | BackupState::DeleteQueued
-            | BackupState::Deleting => left = true,
+            | BackupState::Restoring { .. } => left = true,
+            BackupState::DeleteQueued | BackupState::Deleting => going = true,
             BackupState::Deleted => {}
         }
     }
     match (left, making, failed) {
+        (false, _, _) if going => CheckpointStatus::Deleting,
         (false, _, _) => CheckpointStatus::Deleted,
         (true, true, _) => CheckpointStatus::Protecting,
         (true, false, true) => CheckpointStatus::Error,
@@ -67,6 +68,16 @@ mod tests {
                 "all deleted",
                 vec![BackupState::Deleted],
                 CheckpointStatus::Deleted,
+            ),
+            (
+                "the last one goes",
+                vec![BackupState::DeleteQueued, BackupState::Deleted],
+                CheckpointStatus::Deleting,
+            ),
+            (
+                "one goes, one stays",
+                vec![BackupState::Deleting, done.clone()],
+                CheckpointStatus::Available,
             ),
             (
                 "one still copying",

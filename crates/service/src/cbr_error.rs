@@ -29,6 +29,8 @@ pub enum CbrError {
     // ---- vaults ----
     #[error("Vault {0}, the destination, does not exist.")]
     NoSuchDestination(VaultId),
+    #[error("Vault {0} is for copies and holds no resources.")]
+    VaultForCopies(VaultId),
     #[error("Vault {0} takes no replicas.")]
     DestinationTakesNoReplicas(VaultId),
     #[error("Vault {0} is of another kind.")]
@@ -141,6 +143,7 @@ impl CbrError {
             Self::PolicyDestination(_)
             | Self::PolicyUnsuited { .. }
             | Self::NoSuchDestination(_)
+            | Self::VaultForCopies(_)
             | Self::DestinationTakesNoReplicas(_)
             | Self::DestinationKind(_)
             | Self::DestinationCheck(_)

@@ -95,11 +95,11 @@ impl Service {
             status: CheckpointStatus::Protecting,
             resources: taken
                 .iter()
-                .map(|(bound, resource)| CheckpointResource {
-                    resource_id: bound.resource_id,
-                    name: bound.name.clone(),
-                    size: resource.size(&VolumeChoice::default()),
-                    choice: bound.choice.clone(),
+                .map(|taken| CheckpointResource {
+                    resource_id: taken.bound.resource_id,
+                    name: taken.bound.name.clone(),
+                    size: taken.now.size(&VolumeChoice::default()),
+                    choice: taken.choice.clone(),
                 })
                 .collect(),
             skipped,
@@ -109,7 +109,8 @@ impl Service {
         };
         let mut changes = vec![Change::Insert(Row::Checkpoint(checkpoint.clone()))];
         let names = backup_names(&checkpoint.name, taken.len());
-        for ((mut bound, resource), name) in taken.into_iter().zip(names) {
+        for (taken, name) in taken.into_iter().zip(names) {
+            let (mut bound, resource) = (taken.bound, taken.now);
             let mut backups = self.backups_of_run(&checkpoint, &resource, name, &cbr);
             for backup in &mut backups {
                 // Of a server nothing is read but its volumes.
@@ -166,7 +167,7 @@ impl Service {
         &self,
         vault: &Vault,
         chosen: Vec<Chosen>,
-    ) -> Result<(Vec<(VaultResource, Resource)>, Vec<SkippedResource>), ServiceError> {
+    ) -> Result<(Vec<Taken>, Vec<SkippedResource>), ServiceError> {
         let backups = self.backups_in(vault.id).await?;
         let (mut taken, mut skipped) = (Vec::new(), Vec::new());
         for (mut bound, choice) in chosen {
@@ -174,12 +175,12 @@ impl Service {
             let found = self.resource(kind, bound.resource_id).await?;
             let choice = choice.unwrap_or_else(|| bound.choice.clone());
             match takeable(&bound, kind, found, &choice, &backups) {
-                Ok(resource) => {
+                Ok(now) => {
                     // A directory grows by means that we do not see.
-                    if let Resource::FileSystem(system) = &resource {
+                    if let Resource::FileSystem(system) = &now {
                         bound.size = system.size;
                     }
-                    taken.push((bound, resource));
+                    taken.push(Taken { bound, now, choice });
                 }
                 Err(reason) => skipped.push(SkippedResource {
                     resource_id: bound.resource_id,
@@ -290,7 +291,7 @@ impl Service {
         };
         let mut task = self.new_task(caller, work);
         task.state = TaskState::Skipped {
-            reason: skip_text(skipped.reason).into(),
+            reason: skipped.reason.sentence(vault.object_type).into(),
         };
         task.object_type = vault.object_type;
         task.volume_id = Some(skipped.resource_id.into());
@@ -308,8 +309,19 @@ impl Service {
         caller: &Caller,
         id: CheckpointId,
     ) -> Result<CheckpointView, ServiceError> {
-        let checkpoint = self.own_checkpoint(caller, id).await?;
+        let mut checkpoint = self.own_checkpoint(caller, id).await?;
         require(caller, Role::Reader, "cbr:vaults:get")?;
+        // Its row follows when a backup has ended: that the last ones are going is seen here.
+        let query = BackupQuery {
+            checkpoint: Some(id),
+            ..BackupQuery::default()
+        };
+        let left = self.catalog.backups(&query).await?.items;
+        let goes =
+            |b: &Backup| matches!(b.state, BackupState::DeleteQueued | BackupState::Deleting);
+        if !left.is_empty() && left.iter().all(goes) {
+            checkpoint.status = CheckpointStatus::Deleting;
+        }
         if checkpoint.status == CheckpointStatus::Deleted {
             return Err(ServiceError::NoSuchCheckpoint(id));
         }
@@ -323,6 +335,15 @@ impl Service {
 
 /// A resource that a run is over, and the volumes that are meant in this run alone.
 type Chosen = (VaultResource, Option<VolumeChoice>);
+
+/// A resource that takes part in a run.
+struct Taken {
+    bound: VaultResource,
+    /// What of it is backed up, as it is now.
+    now: Resource,
+    /// Which volumes of a server those are.
+    choice: VolumeChoice,
+}
 
 fn chosen_resources(
     present: &[VaultResource],
@@ -345,12 +366,12 @@ fn chosen_resources(
 }
 
 /// Sums what the resources of a vault take of its room, those of a run as large as they are now.
-fn room_needed(present: &[VaultResource], taken: &[(VaultResource, Resource)]) -> u64 {
+fn room_needed(present: &[VaultResource], taken: &[Taken]) -> u64 {
     let size = |resource: &VaultResource| {
         let now = taken
             .iter()
-            .find(|(bound, _)| bound.resource_id == resource.resource_id);
-        u64::from(now.map_or(resource.size, |(bound, _)| bound.size).0)
+            .find(|taken| taken.bound.resource_id == resource.resource_id);
+        u64::from(now.map_or(resource.size, |taken| taken.bound.size).0)
     };
     present.iter().map(size).sum()
 }
@@ -391,21 +412,6 @@ fn run_backup(checkpoint: &Checkpoint, of: ResourceId, name: String, cbr: CbrFac
 /// Names the backup of a server's volume (`cbr-v3.md §2.3`), in no more than a name may have.
 fn part_name(whole: &str, server: &str) -> String {
     format!("{whole}_{server}").chars().take(255).collect()
-}
-
-/// Says why a resource was left out.
-pub fn skip_text(reason: SkipReason) -> &'static str {
-    match reason {
-        SkipReason::BackupRunning => "A backup of this disk is running.",
-        SkipReason::Restoring => "This disk is being restored.",
-        SkipReason::Removing => "This disk is being removed from the vault.",
-        SkipReason::VolumeStatus => "The disk is neither available nor in use.",
-        SkipReason::VolumeGone => "The disk does not exist any more.",
-        SkipReason::ServerStatus => "A disk of the server is neither available nor in use.",
-        SkipReason::ServerGone => "The server does not exist any more.",
-        SkipReason::NoVolumes => "The server has no disk that is to be backed up.",
-        SkipReason::FileSystemGone => "The file system does not exist any more.",
-    }
 }
 
 /// Makes a name for a run that was given none (`cbr-v3.md §2.3`).

@@ -59,7 +59,6 @@ mod worker;
 pub use attachments::{AttachmentUpdate, Handover, NewAttachment};
 pub use backup_data::{OpenBackup, ReadBackupError};
 pub use cbr_error::CbrError;
-pub use checkpoints::skip_text;
 pub use clock::{Clock, SystemClock};
 pub use emberkeep_catalog::query;
 pub use emberkeep_engine::Run;

@@ -3,12 +3,13 @@
 use emberkeep_catalog::{CatalogError, Change, Key, Row};
 use emberkeep_model::{
     Backup, BackupId, BackupState, Caller, Member, MemberId, MemberStatus, ProjectId, ProtectType,
-    Role, VaultId,
+    Role, VaultId, VaultStatus,
 };
 use uuid::Uuid;
 
 use crate::service::{racing, require};
-use crate::{CbrError, Service, ServiceError};
+use crate::vaults::vault_status;
+use crate::{CbrError, Service, ServiceError, VaultUse};
 
 /// Projects that a backup is shared with at most.
 const MAX_SHARES: usize = 10;
@@ -160,6 +161,9 @@ impl Service {
         let vault = self.own_vault(caller, id).await?;
         if vault.object_type != backup.cbr.kind || vault.protect_type != ProtectType::Backup {
             return Err(CbrError::MemberVaultKind(id).into());
+        }
+        if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+            return Err(vault_status(&vault, VaultUse::Change));
         }
         let used = self.catalog.vault_usage(&[id]).await?.pop();
         let stored = backup.state.sealed().map_or(0, |sealed| sealed.stored.0);

@@ -40,6 +40,8 @@ pub struct PolicyEdit {
     pub name: Option<String>,
     /// Whether it runs and deletes.
     pub enabled: Option<bool>,
+    /// What it is taken for: refused if that is not so.
+    pub operation_type: Option<OperationType>,
     /// The whole new definition.
     pub definition: Option<OperationDefinition>,
     /// All the new patterns.
@@ -80,6 +82,7 @@ impl Service {
             revision: 0,
         };
         check(&policy, self.settings.policy_min_gap_minutes)?;
+        self.refuse_own_region(&policy)?;
         let query = PolicyQuery {
             project: Some(caller.project_id.clone()),
             operation_type: Some(policy.operation_type),
@@ -133,8 +136,15 @@ impl Service {
         let policy = racing(|| async {
             let before = self.own_policy(caller, id).await?;
             require(caller, Role::Member, "cbr:policies:update")?;
+            if edit
+                .operation_type
+                .is_some_and(|kind| kind != before.operation_type)
+            {
+                return Err(bad("operation_type", "cannot be changed"));
+            }
             let mut policy = edited(before.clone(), edit.clone());
             check(&policy, self.gap_for(&before, &policy))?;
+            self.refuse_own_region(&policy)?;
             let bindings = self.catalog.policy_vaults(id).await?;
             for binding in &bindings {
                 self.refuse_dropping_locked(binding, Some(&before), &policy)
@@ -323,6 +333,20 @@ impl Service {
         found
             .filter(|policy| policy.project_id == caller.project_id)
             .ok_or_else(|| CbrError::NoSuchPolicy(id).into())
+    }
+
+    /// Refuses a policy that would copy to where the backups are.
+    fn refuse_own_region(&self, policy: &Policy) -> Result<(), ServiceError> {
+        let region = policy.definition.destination_region.as_deref();
+        if policy.operation_type == OperationType::Replication
+            && region == Some(self.regions.own.as_str())
+        {
+            return Err(bad(
+                "operation_definition.destination_region",
+                "is the region that the backups are in",
+            ));
+        }
+        Ok(())
     }
 
     /// How far apart the runs of a policy must be that is changed: as far as those of a new one,

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use emberkeep_catalog::{Change, Row};
-use emberkeep_model::{Caller, Role, Tag, VaultId};
+use emberkeep_model::{Caller, Role, Tag, VaultId, VaultStatus};
 
 use crate::query::VaultQuery;
 use crate::service::{racing, require};
-use crate::{CbrError, Service, ServiceError};
+use crate::vaults::vault_status;
+use crate::{CbrError, Service, ServiceError, VaultUse};
 
 /// Tags that a vault has at most.
 const MAX_TAGS: usize = 20;
@@ -84,6 +85,9 @@ impl Service {
         racing(|| async {
             let mut vault = self.own_vault(caller, id).await?;
             require(caller, Role::Member, rule)?;
+            if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
+                return Err(vault_status(&vault, VaultUse::Change));
+            }
             change(&mut vault.tags)?;
             vault.updated_at = Some(self.now());
             self.commit(vec![Change::Save(Row::Vault(vault))]).await

@@ -75,7 +75,8 @@ impl Service {
             | Work::ImportBackup { .. }
             | Work::SyncReplicas { .. }
             | Work::RemoveResources { .. }
-            | Work::DeleteVault { .. } => {
+            | Work::DeleteVault { .. }
+            | Work::MoveExpiry { .. } => {
                 return Err(ServiceError::Invalid {
                     field: "task",
                     reason: format!("a task of kind {} cannot be cancelled", task.work.word()),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
-    Backup, BackupState, ByteCount, Caller, GIB, ObjectType, ProjectId, ResourceId, Role,
-    Timestamp, Vault, VaultId, VaultStatus,
+    Backup, BackupState, ByteCount, Caller, GIB, ObjectType, ProjectId, ProtectStatus, ResourceId,
+    Role, TaskId, TaskState, Timestamp, Vault, VaultId, VaultStatus, Work,
 };
 
 use crate::query::VaultQuery;
 use crate::resources::Wholes;
-use crate::service::{racing, require};
+use crate::service::{bad, racing, require};
 use crate::vault_room::make_room;
 use crate::vaults::{resource_named, vault_status};
 use crate::{CbrError, Service, ServiceError, VaultUse};
@@ -62,7 +62,11 @@ impl Service {
             let backups = self.backups_in(from).await?;
             let there = self.backups_in(to).await?;
             for (vault, backups) in [(from, &backups), (to, &there)] {
-                if backups.iter().any(|b| b.state.is_busy()) {
+                let resources = self.catalog.vault_resources(vault).await?;
+                let removing = resources
+                    .iter()
+                    .any(|resource| resource.status == ProtectStatus::Removing);
+                if removing || backups.iter().any(|b| b.state.is_busy()) {
                     return Err(ServiceError::VaultBusy(vault));
                 }
             }
@@ -186,12 +190,17 @@ impl Service {
         caller: &Caller,
         id: VaultId,
         expires_at: Timestamp,
-    ) -> Result<usize, ServiceError> {
+        day: &str,
+    ) -> Result<(u64, TaskId), ServiceError> {
         racing(|| async {
             let vault = self.own_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:vaults:update")?;
             if !matches!(vault.status, VaultStatus::Available | VaultStatus::Lock) {
                 return Err(vault_status(&vault, VaultUse::Change));
+            }
+            // All of them would be gone at once, which is what deleting is for.
+            if expires_at <= self.now() {
+                return Err(bad("expect_expiration_date", "is over already"));
             }
             let mut changes = Vec::new();
             for mut backup in self.backups_in(id).await? {
@@ -204,9 +213,23 @@ impl Service {
                 backup.cbr.expires_at = Some(expires_at);
                 changes.push(Change::Save(Row::Backup(backup)));
             }
-            let count = changes.len();
+            let backups = changes.len() as u64;
+            let work = Work::MoveExpiry {
+                vault_id: id,
+                backups,
+                day: day.to_owned(),
+            };
+            let mut task = self.new_task(caller, work);
+            task.state = TaskState::Succeeded;
+            task.started_at = Some(task.created_at);
+            task.ended_at = Some(task.created_at);
+            task.object_type = vault.object_type;
+            task.vault_id = Some(id);
+            task.vault_name = Some(vault.name);
+            let task_id = task.id;
+            changes.push(Change::Insert(Row::Task(task)));
             self.commit(changes).await?;
-            Ok(count)
+            Ok((backups, task_id))
         })
         .await
     }

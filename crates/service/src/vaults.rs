@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use emberkeep_catalog::{BackupQuery, CatalogError, Change, Page, Row, VaultQuery};
 use emberkeep_model::{
-    Backup, BackupState, ByteCount, Caller, GIB, Gib, ObjectType, ProtectStatus, ResourceId,
-    ResourceUsage, Role, Vault, VaultId, VaultResource, VaultStatus, VaultUsage, VolumeChoice,
-    Work,
+    Backup, BackupState, ByteCount, Caller, Emptied, GIB, Gib, ObjectType, ProtectStatus,
+    ProtectType, ResourceId, ResourceUsage, Role, Vault, VaultId, VaultResource, VaultStatus,
+    VaultUsage, VolumeChoice, Work,
 };
 use uuid::Uuid;
 
@@ -89,6 +89,9 @@ impl Service {
         new: &[NewResource],
     ) -> Result<Vec<Change>, ServiceError> {
         let kind = vault.object_type;
+        if vault.protect_type == ProtectType::Replication && !new.is_empty() {
+            return Err(CbrError::VaultForCopies(vault.id).into());
+        }
         let mut seen = HashSet::new();
         let mut wanted = Vec::new();
         for resource in new {
@@ -118,6 +121,10 @@ impl Service {
             // What is in this vault already is no error: clients repeat themselves, or change
             // which volumes are meant.
             if let Some(bound) = after.iter_mut().find(|r| r.resource_id == id) {
+                // Soon it is not in this vault any more, whatever would be answered now.
+                if bound.status == ProtectStatus::Removing {
+                    return Err(ServiceError::ResourceRemoving(id));
+                }
                 if bound.choice == choice {
                     continue;
                 }
@@ -253,6 +260,9 @@ impl Service {
                 return Err(ServiceError::VaultLocked(id));
             }
             if let Some(size) = edit.size {
+                if vault.status == VaultStatus::Lock {
+                    return Err(vault_status(&vault, VaultUse::Change));
+                }
                 vault.size = self.resized(&vault, size).await?;
             }
             vault.name = edit.name.unwrap_or(vault.name);
@@ -290,24 +300,27 @@ impl Service {
             if !matches!(vault.status, VaultStatus::Available | VaultStatus::Error) {
                 return Err(vault_status(&vault, VaultUse::Change));
             }
-            if self.backups_in(id).await?.iter().any(|b| b.state.is_busy()) {
+            let held = self.backups_in(id).await?;
+            if held.iter().any(|b| b.state.is_busy()) {
                 return Err(ServiceError::VaultBusy(id));
             }
             let now = self.now();
-            if vault.locked
-                && self
-                    .backups_in(id)
-                    .await?
-                    .iter()
-                    .any(|b| is_unexpired(b, now))
-            {
+            if vault.locked && held.iter().any(|b| is_unexpired(b, now)) {
                 return Err(CbrError::VaultDeleteLocked(id).into());
             }
             vault.status = VaultStatus::Deleting;
             vault.updated_at = Some(self.now());
-            let mut task = self.new_task(caller, Work::DeleteVault { vault_id: id });
+            let work = Work::DeleteVault {
+                vault_id: id,
+                backups: Emptied {
+                    total: Some(wholes(&held)),
+                    left: 0,
+                },
+            };
+            let mut task = self.new_task(caller, work);
             task.vault_id = Some(id);
             task.vault_name = Some(vault.name.clone());
+            task.object_type = vault.object_type;
             self.commit(vec![
                 Change::Save(Row::Vault(vault)),
                 Change::Insert(Row::Task(task)),
@@ -373,6 +386,7 @@ impl Service {
             let present = self.catalog.vault_resources(id).await?;
             let backups = self.backups_in(id).await?;
             let mut resource_ids: Vec<ResourceId> = Vec::new();
+            let mut names = Vec::new();
             let mut changes = Vec::new();
             for text in &ids {
                 let mut resource = resource_named(&present, text)?.clone();
@@ -381,16 +395,19 @@ impl Service {
                 }
                 refuse_busy(&resource, &backups)?;
                 resource_ids.push(resource.resource_id);
+                names.push(resource.name.clone());
                 resource.status = ProtectStatus::Removing;
                 changes.push(Change::Save(Row::VaultResource(resource)));
             }
             let work = Work::RemoveResources {
                 vault_id: id,
                 resource_ids: resource_ids.clone(),
+                names,
             };
             let mut task = self.new_task(caller, work);
             task.vault_id = Some(id);
             task.vault_name = Some(vault.name.clone());
+            task.object_type = vault.object_type;
             changes.push(Change::Insert(Row::Task(task)));
             vault.updated_at = Some(self.now());
             changes.push(Change::Save(Row::Vault(vault)));
@@ -445,6 +462,12 @@ fn refuse_busy(resource: &VaultResource, backups: &[Backup]) -> Result<(), Servi
         return Err(ServiceError::ResourceBusy(id));
     }
     Ok(())
+}
+
+/// Counts backups; a server's is one, whatever it is made of.
+pub(crate) fn wholes(backups: &[Backup]) -> u64 {
+    let whole = backups.iter().filter(|backup| backup.cbr.part_of.is_none());
+    whole.count() as u64
 }
 
 fn vault_size(size: i64, range: &std::ops::RangeInclusive<i64>) -> Result<Gib, ServiceError> {

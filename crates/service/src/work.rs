@@ -128,11 +128,13 @@ impl Service {
             Work::RemoveResources {
                 vault_id,
                 resource_ids,
+                ..
             } => {
                 self.act_empty_vault(task, *vault_id, Some(resource_ids))
                     .await
             }
-            Work::DeleteVault { vault_id } => self.act_empty_vault(task, *vault_id, None).await,
+            Work::DeleteVault { vault_id, .. } => self.act_empty_vault(task, *vault_id, None).await,
+            Work::MoveExpiry { .. } => Ok(Facts::Nothing),
             Work::Sweep => self.act_sweep(task, run).await,
         }
     }
@@ -176,6 +178,7 @@ impl Service {
             | Work::SyncReplicas { .. }
             | Work::RemoveResources { .. }
             | Work::DeleteVault { .. }
+            | Work::MoveExpiry { .. }
             | Work::Sweep => return None,
         };
         let unknown = MessageDetail::Unknown;
@@ -212,12 +215,13 @@ impl Service {
             Work::ImportBackup { backup_id } => self.rows_imported(*backup_id, verdict).await,
             Work::AdoptBackup { backup_id } => self.rows_adopted(*backup_id, verdict).await,
             Work::Replicate { backup_id, .. } => self.rows_replicated(*backup_id, verdict).await,
-            Work::SyncReplicas { .. } => Ok(Vec::new()),
+            Work::SyncReplicas { .. } | Work::MoveExpiry { .. } => Ok(Vec::new()),
             Work::RemoveResources {
                 vault_id,
                 resource_ids,
+                ..
             } => self.rows_removed(*vault_id, resource_ids, verdict).await,
-            Work::DeleteVault { vault_id } => self.rows_vault_deleted(*vault_id, verdict).await,
+            Work::DeleteVault { vault_id, .. } => self.rows_vault_deleted(*vault_id, verdict).await,
             Work::Sweep => self.rows_swept(task, verdict).await,
         }
     }

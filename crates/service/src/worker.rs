@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::scheduler::reconcile;
 use crate::service::racing;
+use crate::vaults::wholes;
 use crate::verification::verify;
 use crate::work::{Facts, Stop, Verdict};
 use crate::{Service, ServiceError};
@@ -205,6 +206,11 @@ impl Service {
                 (verdict, &mut row.work)
             {
                 *found = *synced;
+            }
+            if let (Verdict::Failed(_), Work::DeleteVault { vault_id, backups }) =
+                (verdict, &mut row.work)
+            {
+                backups.left = wholes(&self.backups_in(*vault_id).await?);
             }
             row.progress = progress;
             if matches!(verdict, Verdict::Done(_)) {

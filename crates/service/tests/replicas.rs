@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use emberkeep_catalog::{Change, Key};
 use emberkeep_engine::{InitOptions, Repository};
@@ -494,4 +494,96 @@ async fn what_a_copy_leaves_is_swept_where_it_lies() {
     let of_source = set.house.catalog.tasks(&sweeps("alpha")).await.unwrap();
     let of_holder = set.house.catalog.tasks(&sweeps("beta")).await.unwrap();
     assert_eq!((of_source.items.len(), of_holder.items.len()), (1, 0));
+}
+
+/// A store in whose place another one can stand for a time.
+struct Switch(Mutex<Repository>);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_only_out_of_sight_comes_back() {
+    let (key, other) = (
+        MasterKey::from_bytes([5; 32]),
+        MasterKey::from_bytes([6; 32]),
+    );
+    let open = |key: &MasterKey| {
+        let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new());
+        Repository::init(store, key, InitOptions::default()).unwrap()
+    };
+    let (away, empty) = (open(&key), open(&other));
+    let switch = Arc::new(Switch(Mutex::new(away.clone())));
+    let mut house = House::new().await;
+    // A region is asked for its repository once: a new service stands for a service begun anew.
+    let regions = |house: &House| {
+        let there = switch.0.lock().unwrap().clone();
+        let others = [(AWAY.to_owned(), Region::new(move || Ok(there.clone())))];
+        house.service.clone().with_regions(Regions {
+            own: "home".into(),
+            others: others.into(),
+        })
+    };
+    house.service = regions(&house);
+    let house = house.work();
+    let alice = caller("alpha", Role::Member);
+    let mut volumes = Vec::new();
+    for (seed, name) in [(1, "a"), (2, "b")] {
+        let id = house.volume(&alice, name).await.id;
+        house.write(id, 0, seed, 2 << 20);
+        volumes.push(id);
+    }
+    let new = NewServer {
+        name: "web".into(),
+        volumes: volumes.clone(),
+        ..NewServer::default()
+    };
+    let server = house.service.create_server(&alice, new).await.unwrap();
+    let resource = (server.server.id.to_string(), "OS::Nova::Server");
+    let mut set = Set::new(house, ObjectType::Server, resource).await;
+    set.checkpoint().await;
+    let begun = set
+        .house
+        .service
+        .replicate_vault(&set.alice, set.vault, &set.to, false)
+        .await;
+    begun.unwrap();
+    let before = set.copied().await;
+    assert_eq!(before.len(), 3);
+
+    for (there, synced) in [(empty, (0, 2)), (away, (2, 0))] {
+        *switch.0.lock().unwrap() = there;
+        set.house = set.house.restarted().await;
+        set.house.service = regions(&set.house);
+        set.house = set.house.work();
+        let found = set.forget_and_sync(&[]).await;
+        assert_eq!((found.added, found.gone), synced);
+        let rows = set.in_vault(set.to.vault).await;
+        let is_gone = synced.1 > 0;
+        for was in &before {
+            let is = rows.iter().find(|row| row.id == was.id).unwrap();
+            match &is.state {
+                BackupState::Failed { reason } => assert!(is_gone && reason.contains(AWAY)),
+                state => {
+                    assert!(!is_gone, "{state}");
+                    let stored = |row: &Backup| row.state.sealed().map(|sealed| sealed.stored);
+                    assert_eq!(stored(is), stored(was));
+                }
+            }
+        }
+    }
+    let wanted: Vec<_> = volumes.iter().map(|id| set.house.content(*id)).collect();
+    let copies = set.in_vault(set.to.vault).await;
+    let whole = copies.iter().find(|copy| copy.cbr.part_of.is_none());
+    for id in &volumes {
+        set.house.write(*id, 0, 77, 5 << 20);
+    }
+    let to = CbrRestore {
+        server_id: Some(server.server.id),
+        ..CbrRestore::default()
+    };
+    set.restore(whole.unwrap(), to, volumes[0]).await;
+    let second = set
+        .house
+        .volume_is(&set.alice, volumes[1], VolumeStatus::Available);
+    second.await;
+    let now: Vec<_> = volumes.iter().map(|id| set.house.content(*id)).collect();
+    assert_eq!(now, wanted);
 }

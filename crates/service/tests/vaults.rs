@@ -4,14 +4,15 @@
 mod common;
 
 use common::{House, caller, of, until};
+use emberkeep_catalog::{Change, Row};
 use emberkeep_model::{
-    CheckpointStatus, ObjectType, ProtectType, Role, SkipReason, TaskState, VaultId, VolumeId,
-    VolumeStatus,
+    CheckpointStatus, Emptied, ObjectType, ProtectStatus, ProtectType, Role, SkipReason, Tag, Task,
+    TaskState, VaultId, VaultStatus, VolumeId, VolumeStatus, Work,
 };
 use emberkeep_service::query::{BackupQuery, TaskQuery, VaultQuery};
 use emberkeep_service::{
-    CbrRestore, DeleteVolume, NewBackup, NewCheckpoint, NewResource, NewVault, ServiceError,
-    VOLUME_RESOURCE, VaultEdit,
+    CbrError, CbrRestore, DeleteVolume, NewBackup, NewCheckpoint, NewResource, NewVault,
+    ServiceError, VOLUME_RESOURCE, VaultEdit, VaultUse,
 };
 
 fn vault(size: i64, resources: Vec<NewResource>) -> NewVault {
@@ -384,4 +385,207 @@ async fn vault_refusals_change_nothing() {
     elsewhere.resources = vec![(volume.id.to_string(), None)];
     let refused = house.service.create_checkpoint(&alice, elsewhere).await;
     assert!(matches!(refused, Err(ServiceError::ResourceNotInVault(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_vaults_state_forbids() {
+    let house = House::new().await.work();
+    let alice = caller("alpha", Role::Member);
+    let volume = house.volume(&alice, "data").await.id;
+    let other = house.volume(&alice, "more").await.id;
+    let service = &house.service;
+    let made = service.create_vault(&alice, vault(10, vec![disk(volume)]));
+    let id = made.await.unwrap().vault.id;
+    let second = service.create_vault(&alice, vault(10, vec![]));
+    let second = second.await.unwrap().vault.id;
+    let sized = |size| VaultEdit {
+        size: Some(size),
+        ..VaultEdit::default()
+    };
+    let tags = || {
+        vec![Tag {
+            key: "env".into(),
+            value: "prod".into(),
+        }]
+    };
+    let stand = |status: VaultStatus| {
+        let catalog = &house.catalog;
+        async move {
+            let mut row = catalog.vault(id).await.unwrap().unwrap();
+            row.status = status;
+            catalog
+                .apply(vec![Change::Save(Row::Vault(row))])
+                .await
+                .unwrap();
+        }
+    };
+
+    // A lock refuses another size and the end, and nothing else.
+    stand(VaultStatus::Lock).await;
+    let grown = service.edit_vault(&alice, id, sized(20)).await;
+    assert!(changes_refused(&grown), "{grown:?}");
+    let gone = service.delete_vault(&alice, id).await;
+    assert!(changes_refused(&gone), "{gone:?}");
+    let named = VaultEdit {
+        name: Some("renamed".into()),
+        ..VaultEdit::default()
+    };
+    service.edit_vault(&alice, id, named).await.unwrap();
+    service.set_vault_tags(&alice, id, tags()).await.unwrap();
+    let added = service.add_resources(&alice, id, vec![disk(other)]).await;
+    assert_eq!(added.unwrap(), [other.into()]);
+
+    // What is going away, stopped or broken takes nothing any more.
+    for status in [
+        VaultStatus::Deleting,
+        VaultStatus::Frozen,
+        VaultStatus::Error,
+    ] {
+        stand(status).await;
+        let ids = || vec![volume.to_string()];
+        let outcomes = [
+            service.edit_vault(&alice, id, sized(20)).await.map(|_| ()),
+            service.set_vault_tags(&alice, id, tags()).await,
+            service
+                .clear_vault_tags(&alice, id, vec!["env".into()])
+                .await,
+            service.delete_vault_tag(&alice, id, "env").await,
+            service
+                .add_resources(&alice, id, vec![disk(volume)])
+                .await
+                .map(|_| ()),
+            service
+                .remove_resources(&alice, id, ids())
+                .await
+                .map(|_| ()),
+            service
+                .suspend_resources(&alice, id, ids(), true)
+                .await
+                .map(|_| ()),
+            service
+                .migrate_resources(&alice, id, second, ids())
+                .await
+                .map(|_| ()),
+        ];
+        for (n, outcome) in outcomes.iter().enumerate() {
+            assert!(changes_refused(outcome), "{status} {n} {outcome:?}");
+        }
+        let run = service.create_checkpoint(&alice, run_over(id)).await;
+        assert!(
+            matches!(
+                run,
+                Err(ServiceError::VaultStatus {
+                    wanted: VaultUse::BackUp,
+                    ..
+                })
+            ),
+            "{status} {run:?}"
+        );
+    }
+    stand(VaultStatus::Available).await;
+
+    // What is on its way out does not come in again meanwhile, nor goes elsewhere.
+    let resource = house.catalog.vault_resource(volume.into()).await;
+    let mut resource = resource.unwrap().unwrap();
+    resource.status = ProtectStatus::Removing;
+    let row = Change::Save(Row::VaultResource(resource.clone()));
+    house.catalog.apply(vec![row]).await.unwrap();
+    let again = service.add_resources(&alice, id, vec![disk(volume)]).await;
+    assert!(
+        matches!(again, Err(ServiceError::ResourceRemoving(_))),
+        "{again:?}"
+    );
+    let moved = service
+        .migrate_resources(&alice, id, second, vec![other.to_string()])
+        .await;
+    assert!(
+        matches!(moved, Err(ServiceError::VaultBusy(_))),
+        "{moved:?}"
+    );
+    let skipped = service.create_checkpoint(&alice, run_over(id)).await;
+    let skipped = skipped.unwrap().checkpoint.skipped;
+    assert_eq!(skipped[0].reason, SkipReason::Removing);
+
+    // A vault for copies holds no resources, and is not made with some.
+    let mut copies = vault(10, vec![disk(volume)]);
+    copies.protect_type = ProtectType::Replication;
+    let refused = service.create_vault(&alice, copies.clone()).await;
+    assert!(
+        matches!(refused, Err(ServiceError::Cbr(CbrError::VaultForCopies(_)))),
+        "{refused:?}"
+    );
+    copies.resources.clear();
+    let copies = service.create_vault(&alice, copies).await.unwrap().vault.id;
+    let refused = service
+        .add_resources(&alice, copies, vec![disk(volume)])
+        .await;
+    assert!(
+        matches!(refused, Err(ServiceError::Cbr(CbrError::VaultForCopies(_)))),
+        "{refused:?}"
+    );
+}
+
+fn changes_refused<T>(outcome: &Result<T, ServiceError>) -> bool {
+    matches!(
+        outcome,
+        Err(ServiceError::VaultStatus {
+            wanted: VaultUse::Change,
+            ..
+        })
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_tell_what_went_with_a_vault() {
+    let house = House::new().await.work();
+    let alice = caller("alpha", Role::Member);
+    let volumes = [
+        house.volume(&alice, "a").await.id,
+        house.volume(&alice, "b").await.id,
+    ];
+    let service = &house.service;
+    let made = service.create_vault(&alice, vault(10, volumes.map(disk).to_vec()));
+    let id = made.await.unwrap().vault.id;
+    let run = service.create_checkpoint(&alice, run_over(id)).await;
+    let run = run.unwrap().checkpoint.id;
+    let look = || async { service.checkpoint(&alice, run).await.unwrap() };
+    until("the run to end", look, |view| {
+        view.checkpoint.status == CheckpointStatus::Available
+    })
+    .await;
+    let of_kind = |word: &'static str| TaskQuery {
+        vault: Some(id),
+        work: vec![word],
+        ..TaskQuery::default()
+    };
+    let ended = |tasks: &Vec<Task>| tasks.iter().all(|task| task.state.has_ended());
+    service
+        .remove_resources(&alice, id, vec![volumes[0].to_string()])
+        .await
+        .unwrap();
+    let look = || async {
+        let found = service.tasks(&alice, of_kind("remove_resources")).await;
+        found.unwrap().items
+    };
+    let removed = until("the resource to go", look, ended).await.remove(0);
+    let Work::RemoveResources { names, .. } = &removed.work else {
+        panic!("{removed:?}");
+    };
+    assert_eq!(names, &[Some("a".to_owned())]);
+    service.delete_vault(&alice, id).await.unwrap();
+    let look = || async {
+        let found = service.tasks(&alice, of_kind("delete_vault")).await;
+        found.unwrap().items
+    };
+    let deleted = until("the vault to go", look, ended).await.remove(0);
+    let Work::DeleteVault { backups, .. } = deleted.work else {
+        panic!("{deleted:?}");
+    };
+    assert_eq!(
+        backups,
+        Emptied {
+            total: Some(1),
+            left: 0
+        }
+    );
 }

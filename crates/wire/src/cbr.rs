@@ -50,8 +50,8 @@ pub use protectable::{
     AttachedDisk, DiskDetail, FileSystemDetail, Instance, Protectable, ServerDetail,
 };
 pub use query::{
-    BackupList, BackupOrder, BackupSort, Limits, MemberList, PolicyList, ProtectableList, TaskList,
-    UsageList, VaultList,
+    BackupList, BackupSort, Limits, MemberList, MemberSort, Order, PolicyList, ProtectableList,
+    TaskList, UsageList, VaultList,
 };
 pub use request::{
     AddMembers, AddResources, CheckpointCreate, ExpirationUpdate, MemberAnswer, MigrateResources,

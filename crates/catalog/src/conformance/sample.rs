@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 use emberkeep_model::{
     AppCredential, Assignment, Attachment, AttachmentStatus, Backup, BackupState, ByteCount,
-    CbrFacts, Checkpoint, CheckpointResource, CheckpointStatus, CinderFacts, ContentOf, FileSystem,
-    Foreign, ForeignPlace, Gib, IncludedVolume, KeptColumn, Lease, Limit, Member, MemberStatus,
-    Message, MessageAction, MessageDetail, ObjectType, OperationDefinition, OperationType, Policy,
-    PolicyBinding, Progress, Project, ProtectStatus, ProtectType, QuotaClass, QuotaSet, Replica,
-    Role, Sealed, Server, ServerFacts, ServerVolume, ServiceSwitch, SkipReason, SkippedResource,
-    Snapshot, SnapshotStatus, SourceFacts, Synced, Tag, Task, TaskState, Timestamp, TokenRecord,
-    User, Vault, VaultResource, VaultStatus, Volume, VolumeChoice, VolumeSource, VolumeStatus,
-    VolumeType, Work,
+    CbrFacts, Checkpoint, CheckpointResource, CheckpointStatus, CinderFacts, ContentOf, Emptied,
+    FileSystem, Foreign, ForeignPlace, Gib, IncludedVolume, KeptColumn, Lease, Limit, Member,
+    MemberStatus, Message, MessageAction, MessageDetail, ObjectType, OperationDefinition,
+    OperationType, Policy, PolicyBinding, Progress, Project, ProtectStatus, ProtectType,
+    QuotaClass, QuotaSet, Replica, Role, Sealed, Server, ServerFacts, ServerVolume, ServiceSwitch,
+    SkipReason, SkippedResource, Snapshot, SnapshotStatus, SourceFacts, Synced, Tag, Task,
+    TaskState, Timestamp, TokenRecord, User, Vault, VaultResource, VaultStatus, Volume,
+    VolumeChoice, VolumeSource, VolumeStatus, VolumeType, Work,
 };
 
 /// A source of values that is the same for the same seed (splitmix64).
@@ -468,9 +468,19 @@ impl Dice {
             Work::RemoveResources {
                 vault_id: self.id(),
                 resource_ids: self.list(Self::id),
+                names: self.list(|s| s.maybe(Self::text)),
             },
             Work::DeleteVault {
                 vault_id: self.id(),
+                backups: Emptied {
+                    total: self.maybe(|s| s.below(5) as u64),
+                    left: self.below(5) as u64,
+                },
+            },
+            Work::MoveExpiry {
+                vault_id: self.id(),
+                backups: self.below(5) as u64,
+                day: self.text(),
             },
             Work::Sweep,
         ]
@@ -540,6 +550,7 @@ impl Dice {
             project_id: project.clone(),
             work: Work::DeleteVault {
                 vault_id: self.id(),
+                backups: Emptied::default(),
             },
             state: TaskState::Waiting,
             generation: 0,

@@ -68,8 +68,8 @@ fn query(asked: wire::BackupList, caller: &Caller) -> BackupQuery {
             wire::BackupSort::Id => BackupField::Id,
         };
         let direction = match order {
-            wire::BackupOrder::Ascending => Direction::Ascending,
-            wire::BackupOrder::Descending => Direction::Descending,
+            wire::Order::Ascending => Direction::Ascending,
+            wire::Order::Descending => Direction::Descending,
         };
         (field, direction)
     });

@@ -1,10 +1,13 @@
 //! Sharing backups (`cbr-v3.md §2.7`).
 
+use std::cmp::Ordering;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use emberkeep_wire::cbr as wire;
+use emberkeep_wire::cbr::{MemberSort, Order};
 
 use super::edge::{Call, cut, keyed, list as list_of, read};
 use super::refusal::Refusal;
@@ -38,6 +41,22 @@ pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Respo
             && asked.vault_id.is_none_or(|vault| member.vault_id == Some(vault))
             // There are no images of backups here.
             && asked.image_id.is_none()
+    });
+    found.sort_by(|one, other| {
+        let keys = asked.sort.iter().map(|(key, order)| {
+            let by = match key {
+                MemberSort::CreatedAt => one.created_at.cmp(&other.created_at),
+                MemberSort::UpdatedAt => one.updated_at.cmp(&other.updated_at),
+                MemberSort::Status => one.status.as_str().cmp(other.status.as_str()),
+                MemberSort::DestProjectId => one.dest_project_id.cmp(&other.dest_project_id),
+                MemberSort::Id => one.id.cmp(&other.id),
+            };
+            match order {
+                Order::Ascending => by,
+                Order::Descending => by.reverse(),
+            }
+        });
+        keys.fold(Ordering::Equal, Ordering::then)
     });
     let count = found.len();
     let members: Vec<_> = cut(found, &asked.page, |member| member.id)

@@ -63,6 +63,7 @@ pub(super) async fn update(
     let edit = PolicyEdit {
         name: asked.name,
         enabled: asked.enabled,
+        operation_type: asked.operation_type,
         definition: asked.definition,
         patterns: asked.patterns,
         zone: None,

@@ -2,10 +2,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use emberkeep_model::{ObjectType, Volume, VolumeChoice, VolumeStatus};
-use emberkeep_service::{
-    CbrError, ProtectableQuery, ProtectableView, Resource, ServiceError, skip_text,
-};
+use emberkeep_model::{ObjectType, SkipReason, Volume, VolumeChoice, VolumeStatus};
+use emberkeep_service::{CbrError, ProtectableQuery, ProtectableView, Resource, ServiceError};
 use emberkeep_wire::cbr as wire;
 use serde_json::{Map, Value};
 
@@ -133,7 +131,9 @@ fn obstacle(view: &ProtectableView) -> (&'static str, String) {
         ),
         Resource::Server(_, volumes) if !volumes.iter().all(|v| usable(&v)) => (
             wire::Code::ServerStatus.answer().1,
-            skip_text(emberkeep_model::SkipReason::ServerStatus).to_owned(),
+            SkipReason::ServerStatus
+                .sentence(ObjectType::Server)
+                .to_owned(),
         ),
         Resource::Volume(_) | Resource::Server(..) | Resource::FileSystem(_) => ("", String::new()),
     }

@@ -156,6 +156,7 @@ fn own_code(error: &CbrError) -> Code {
         E::PolicyDestination(_) => Code::PolicyDestination,
         E::PolicyUnsuited { .. } => Code::PolicyUnsuited,
         E::NoSuchDestination(_) => Code::NoSuchDestination,
+        E::VaultForCopies(_) => Code::VaultForCopies,
         E::DestinationTakesNoReplicas(_) => Code::DestinationTakesNoReplicas,
         E::DestinationKind(_) => Code::ResourceType,
         E::DestinationCheck(_) => Code::DestinationCheck,

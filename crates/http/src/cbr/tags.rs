@@ -103,6 +103,9 @@ pub(super) async fn find(
 
 /// Tells whether a vault of this name with these tags is one that was asked for.
 fn matches(asked: &wire::TagQuery, name: &str, tags: &[Tag]) -> bool {
+    if asked.never {
+        return false;
+    }
     let named = match asked.name.as_deref() {
         None => true,
         Some("") => name.is_empty(),
@@ -166,6 +169,8 @@ mod tests {
                 false,
             ),
             (r#","without_any_tag":true"#.to_owned(), false),
+            (r#","cloud_type":"public""#.to_owned(), true),
+            (r#","cloud_type":"hybrid""#.to_owned(), false),
             (
                 r#","matches":[{"key":"resource_name","value":"isk"}]"#.to_owned(),
                 true,

@@ -70,15 +70,14 @@ pub(super) async fn move_expiry(
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
     let asked = read(body, wire::ExpirationUpdate::parse).await?;
-    let count = app
+    let (backups, task) = app
         .service
-        .move_expiry(&call.caller, id, asked.expires_at)
+        .move_expiry(&call.caller, id, asked.expires_at, &asked.day)
         .await?;
     answer(&wire::ExpiryMoved {
-        affected_backups_count: count as u64,
+        affected_backups_count: backups,
         new_expiration_day: asked.day,
-        // Done when it is answered: no task stands for it.
-        operation_log_id: None,
+        operation_log_id: Some(task.into()),
     })
 }
 

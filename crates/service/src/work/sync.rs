@@ -9,7 +9,7 @@ use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_engine::{Manifest, Manifests};
 use emberkeep_model::{
     Backup, BackupId, BackupState, CbrFacts, ContentOf, Gib, ObjectType, ProjectId, Replica,
-    ServerFacts, Synced, Task, Timestamp, Vault, VaultId, VolumeId,
+    Sealed, ServerFacts, Synced, Task, Timestamp, Vault, VaultId, VolumeId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -77,11 +77,16 @@ impl Service {
                 if !matches!(row.state, BackupState::Available(_)) {
                     return Ok(false);
                 }
-                row.state = BackupState::Failed {
-                    reason: format!("its copy is gone from region {region}"),
-                };
-                row.updated_at = Some(self.now());
-                self.commit(vec![Change::Save(Row::Backup(row))]).await?;
+                row.state = gone_from(region);
+                let mut changed = vec![row];
+                // Without one of its parts a server's copy is none.
+                if let Some(mut whole) = self.whole_of(&changed[0]).await?
+                    && matches!(whole.state, BackupState::Available(_))
+                {
+                    whole.state = gone_from(region);
+                    changed.push(whole);
+                }
+                self.save_copies(changed).await?;
                 Ok(true)
             })
             .await?;
@@ -90,7 +95,69 @@ impl Service {
         Ok(gone)
     }
 
-    /// Makes rows for copies that have none; returns how many copies that were.
+    /// Makes the row of a copy good again that was gone and is there after all: its store was out
+    /// of reach, or another one stood in its place.
+    async fn come_back(
+        &self,
+        vault: &Vault,
+        region: &str,
+        manifest: &Manifest,
+    ) -> Result<bool, ServiceError> {
+        racing(|| async {
+            let found = self.catalog.backup(manifest.backup_id).await?;
+            let was_gone =
+                |row: &Backup| row.vault_id == Some(vault.id) && row.state == gone_from(region);
+            let Some(mut row) = found.filter(was_gone) else {
+                return Ok(false);
+            };
+            row.state = BackupState::Available(sealed(manifest));
+            let mut changed = vec![row];
+            if let Some(mut whole) = self.whole_of(&changed[0]).await?
+                && was_gone(&whole)
+            {
+                let others = self.parts_of(&whole).await?;
+                let others = others.iter().filter(|part| part.id != manifest.backup_id);
+                let parts: Option<Vec<Sealed>> = others
+                    .chain([&changed[0]])
+                    .map(|part| match part.state {
+                        BackupState::Available(sealed) => Some(sealed),
+                        _ => None,
+                    })
+                    .collect();
+                if let Some(parts) = parts {
+                    whole.state = BackupState::Available(sum(&parts));
+                    changed.push(whole);
+                }
+            }
+            self.save_copies(changed).await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Returns the server's copy that a copy is part of.
+    async fn whole_of(&self, part: &Backup) -> Result<Option<Backup>, ServiceError> {
+        match part.cbr.part_of {
+            Some(whole) => Ok(self.catalog.backup(whole).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Saves copies that stand otherwise now, with the run that they belong to.
+    async fn save_copies(&self, mut changed: Vec<Backup>) -> Result<(), ServiceError> {
+        let run = changed.first().and_then(|copy| copy.checkpoint_id);
+        let run = self.checkpoint_after(run, &changed).await?;
+        for copy in &mut changed {
+            copy.updated_at = Some(self.now());
+        }
+        let rows = changed
+            .into_iter()
+            .map(|copy| Change::Save(Row::Backup(copy)));
+        self.commit(rows.chain(run).collect()).await
+    }
+
+    /// Makes rows for copies that have none, and those good whose copy has come back; returns how
+    /// many copies that were.
     async fn take_in(
         &self,
         vault: &Vault,
@@ -99,7 +166,12 @@ impl Service {
     ) -> Result<u64, ServiceError> {
         let mut rows = Vec::new();
         let mut wholes: BTreeMap<BackupId, (Whole, Vec<Backup>)> = BTreeMap::new();
+        let mut back = 0;
         for manifest in there.readable {
+            if self.come_back(vault, region, &manifest).await? {
+                back += 1;
+                continue;
+            }
             let Some(row) = self.row_of(vault, region, &manifest).await? else {
                 continue;
             };
@@ -122,7 +194,7 @@ impl Service {
             }
             rows.extend(parts);
         }
-        let added = rows.len() as u64;
+        let added = back + rows.len() as u64;
         for row in rows {
             self.commit(vec![Change::Insert(Row::Backup(row))]).await?;
         }
@@ -206,6 +278,13 @@ impl Service {
             },
             revision: 0,
         }))
+    }
+}
+
+/// How the row of a copy stands that is not in its region's store.
+fn gone_from(region: &str) -> BackupState {
+    BackupState::Failed {
+        reason: format!("its copy is gone from region {region}"),
     }
 }
 

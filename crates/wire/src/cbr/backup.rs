@@ -338,7 +338,13 @@ impl Backup {
                     .as_ref()
                     .and_then(|server| server.architecture.clone()),
                 progress: percent(&backup.state, progress),
-                app_consistency: None,
+                // Of a disk or a directory no application knows.
+                app_consistency: is_server.then(|| AppConsistency {
+                    app_consistency: "0".to_owned(),
+                    app_consistency_status: "0".to_owned(),
+                    app_consistency_error_code: "0".to_owned(),
+                    app_consistency_error_message: String::new(),
+                }),
             },
             version: None,
             more: Map::new(),

@@ -210,9 +210,10 @@ impl Checkpoint {
         };
         let idle = match checkpoint.status {
             CheckpointStatus::Protecting => model::ProtectStatus::Protecting,
-            CheckpointStatus::Available | CheckpointStatus::Error | CheckpointStatus::Deleted => {
-                model::ProtectStatus::Available
-            }
+            CheckpointStatus::Available
+            | CheckpointStatus::Error
+            | CheckpointStatus::Deleting
+            | CheckpointStatus::Deleted => model::ProtectStatus::Available,
         };
         let taken = checkpoint.resources.iter().map(|resource| {
             let (status, size, count) = now(resource.resource_id)
@@ -230,15 +231,12 @@ impl Checkpoint {
                 extra_info: ResourceExtra::of(&resource.choice),
             }
         });
-        let skipped = checkpoint.skipped.iter().map(|resource| {
-            let (code, reason) = code::skipped(resource.reason);
-            SkippedResource {
-                id: resource.resource_id.into(),
-                kind: resource_type(object).into(),
-                name: resource.name.clone().unwrap_or_default(),
-                code: code.into(),
-                reason: reason.into(),
-            }
+        let skipped = checkpoint.skipped.iter().map(|resource| SkippedResource {
+            id: resource.resource_id.into(),
+            kind: resource_type(object).into(),
+            name: resource.name.clone().unwrap_or_default(),
+            code: code::skipped(resource.reason).into(),
+            reason: resource.reason.sentence(object).into(),
         });
         Self {
             id: checkpoint.id.into(),
@@ -268,6 +266,7 @@ fn status(status: CheckpointStatus) -> &'static str {
         CheckpointStatus::Protecting => "protecting",
         CheckpointStatus::Available => "available",
         CheckpointStatus::Error => "error",
+        CheckpointStatus::Deleting => "deleting",
         CheckpointStatus::Deleted => "deleted",
     }
 }

@@ -41,6 +41,7 @@ codes! {
     ResourceInOtherVault = 400 "BackupService.6103";
     ResourceTwice = 400 "BackupService.6104";
     VaultCapacity = 400 "BackupService.6107";
+    VaultForCopies = 400 "BackupService.6108";
     VaultUpdateLocked = 400 "BackupService.6110";
     VaultDeleteLocked = 400 "BackupService.6111";
     VaultStatus = 400 "BackupService.6112";
@@ -103,46 +104,20 @@ codes! {
     Internal = 500 "BackupService.9910";
 }
 
-/// Returns why a resource was left out of a run: the code and a sentence (`cbr-v3.md §2.3`).
-pub(super) fn skipped(reason: SkipReason) -> (&'static str, &'static str) {
-    match reason {
-        SkipReason::BackupRunning => (
-            Code::VaultBusy.answer().1,
-            "A backup of this disk is running.",
-        ),
-        SkipReason::Restoring => (
-            Code::TargetRestoring.answer().1,
-            "This disk is being restored.",
-        ),
-        SkipReason::Removing => (
-            Code::ResourceRemoving.answer().1,
-            "This disk is being removed from the vault.",
-        ),
-        SkipReason::VolumeStatus => (
-            Code::DiskStatus.answer().1,
-            "The disk is neither available nor in use.",
-        ),
-        SkipReason::VolumeGone => (
-            Code::NoSuchDisk.answer().1,
-            "The disk does not exist any more.",
-        ),
-        SkipReason::ServerStatus => (
-            Code::ServerStatus.answer().1,
-            "A disk of the server is neither available nor in use.",
-        ),
-        SkipReason::ServerGone => (
-            Code::NoSuchServer.answer().1,
-            "The server does not exist any more.",
-        ),
-        SkipReason::NoVolumes => (
-            Code::NoDisks.answer().1,
-            "The server has no disk that is to be backed up.",
-        ),
-        SkipReason::FileSystemGone => (
-            Code::NoSuchResource.answer().1,
-            "The file system does not exist any more.",
-        ),
-    }
+/// Returns the code of the reason for which a resource was left out of a run (`cbr-v3.md §2.3`).
+pub(super) fn skipped(reason: SkipReason) -> &'static str {
+    let code = match reason {
+        SkipReason::BackupRunning => Code::VaultBusy,
+        SkipReason::Restoring => Code::TargetRestoring,
+        SkipReason::Removing => Code::ResourceRemoving,
+        SkipReason::VolumeStatus => Code::DiskStatus,
+        SkipReason::VolumeGone => Code::NoSuchDisk,
+        SkipReason::ServerStatus => Code::ServerStatus,
+        SkipReason::ServerGone => Code::NoSuchServer,
+        SkipReason::NoVolumes => Code::NoDisks,
+        SkipReason::FileSystemGone => Code::NoSuchResource,
+    };
+    code.answer().1
 }
 
 #[cfg(test)]

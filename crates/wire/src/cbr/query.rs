@@ -13,7 +13,7 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
-pub use lists::{MemberList, PolicyList, ProtectableList, UsageList};
+pub use lists::{MemberList, MemberSort, PolicyList, ProtectableList, UsageList};
 
 use super::backup::STATUS_WORDS as BACKUP_STATUSES;
 use super::form::{Refused, short, uuid};
@@ -125,7 +125,7 @@ pub enum BackupSort {
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackupOrder {
+pub enum Order {
     /// Smallest first.
     Ascending,
     /// Largest first.
@@ -156,7 +156,7 @@ pub struct BackupList {
     pub used_percent: Option<u8>,
     pub incremental: Option<bool>,
     pub replicas: Option<bool>,
-    pub sort: Vec<(BackupSort, BackupOrder)>,
+    pub sort: Vec<(BackupSort, Order)>,
     pub never: bool,
     pub page: Limits<BackupId>,
 }
@@ -197,13 +197,28 @@ impl BackupList {
             incremental: given
                 .choice("incremental", &["true", "false"])?
                 .map(|word| word == "true"),
-            sort: sort(given.one("sort").unwrap_or_default())?,
+            sort: sort(
+                "backups",
+                given.one("sort").unwrap_or_default(),
+                BACKUP_SORTS,
+            )?,
             page: given.page()?,
         })
     }
 }
 
-fn sort(text: &str) -> Result<Vec<(BackupSort, BackupOrder)>, Refused> {
+/// The keys that backups can be sorted by.
+const BACKUP_SORTS: &[(&str, BackupSort)] = &[
+    ("created_at", BackupSort::CreatedAt),
+    ("updated_at", BackupSort::UpdatedAt),
+    ("name", BackupSort::Name),
+    ("status", BackupSort::Status),
+    ("protected_at", BackupSort::ProtectedAt),
+    ("id", BackupSort::Id),
+];
+
+/// Reads what a list of `what` is sorted by; without a direction the largest come first.
+fn sort<K: Copy>(what: &str, text: &str, known: &[(&str, K)]) -> Result<Vec<(K, Order)>, Refused> {
     if text.chars().count() > 255 {
         return Err(Refused::field(
             "sort",
@@ -217,23 +232,15 @@ fn sort(text: &str) -> Result<Vec<(BackupSort, BackupOrder)>, Refused> {
         .filter(|part| !part.is_empty())
     {
         let (key, direction) = part.split_once(':').unwrap_or((part, "desc"));
-        let key = match key {
-            "created_at" => BackupSort::CreatedAt,
-            "updated_at" => BackupSort::UpdatedAt,
-            "name" => BackupSort::Name,
-            "status" => BackupSort::Status,
-            "protected_at" => BackupSort::ProtectedAt,
-            "id" => BackupSort::Id,
-            other => {
-                return Err(Refused::field(
-                    "sort",
-                    format_args!("backups cannot be sorted by '{other}'"),
-                ));
-            }
+        let Some((_, key)) = known.iter().find(|(word, _)| *word == key) else {
+            return Err(Refused::field(
+                "sort",
+                format_args!("{what} cannot be sorted by '{}'", short(key)),
+            ));
         };
         let order = match direction {
-            "asc" => BackupOrder::Ascending,
-            "desc" => BackupOrder::Descending,
+            "asc" => Order::Ascending,
+            "desc" => Order::Descending,
             other => {
                 return Err(Refused::field(
                     "sort",
@@ -241,7 +248,7 @@ fn sort(text: &str) -> Result<Vec<(BackupSort, BackupOrder)>, Refused> {
                 ));
             }
         };
-        keys.push((key, order));
+        keys.push((*key, order));
     }
     Ok(keys)
 }

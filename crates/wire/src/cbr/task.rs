@@ -2,11 +2,11 @@
 //! these shapes.
 
 use emberkeep_model as model;
-use emberkeep_model::{TaskState, Work};
+use emberkeep_model::{SkipReason, TaskState, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::code::Code;
+use super::code::{Code, skipped};
 use super::{Word, provider_id, resource_type, word};
 use crate::ids::{BackupId, CheckpointId, PolicyId, ProjectId, ResourceId, TaskId, VaultId};
 use crate::lenient;
@@ -22,6 +22,7 @@ pub(super) const KIND_WORDS: &[(&str, &[&str])] = &[
     ("vault_delete", &["delete_vault"]),
     ("replication", &["replicate"]),
     ("sync", &["sync_replicas"]),
+    ("update_expiration_time", &["move_expiry"]),
     ("copy", &[]),
 ];
 
@@ -338,6 +339,7 @@ impl Task {
             Part::VaultDelete(detail) => extra_info.vault_delete = Some(detail),
             Part::Replication(detail) => extra_info.replication = Some(detail),
             Part::Sync(detail) => extra_info.sync = Some(detail),
+            Part::Expiry(detail) => extra_info.update_expiration_time = Some(detail),
         }
         Some(Self {
             id: task.id.into(),
@@ -353,7 +355,7 @@ impl Task {
             started_at: task.started_at.map(Into::into),
             updated_at: task.updated_at.into(),
             ended_at: task.ended_at.map(Into::into),
-            error_info: error_info(&task.state),
+            error_info: error_info(task),
             extra_info,
             more: Map::new(),
         })
@@ -375,6 +377,7 @@ enum Part {
     VaultDelete(VaultDeleteDetail),
     Replication(ReplicationDetail),
     Sync(SyncDetail),
+    Expiry(ExpirationDetail),
 }
 
 fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, Part)> {
@@ -418,7 +421,11 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
                 backup_name,
             }),
         ),
-        Work::RemoveResources { resource_ids, .. } => (
+        Work::RemoveResources {
+            resource_ids,
+            names,
+            ..
+        } => (
             "remove_resource",
             Part::Remove(RemoveDetail {
                 fail_count: if has_failed(&task.state) {
@@ -429,20 +436,21 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
                 total_count: resource_ids.len(),
                 resources: resource_ids
                     .iter()
-                    .map(|id| TaskResource {
+                    .enumerate()
+                    .map(|(place, id)| TaskResource {
                         id: (*id).into(),
-                        name: volume_name((*id).into()),
+                        name: names.get(place).cloned().flatten().unwrap_or_default(),
                         kind: kind.into(),
                         extra_info: None,
                     })
                     .collect(),
             }),
         ),
-        Work::DeleteVault { .. } => (
+        Work::DeleteVault { backups, .. } => (
             "vault_delete",
             Part::VaultDelete(VaultDeleteDetail {
-                fail_count: (!has_failed(&task.state)).then_some(0),
-                total_count: None,
+                fail_count: Some(backups.left),
+                total_count: backups.total,
             }),
         ),
         // What its copy's row knows besides is for whoever has that to add.
@@ -462,6 +470,13 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
                 sync_backup_num: Some(found.added),
                 delete_backup_num: Some(found.gone),
                 err_sync_backup_num: Some(found.unreadable),
+            }),
+        ),
+        Work::MoveExpiry { backups, day, .. } => (
+            "update_expiration_time",
+            Part::Expiry(ExpirationDetail {
+                affected_backups_count: Some(*backups),
+                expiration_day: Some(day.clone()),
             }),
         ),
         Work::CreateVolume { .. }
@@ -495,9 +510,9 @@ fn status(state: &TaskState) -> &'static str {
     }
 }
 
-fn error_info(state: &TaskState) -> ErrorInfo {
+fn error_info(task: &model::Task) -> ErrorInfo {
     let unknown = || Code::Internal.answer().1.into();
-    match state {
+    match &task.state {
         TaskState::Waiting | TaskState::Running(_) | TaskState::Succeeded => ErrorInfo::default(),
         TaskState::Failed { reason } => ErrorInfo {
             code: unknown(),
@@ -507,11 +522,15 @@ fn error_info(state: &TaskState) -> ErrorInfo {
             code: unknown(),
             message: "The task was cancelled.".to_owned(),
         },
-        // Nothing went wrong: which code applies stands in the checkpoint.
-        TaskState::Skipped { reason } => ErrorInfo {
-            code: "".into(),
-            message: reason.clone(),
-        },
+        // A run that was refused as a whole has words of its own, and no code.
+        TaskState::Skipped { reason } => {
+            let mut reasons = SkipReason::ALL.iter();
+            let known = reasons.find(|known| known.sentence(task.object_type) == reason);
+            ErrorInfo {
+                code: known.map_or("", |known| skipped(*known)).into(),
+                message: reason.clone(),
+            }
+        }
     }
 }
 

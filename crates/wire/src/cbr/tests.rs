@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use emberkeep_model as model;
 use emberkeep_model::{
-    BackupState, ByteCount, CheckpointStatus, Gib, ObjectType, Progress, ProtectStatus,
+    BackupState, ByteCount, CheckpointStatus, Emptied, Gib, ObjectType, Progress, ProtectStatus,
     ProtectType, Sealed, SkipReason, Tag, TaskState, VaultStatus, Work,
 };
 use serde_json::{Value, json};
@@ -341,6 +341,7 @@ fn each_kind_of_task_has_its_part() {
             Work::RemoveResources {
                 vault_id: id(VAULT),
                 resource_ids: vec![id(DISK)],
+                names: vec![Some("data-1".to_owned())],
             },
             "remove_resource",
             "remove_resources",
@@ -349,10 +350,14 @@ fn each_kind_of_task_has_its_part() {
         (
             Work::DeleteVault {
                 vault_id: id(VAULT),
+                backups: Emptied {
+                    total: Some(5),
+                    left: 2,
+                },
             },
             "vault_delete",
             "vault_delete",
-            json!({"fail_count": null, "total_count": null}),
+            json!({"fail_count": 2, "total_count": 5}),
         ),
     ] {
         let shown =

@@ -259,6 +259,8 @@ words! {
         Replication = "replication",
         /// Learns of backups outside the cloud.
         Sync = "sync",
+        /// Moves the day on which a vault's backups go (Huawei).
+        UpdateExpirationTime = "update_expiration_time",
         /// Copies a backup (Huawei).
         Copy = "copy",
     }

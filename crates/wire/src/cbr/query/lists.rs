@@ -4,7 +4,7 @@ use emberkeep_model::{
     BackupId, MemberId, MemberStatus, OperationType, PolicyId, ResourceId, ServerId, VaultId,
 };
 
-use super::{Given, Limits, Refused, known};
+use super::{Given, Limits, Order, Refused, known, sort};
 
 /// `GET /policies`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,25 @@ impl PolicyList {
     }
 }
 
+/// What shares can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the key it is named for")]
+pub enum MemberSort {
+    CreatedAt,
+    UpdatedAt,
+    Status,
+    DestProjectId,
+    Id,
+}
+
+const MEMBER_SORTS: &[(&str, MemberSort)] = &[
+    ("created_at", MemberSort::CreatedAt),
+    ("updated_at", MemberSort::UpdatedAt),
+    ("status", MemberSort::Status),
+    ("dest_project_id", MemberSort::DestProjectId),
+    ("id", MemberSort::Id),
+];
+
 /// `GET /backups/{id}/members`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the query parameter it is named for")]
@@ -35,6 +54,7 @@ pub struct MemberList {
     pub image_id: Option<String>,
     pub status: Option<MemberStatus>,
     pub vault_id: Option<VaultId>,
+    pub sort: Vec<(MemberSort, Order)>,
     pub page: Limits<MemberId>,
 }
 
@@ -47,6 +67,11 @@ impl MemberList {
             image_id: given.one("image_id").map(str::to_owned),
             status: given.member_status("status")?,
             vault_id: given.id("vault_id")?,
+            sort: sort(
+                "shares",
+                given.one("sort").unwrap_or_default(),
+                MEMBER_SORTS,
+            )?,
             page: given.page()?,
         })
     }

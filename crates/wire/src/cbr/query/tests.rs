@@ -104,9 +104,9 @@ fn backups_are_asked_for() {
     assert_eq!(
         list.sort,
         [
-            (BackupSort::Name, BackupOrder::Ascending),
-            (BackupSort::CreatedAt, BackupOrder::Descending),
-            (BackupSort::Id, BackupOrder::Descending),
+            (BackupSort::Name, Order::Ascending),
+            (BackupSort::CreatedAt, Order::Descending),
+            (BackupSort::Id, Order::Descending),
         ]
     );
     assert_eq!(list.start_time, Some(Timestamp(1_517_486_400_000_000)));
@@ -155,7 +155,8 @@ fn tasks_are_asked_for() {
             "remove_resources",
             "delete_vault",
             "replicate",
-            "sync_replicas"
+            "sync_replicas",
+            "move_expiry"
         ]
     );
     let some = TaskList::parse(&pairs(

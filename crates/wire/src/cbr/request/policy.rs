@@ -43,6 +43,8 @@ impl PolicyCreate {
 pub struct PolicyUpdate {
     pub name: Option<String>,
     pub enabled: Option<bool>,
+    /// What the client takes it for; that never changes.
+    pub operation_type: Option<OperationType>,
     pub definition: Option<OperationDefinition>,
     pub patterns: Option<Vec<String>>,
 }
@@ -55,6 +57,7 @@ impl PolicyUpdate {
         Ok(Self {
             name: policy.text("name", Text::Name)?,
             enabled: policy.flag("enabled")?,
+            operation_type: word(&policy, "operation_type", &["backup", "replication"])?,
             definition: definition(&policy)?,
             patterns: patterns(&policy)?,
         })

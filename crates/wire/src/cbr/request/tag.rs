@@ -103,6 +103,8 @@ pub struct TagQuery {
     pub name: Option<String>,
     /// Of this kind.
     pub object_type: Option<ObjectType>,
+    /// Of a kind that there is none of here.
+    pub never: bool,
     /// At most so many.
     pub limit: u32,
     /// Skip so many.
@@ -117,7 +119,7 @@ impl TagQuery {
         let action = top
             .choice("action", &["filter", "count"])?
             .ok_or_else(|| top.missing("action"))?;
-        top.choice("cloud_type", &["public", "hybrid"])?;
+        let cloud = top.choice("cloud_type", &["public", "hybrid"])?;
         let limit = number(&top, "limit")?.unwrap_or(u64::from(PAGE_LIMIT));
         let limit = u32::try_from(limit)
             .ok()
@@ -143,6 +145,7 @@ impl TagQuery {
             without_any_tag: top.flag("without_any_tag")?.unwrap_or(false),
             name,
             object_type: word(&top, "object_type", &["server", "disk", "turbo"])?,
+            never: cloud == Some("hybrid"),
             limit,
             offset: number(&top, "offset")?.unwrap_or(0),
         })
