@@ -78,6 +78,77 @@ class OnLoop:
         self.assertEqual(digest(restored), content)
         self.assertLess(abs(restored.stat().st_blocks - self.path.stat().st_blocks) * 512, 8 * MIB, "holes are holes")
 
+    def bytes_of(self, backup):
+        page = self.client.native("GET", "/backups").expect(200).json["backups"]
+        return next(one["bytes"] for one in page if one["id"] == backup)
+
+    def comes_back(self, backup, content):
+        made = self.client.restore(backup, name="again")["volume_id"]
+        wait_until("it is restored", lambda: self.client.volume(made)["status"] == "available", 120)
+        self.assertEqual(digest(self.client.volume_path(made)), content)
+        self.client.cinder("DELETE", f"/volumes/{made}").expect(202)
+
+    def test_3_the_next_one_reads_what_was_written_since(self):
+        kept = self.place / "data" / "backed-up"
+        self.assertEqual([one.stem for one in kept.iterdir()], [self.volume])
+        unchanged = self.client.create_backup(self.volume, "unchanged", incremental=True)
+        self.client.backup_settled(unchanged, {"available"})
+        told = self.bytes_of(unchanged)
+        print(f"    {self.KIND}: unchanged, {told}", flush=True)
+        # Nothing but the sample that is compared.
+        self.assertLess(told["read"], 8 * MIB)
+        chance = random.Random(10)
+        with open(self.path, "rb+") as file:
+            os.pwrite(file.fileno(), chance.randbytes(MIB), 33 * MIB + 5000)
+            os.pwrite(file.fileno(), chance.randbytes(4096), 200 * MIB)
+            os.pwrite(file.fileno(), b"where there was a hole", 700 * MIB)
+            os.posix_fallocate(file.fileno(), 800 * MIB, 4 * MIB)
+        # Punched, so that there is a hole where there was data.
+        command(["fallocate", "--punch-hole", "--offset", str(64 * MIB), "--length", str(MIB), self.path])
+        content = digest(self.path)
+        changed = self.client.create_backup(self.volume, "changed", incremental=True)
+        self.client.backup_settled(changed, {"available"})
+        told = self.bytes_of(changed)
+        print(f"    {self.KIND}: 1.1 MiB written, {told}", flush=True)
+        self.assertLess(told["read"], 16 * MIB, "not the 256 MiB that it holds")
+        self.assertGreaterEqual(told["new"], MIB)
+        self.comes_back(changed, content)
+        self.assertEqual(len(list(kept.iterdir())), 1)
+
+    def test_4_a_run_that_failed_or_skipped_one_costs_no_more_than_a_read(self):
+        # Made after another parent than the clone that is kept: all is read, and all is right.
+        page = self.client.native("GET", "/backups").expect(200).json["backups"]
+        newest = max((one for one in page if one["status"] == "available"), key=lambda one: one["created_at"])
+        self.client.cinder("DELETE", f"/backups/{newest['id']}").expect(202)
+        wait_until("it goes", lambda: self.client.backup(newest["id"]) is None, 60)
+        with open(self.path, "rb+") as file:
+            os.pwrite(file.fileno(), b"later" * 1000, 300 * MIB)
+        content = digest(self.path)
+        backup = self.client.create_backup(self.volume, "after an older one", incremental=True)
+        self.client.backup_settled(backup, {"available"})
+        self.assertGreater(self.bytes_of(backup)["read"], 200 * MIB)
+        self.comes_back(backup, content)
+
+    def test_5_moved_blocks_are_no_change_of_what_is_there(self):
+        if self.KIND != "btrfs":
+            self.skipTest("only Btrfs moves blocks of mounted files at will")
+        command(["btrfs", "filesystem", "defragment", "-f", "-c", self.path])
+        content = digest(self.path)
+        backup = self.client.create_backup(self.volume, "compressed", incremental=True)
+        self.client.backup_settled(backup, {"available"})
+        with open(self.path, "rb+") as file:
+            os.pwrite(file.fileno(), b"in a compressed extent" * 10, 48 * MIB + 70_000)
+        self.comes_back(backup, content)
+        content = digest(self.path)
+        backup = self.client.create_backup(self.volume, "after compression", incremental=True)
+        self.client.backup_settled(backup, {"available"})
+        self.comes_back(backup, content)
+
+    def test_6_a_deleted_volume_leaves_no_clone(self):
+        self.client.cinder("DELETE", f"/volumes/{self.volume}?force=true&cascade=true").expect(202)
+        wait_until("it goes", lambda: self.volume not in [one["id"] for one in self.client.volumes()], 60)
+        self.assertEqual(list((self.place / "data" / "backed-up").iterdir()), [])
+
 
 class OnXfs(OnLoop, unittest.TestCase):
     KIND = "xfs"

@@ -29,6 +29,21 @@ def serving(path):
     return status == 0
 
 
+# Seconds until the first byte of an export can be read, whatever its size.
+FIRST_BYTE = 0.2
+
+
+def is_busy():
+    """Whether others want the processors too, so that a wall clock says more of them than of us."""
+    return os.getloadavg()[0] > 1.5 * len(os.sched_getaffinity(0))
+
+
+def processor_seconds(pid):
+    """Processor time that a process has taken."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def whole(overlay):
     """Whether an overlay says of itself that it holds everything."""
     with open(f"{overlay}.map", "rb") as header:
@@ -146,18 +161,20 @@ class Exports(unittest.TestCase):
             for at in (0, 3 * TIB, 8 * TIB - MIB):
                 os.pwrite(file.fileno(), b"emberkeep" * 1000, at)
         self.repo("backup", vast, "--name", "vast")
-        slowest = {}
+        # All counts: starting, opening, finding, reading. Where the machine is busy, processor time has to do.
         for name in ("monday", "vast"):
-            times = []
-            for attempt in range(5):
+            times, taken = [], []
+            for attempt in range(9):
                 with Served(self.repository, name, self.room / f"{name}.{attempt}.sock") as served:
                     import_nbd_read(served.socket, 0, 4096)
                     times.append(time.monotonic() - served.begun)
-            slowest[name] = sorted(times)[len(times) // 2]
-        print("    first byte, median of 5: " + ", ".join(f"{n} {1000 * t:.0f} ms" for n, t in slowest.items()))
-        # A debug build on a busy machine; the goal of 0.2 s is for the release.
-        for name, seconds in slowest.items():
-            self.assertLess(seconds, float(os.environ.get("EMBERKEEP_FIRST_BYTE", "2")), name)
+                    taken.append(processor_seconds(served.process.pid))
+            times.sort()
+            print(f"    first byte of {name}: {1000 * times[0]:.0f} ms, median {1000 * times[4]:.0f} ms, "
+                  f"processor at most {1000 * max(taken):.0f} ms", flush=True)
+            self.assertLess(max(taken), FIRST_BYTE, name)
+            if not is_busy():
+                self.assertLess(times[4], FIRST_BYTE, name)
 
     def test_04_writes_go_to_the_overlay_and_stay_there(self):
         overlay = self.room / "writes.img"
@@ -369,6 +386,21 @@ class ServiceExports(unittest.TestCase):
         self.emberkeep("export", "--end", listed[0]["id"])
         self.assertNotEqual(command(["nbdinfo", uri], check=False)[0], 0, "it has ended")
 
+    def test_1b_its_first_byte_comes_at_once(self):
+        times = []
+        for _ in range(7):
+            begun = time.monotonic()
+            made = json.loads(self.emberkeep("export", "monday", "-o", "json")[1])
+            host, rest = made["uri"].removeprefix("nbd://").split(":", 1)
+            port, name = rest.split("/", 1)
+            import_nbd_read((host, int(port)), 0, 4096, name)
+            times.append(time.monotonic() - begun)
+            self.emberkeep("export", "--end", made["id"])
+        times.sort()
+        print(f"    first byte through the service: {1000 * times[0]:.0f} ms, median {1000 * times[3]:.0f} ms", flush=True)
+        if not is_busy():
+            self.assertLess(times[3], FIRST_BYTE)
+
     def test_2_names_are_secret(self):
         made = self.client.native("POST", f"/exports?backup_id={self.backup}").expect(201).json
         server = made["uri"].rsplit("/", 1)[0]
@@ -461,8 +493,9 @@ def import_nbd_read(socket_path, offset, length, name=""):
     import socket
     import struct
 
-    with socket.socket(socket.AF_UNIX) as stream:
-        stream.connect(str(socket_path))
+    family = socket.AF_INET if isinstance(socket_path, tuple) else socket.AF_UNIX
+    with socket.socket(family) as stream:
+        stream.connect(socket_path if isinstance(socket_path, tuple) else str(socket_path))
 
         def take(count):
             got = b""

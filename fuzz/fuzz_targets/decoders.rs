@@ -5,28 +5,29 @@
 #![no_main]
 
 use emberkeep_format::{
-    Condemnation, Decompressor, Descriptor, Encoding, Envelope, EnvelopeKind, IndexRun, Lease,
-    Manifest, NONCE_LEN, Node, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackKind,
-    PackTrailer, Page, Progress, SealKey, SessionRecord, TAG_LEN, Verified, decode_toc, encode_run,
-    names, verify_checksum,
+    ChunkId, Condemnation, Decompressor, Descriptor, Encoding, Envelope, EnvelopeKind, IndexRun, KeySpace, Lease,
+    Manifest, NONCE_LEN, Node, ObjectId, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackKind,
+    PackTrailer, Page, Progress, SealKey, SessionRecord, SpoolFrame, TAG_LEN, TocEntry, Verified,
+    decode_toc, encode_run, names, open_chunk, verify_checksum,
 };
 use emberkeep_keys::{MasterKey, RepositorySecret};
 use libfuzzer_sys::fuzz_target;
 
 const WINDOW: u32 = 16 << 20;
+const DECODERS: u8 = 20;
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, bytes)) = input.split_first() else {
         return;
     };
-    match choice % 17 {
+    match choice % DECODERS {
         0 => {
             if let Ok(page) = Page::decode(bytes, WINDOW) {
                 assert_eq!(page.encode(), bytes);
             }
         }
         1 => {
-            if let Ok(node) = Node::decode(bytes, choice / 17) {
+            if let Ok(node) = Node::decode(bytes, choice / DECODERS) {
                 assert_eq!(node.encode(), bytes);
             }
         }
@@ -69,7 +70,28 @@ fuzz_target!(|input: &[u8]| {
                 assert_eq!(record.encode(), bytes);
             }
         }
-        14 => wrapped_keys(choice / 17, bytes),
+        14 => wrapped_keys(choice / DECODERS, bytes),
+        16 => {
+            if let Ok(frame) = SpoolFrame::decode(bytes) {
+                let mut again = Vec::new();
+                frame.encode(&mut again);
+                assert_eq!(again, bytes);
+            }
+        }
+        17 => sealed_chunk(bytes),
+        18 => {
+            // The last part of any listed name is read as what its place says it is.
+            let name = String::from_utf8_lossy(bytes);
+            if let Some(pack) = names::last_segment::<PackId>(&name) {
+                assert_eq!(names::last_segment(&pack.to_string()), Some(pack));
+            }
+            if let Some(id) = names::last_segment::<ObjectId>(&name) {
+                assert_eq!(names::last_segment(&id.to_string()), Some(id));
+            }
+            if let Some(space) = names::last_segment::<KeySpace>(&name) {
+                assert_eq!(names::last_segment(&space.to_string()), Some(space));
+            }
+        }
         _ => {
             if let Ok(mut decoder) = Decompressor::new() {
                 let plain = decoder.decode(bytes, Encoding::Zstd, 1 << 16);
@@ -78,6 +100,19 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// A chunk with any entry: what is not what was sealed is not opened.
+fn sealed_chunk(bytes: &[u8]) {
+    let key = SealKey::new(&[3; 32]);
+    let entry = TocEntry {
+        id: ChunkId([5; 32]),
+        offset: 48,
+        sealed_len: bytes.len() as u32,
+        plain_len: 1 << 10,
+        encoding: Encoding::Raw,
+    };
+    assert!(open_chunk(&key, &entry, &mut bytes.to_vec()).is_err(), "nobody guesses a seal");
+}
 
 /// Sealed by whoever has the key, and still not believed.
 fn table_of_contents(plain: &[u8]) {

@@ -37,6 +37,7 @@ const END_TO_END: &[(&str, &str)] = &[
     ("crash_steps", "cli"),
     ("connections", "cli"),
     ("cancel", "cli"),
+    ("resume", "cli"),
 ];
 
 /// How many checks went well and how many did not.

@@ -29,9 +29,7 @@ use emberkeep_volumes::SourceSnapshot;
 
 use crate::damage::ReadError;
 use crate::error::BackupError;
-use crate::load::{
-    Listing, condemned_packs, load_index_with, load_listed_index, marked_packs, read_condemned,
-};
+use crate::load::{Listing, load_index_with, load_listed_index, marked_packs, read_condemned};
 use crate::packs::{Journal, PackFiller, Uploader};
 use crate::reader::ChunkReader;
 use crate::run::Run;
@@ -69,7 +67,7 @@ pub struct BackupRequest {
     pub created_at: UnixMicros,
     /// Names the instant of the volume that is read, if it can be read again after a crash:
     /// an attempt with the same backup id and instant goes on where this one was killed.
-    /// Not needed where the source names its own lineage.
+    /// Not needed where the source names the instant itself.
     pub instant: Option<String>,
     /// What is done about a source's word that parts of the volume have not changed.
     pub hints: Hints,
@@ -285,9 +283,9 @@ fn find_parent(space: &Space, parent: BackupId) -> Result<Option<Manifest>, Back
 
 /// Tells the instant of the volume from all others, where it has a name.
 fn journal(space: &Space, source: &dyn SourceSnapshot, request: &BackupRequest) -> Option<Journal> {
-    let (kind, name) = match (&request.instant, source.lineage()) {
+    let (kind, name) = match (&request.instant, source.instant()) {
         (Some(instant), _) => ("instant", instant.clone()),
-        (None, lineage) => ("lineage", lineage?),
+        (None, own) => ("lineage", own?),
     };
     let words = format!("{kind} {} {name}", source.size().0);
     Some(Journal {
@@ -307,7 +305,9 @@ pub(crate) fn look_around(
         None => LeftBehind::default(),
     };
     let listed = |prefix: String| listing.under(space, &prefix);
-    let condemned = condemned_packs(&read_condemned(space, listed(space.names.condemned())?)?);
+    let condemned = read_condemned(space, listed(space.names.condemned())?)?;
+    let (any, named) = (!condemned.unreadable.is_empty(), condemned.packs());
+    let is_condemned = |pack| any || named.contains(&pack);
     let runs = listed(space.names.index())?;
     let loaded = load_listed_index(space, &IndexRun::default(), Some(runs))?;
     let packs = space.packs_of(listed(space.names.packs())?);
@@ -315,11 +315,11 @@ pub(crate) fn look_around(
     if !left.run.packs.is_empty() {
         let sizes: HashMap<_, _> = packs.iter().copied().collect();
         left.keep_only(|pack, size| {
-            sizes.get(&pack) == Some(&u64::from(size)) && !condemned.contains(&pack)
+            sizes.get(&pack) == Some(&u64::from(size)) && !is_condemned(pack)
         });
         index = load_index_with(space, &left.run)?.index;
     }
-    index.condemn(|pack| condemned.contains(&pack));
+    index.condemn(is_condemned);
     index.compare_with(&packs);
     index.distrust(&marked_packs(&listed(space.names.damaged())?));
     Ok((Known::new(index), left))

@@ -2,6 +2,7 @@
 
 mod ledger;
 mod read;
+mod records;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -17,7 +18,7 @@ use emberkeep_store::StoreError;
 use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::CheckError;
 use crate::index::Index;
-use crate::load::{condemned_packs, damaged_packs, list_manifests, load_condemned, load_index};
+use crate::load::{damaged_packs, list_manifests, load_condemned, load_index};
 use crate::reader::ChunkReader;
 use crate::run::Run;
 use crate::session::Session;
@@ -109,7 +110,11 @@ pub(crate) fn check(
             Err(cause) => return Err(store_error(cause)),
         }
     }
-    let condemned = condemned_packs(&load_condemned(space).map_err(store_error)?);
+    let condemned = load_condemned(space).map_err(store_error)?.packs();
+    for damage in records::damaged(space).map_err(store_error)? {
+        // It hurts no backup: runs that work beside it are slowed down at most.
+        findings.add(damage, []);
+    }
     let loaded = load_index(space).map_err(store_error)?;
     for damage in loaded.damaged {
         findings.add(damage, []);

@@ -152,34 +152,48 @@ fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<(), ReadErr
     Ok(())
 }
 
-/// Reads what sweeps are about to delete, by name.
-pub(crate) fn load_condemned(space: &Space) -> Result<Vec<(String, Condemnation)>, ReadError> {
+/// What sweeps have condemned.
+#[derive(Default)]
+pub(crate) struct Condemned {
+    /// The condemnations, by name.
+    pub(crate) sound: Vec<(String, Condemnation)>,
+    /// Names of those that cannot be read: any pack may be meant.
+    pub(crate) unreadable: Vec<String>,
+}
+
+impl Condemned {
+    /// Returns every pack that is known to be condemned. Who only reads needs no more: a pack
+    /// that goes away under it is a clear error.
+    pub(crate) fn packs(&self) -> BTreeSet<PackId> {
+        let all = self.sound.iter();
+        all.flat_map(|(_, c)| c.packs.iter().copied()).collect()
+    }
+}
+
+/// Reads the condemnations that there are.
+pub(crate) fn load_condemned(space: &Space) -> Result<Condemned, ReadError> {
     read_condemned(space, list_all(&*space.store, &space.names.condemned())?)
 }
 
-/// Reads condemnations that were listed.
-pub(crate) fn read_condemned(
-    space: &Space,
-    listed: Vec<Listed>,
-) -> Result<Vec<(String, Condemnation)>, ReadError> {
-    let mut all = Vec::new();
+/// Reads the condemnations among what was listed.
+pub(crate) fn read_condemned(space: &Space, listed: Vec<Listed>) -> Result<Condemned, ReadError> {
+    let mut all = Condemned::default();
     for object in listed {
         let found = space.load_if_there(
             EnvelopeKind::Condemnation,
             &object.name,
             Condemnation::decode,
-        )?;
-        all.extend(found.map(|condemned| (object.name, condemned)));
+        );
+        match found {
+            Ok(found) => all.sound.extend(found.map(|c| (object.name, c))),
+            Err(ReadError::Damaged(damage)) => {
+                tracing::warn!(%damage, "a condemnation cannot be read; the next sweep removes it");
+                all.unreadable.push(object.name);
+            }
+            Err(cause) => return Err(cause),
+        }
     }
     Ok(all)
-}
-
-/// Returns every condemned pack.
-pub(crate) fn condemned_packs(condemned: &[(String, Condemnation)]) -> BTreeSet<PackId> {
-    condemned
-        .iter()
-        .flat_map(|(_, c)| c.packs.iter().copied())
-        .collect()
 }
 
 /// Lists the packs in which a check found damage.

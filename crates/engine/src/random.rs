@@ -19,7 +19,7 @@ use emberkeep_volumes::{ChangeSet, Extent, ExtentKind, SourceSnapshot, VolumeErr
 use crate::damage::ReadError;
 use crate::error::RestoreError;
 use crate::index::Index;
-use crate::load::{condemned_packs, load_condemned, load_index};
+use crate::load::{load_condemned, load_index};
 use crate::reader::ChunkReader;
 use crate::run::Run;
 use crate::session::Session;
@@ -78,7 +78,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn fresh_index(space: &Space) -> Result<Index, ReadError> {
-    let condemned = condemned_packs(&load_condemned(space)?);
+    let condemned = load_condemned(space)?.packs();
     let mut index = load_index(space)?.index;
     index.condemn(|pack| condemned.contains(&pack));
     Ok(index)

@@ -18,7 +18,7 @@ use emberkeep_volumes::{RestoreTarget, TargetState};
 
 use crate::damage::ReadError;
 use crate::error::RestoreError;
-use crate::load::{condemned_packs, load_condemned, load_index};
+use crate::load::{load_condemned, load_index};
 use crate::reader::{ChunkReader, Sink};
 use crate::run::Run;
 use crate::session::Session;
@@ -127,7 +127,7 @@ fn attempt(
     target: &dyn RestoreTarget,
     run: &Run,
 ) -> Result<Totals, Halt> {
-    let condemned = condemned_packs(&load_condemned(space)?);
+    let condemned = load_condemned(space)?.packs();
     let mut index = load_index(space)?.index;
     index.condemn(|pack| condemned.contains(&pack));
     run.begin(manifest.size.0);

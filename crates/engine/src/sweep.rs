@@ -23,7 +23,7 @@ use emberkeep_plan::{Orphans, sweep_plan};
 use crate::backup::resume::unfinished;
 use crate::damage::ReadError;
 use crate::error::SweepError;
-use crate::load::{condemned_packs, damaged_packs, load_condemned, load_index};
+use crate::load::{damaged_packs, load_condemned, load_index};
 use crate::run::Run;
 use crate::session::{Reap, Session, alive};
 use crate::space::Space;
@@ -123,7 +123,13 @@ impl Sweep<'_> {
         let others = self.others(reap)?;
         // Before the index: what a manifest needs was indexed before it was stored.
         let manifests = mark::manifests(space)?;
-        let condemned = condemned_packs(&load_condemned(space)?);
+        let condemned = load_condemned(space)?;
+        if reap == Reap::Yes && !condemned.unreadable.is_empty() {
+            // Whoever wrote it has lost the lease, and deletes nothing more.
+            self.fence()?;
+            space.store.delete_many(&condemned.unreadable)?;
+        }
+        let condemned = condemned.packs();
         let loaded = load_index(space)?;
         let mut index = loaded.index;
         index.condemn(|pack| condemned.contains(&pack));
@@ -206,7 +212,7 @@ impl Sweep<'_> {
     /// Waits until nobody is left who may need what is condemned, or for `limit`.
     fn wait(&self, limit: Duration) -> Result<(Vec<Ready>, Pending), SweepError> {
         let start = Instant::now();
-        let mut condemned = load_condemned(self.space)?;
+        let mut condemned = load_condemned(self.space)?.sound;
         for (name, condemnation) in &mut condemned {
             if condemnation.wait_for.is_none() {
                 // Listed after the condemnation was stored: whoever comes later sees it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use emberkeep_model::TaskId;
+use emberkeep_model::{TaskId, TaskState};
 
 use crate::{Service, ServiceError};
 
@@ -35,10 +35,13 @@ impl Service {
                 Ok(id) => self.catalog.task(id).await?,
                 Err(_) => None,
             };
-            if task.is_none_or(|task| task.state.has_ended()) {
+            let state = task.map(|task| task.state);
+            if state.as_ref().is_none_or(TaskState::has_ended) {
                 let provider = Arc::clone(&self.volumes);
-                self.blocking("releasing a frozen volume", move || {
-                    provider.release(&freeze)
+                let backed_up = state == Some(TaskState::Succeeded);
+                self.blocking("releasing a frozen volume", move || match backed_up {
+                    true => provider.release_backed_up(&freeze),
+                    false => provider.release(&freeze),
                 })
                 .await?;
             }

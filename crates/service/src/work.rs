@@ -226,13 +226,13 @@ impl Service {
         }
     }
 
-    /// Lets go what a settled task held outside the catalogue.
-    pub(crate) async fn tidy(&self, task: &Task) {
+    /// Lets go what a settled task held outside the catalogue; `done` if it succeeded.
+    pub(crate) async fn tidy(&self, task: &Task, done: bool) {
         if matches!(task.work, Work::Restore { .. }) && task.object_type == ObjectType::Turbo {
-            self.release_freeze(task).await;
+            self.release_freeze(task, false).await;
         }
         if let Work::Backup { .. } = task.work {
-            self.release_freeze(task).await;
+            self.release_freeze(task, done).await;
             self.retain_after_backup(task.vault_id).await;
         }
         if let Work::Replicate { backup_id, .. } = task.work {

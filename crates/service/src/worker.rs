@@ -120,6 +120,15 @@ struct Signals {
     cancelled: AtomicBool,
 }
 
+/// What became of a task whose work here is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It has ended, as its row says.
+    Settled,
+    /// It waits to be claimed again, or somebody has claimed it already.
+    GoesOn,
+}
+
 impl Service {
     /// Interrupts what runs here, for a shutdown.
     fn interrupt_runs(&self) {
@@ -162,6 +171,7 @@ impl Service {
             return;
         }
         let progress = run_progress(&run, Progress::default(), 0.0);
+        let done = acted.is_ok();
         let settled = match acted {
             Ok(facts) => self.settle(&task, &Verdict::Done(facts), progress).await,
             Err(Stop::Failed(reason)) => {
@@ -176,7 +186,9 @@ impl Service {
             Err(Stop::NotYet) => self.put_back(&task, 2).await,
         };
         match settled {
-            Ok(()) => self.tidy(&task).await,
+            Ok(Ending::Settled) => self.tidy(&task, done).await,
+            // Whoever goes on with it needs what it holds, a frozen volume for one.
+            Ok(Ending::GoesOn) => {}
             Err(error) => {
                 tracing::error!(task_id = %task.id, error = chain(&error), "a task could not be settled; it is taken up again");
             }
@@ -189,10 +201,10 @@ impl Service {
         task: &Task,
         verdict: &Verdict,
         progress: Progress,
-    ) -> Result<(), ServiceError> {
-        racing(|| async {
+    ) -> Result<Ending, ServiceError> {
+        let ending = racing(|| async {
             let Some(mut row) = self.still_ours(task).await? else {
-                return Ok(());
+                return Ok(Ending::GoesOn);
             };
             let mut changes = self.rows_after(&row, verdict).await?;
             row.state = match verdict {
@@ -219,9 +231,12 @@ impl Service {
             row.ended_at = Some(self.now());
             row.updated_at = self.now();
             changes.push(Change::Save(Row::Task(row)));
-            self.commit(changes).await
+            self.commit(changes).await.map(|()| Ending::Settled)
         })
         .await?;
+        if ending == Ending::GoesOn {
+            return Ok(ending);
+        }
         match verdict {
             Verdict::Done(_) => {
                 tracing::info!(task_id = %task.id, work = task.work.word(), "task done")
@@ -233,19 +248,20 @@ impl Service {
                 tracing::info!(task_id = %task.id, work = task.work.word(), "task cancelled")
             }
         }
-        Ok(())
+        Ok(ending)
     }
 
     /// Lets a task wait again: for another process after a shutdown, or until something else has ended.
-    async fn put_back(&self, task: &Task, secs: i64) -> Result<(), ServiceError> {
+    async fn put_back(&self, task: &Task, secs: i64) -> Result<Ending, ServiceError> {
         racing(|| async {
             let Some(mut row) = self.still_ours(task).await? else {
-                return Ok(());
+                return Ok(Ending::GoesOn);
             };
             row.state = TaskState::Waiting;
             row.not_before = self.now().plus_secs(secs);
             row.updated_at = self.now();
-            self.commit(vec![Change::Save(Row::Task(row))]).await
+            self.commit(vec![Change::Save(Row::Task(row))]).await?;
+            Ok(Ending::GoesOn)
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! Volumes that lie in a file or on a block device.
 
 mod copy;
+mod frozen;
 mod source;
 mod target;
 
@@ -13,7 +14,8 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, SeekFrom};
 
 use crate::VolumeError;
 
-pub(crate) use copy::copy_sparse;
+pub(crate) use copy::{Copied, copy_sparse};
+pub(crate) use frozen::{clone_of, mark_clone};
 pub use source::FileSource;
 pub(crate) use source::data_and_holes;
 pub use target::FileTarget;

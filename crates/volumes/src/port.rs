@@ -123,6 +123,12 @@ pub trait SourceSnapshot: Send + Sync {
         None
     }
 
+    /// Returns a name that no other instant of any volume has, if this one can be opened again
+    /// as it is: a run that was interrupted then goes on where it stopped.
+    fn instant(&self) -> Option<String> {
+        self.lineage()
+    }
+
     /// Lists what is known of `range`, in order, without gaps or overlaps,
     /// covering it exactly. `since` is a lineage stored with the parent.
     fn extents(
@@ -256,6 +262,12 @@ pub trait VolumeProvider: Send + Sync {
 
     /// Lets a freeze go; harmless when run twice.
     fn release(&self, freeze: &str) -> Result<(), VolumeError>;
+
+    /// Lets a freeze go whose backup stands; harmless when run twice. Where the provider can tell
+    /// two instants of a volume apart, it keeps this one for as long as it is the last.
+    fn release_backed_up(&self, freeze: &str) -> Result<(), VolumeError> {
+        self.release(freeze)
+    }
 
     /// Names the freezes that exist, for the janitor.
     fn freezes(&self) -> Result<Vec<String>, VolumeError>;

@@ -2,7 +2,9 @@
 //!
 //! `volumes/`, `snapshots/` and `frozen/` hold whole files only: each is written
 //! in `unfinished/` and renamed once it is durable, so what stands under a name
-//! was completed, and what a crash interrupted is simply done again.
+//! was completed, and what a crash interrupted is simply done again. `backed-up/` holds
+//! the last clone of each volume whose backup stands, where the file system makes clones:
+//! the next one is compared with it, block by block, without reading either.
 
 mod new_volume;
 mod pause;
@@ -14,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 use emberkeep_model::{ByteCount, SnapshotId, VolumeId};
 
-use crate::file::{FileSource, FileTarget, copy_sparse, sync_dir, sync_parent};
+use crate::file::{
+    Copied, FileSource, FileTarget, clone_of, copy_sparse, mark_clone, sync_dir, sync_parent,
+};
 use crate::port::freeze_in_turn;
 use crate::tree::{TreeReport, TreeTarget, pack_tree, unpack_tree};
 use crate::{RestoreTarget, SourceSnapshot, TargetState, VolumeError, VolumeProvider};
@@ -25,6 +29,7 @@ use pause::Paused;
 const VOLUMES: &str = "volumes";
 const SNAPSHOTS: &str = "snapshots";
 const FROZEN: &str = "frozen";
+const BACKED_UP: &str = "backed-up";
 const UNFINISHED: &str = "unfinished";
 const EXTENSION: &str = ".raw";
 
@@ -48,7 +53,7 @@ impl FileProvider {
         let root = data_dir.as_ref();
         let failed = |cause| VolumeError::io(root.display().to_string(), cause);
         let root = std::path::absolute(root).map_err(failed)?;
-        for dir in [VOLUMES, SNAPSHOTS, FROZEN, UNFINISHED] {
+        for dir in [VOLUMES, SNAPSHOTS, FROZEN, BACKED_UP, UNFINISHED] {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
@@ -105,7 +110,7 @@ impl FileProvider {
         check_fits(&volume_name(volume), have, size)?;
         let new = self.unfinished(volume)?;
         copy_sparse(&from, new.file())
-            .and_then(|()| new.file().set_len(size.0))
+            .and_then(|_| new.file().set_len(size.0))
             .map_err(|cause| VolumeError::io(format!("writing {}", volume_name(volume)), cause))?;
         new.complete()
     }
@@ -118,7 +123,9 @@ impl FileProvider {
             let from =
                 File::open(&path).map_err(|cause| VolumeError::io(volume_name(volume), cause))?;
             let new = Unfinished::create(&self.root.join(UNFINISHED), place.clone(), what.clone())?;
-            copy_sparse(&from, new.file()).map_err(failed)?;
+            if copy_sparse(&from, new.file()).map_err(failed)? == Copied::Shared {
+                mark_clone(new.file(), volume);
+            }
             match new.complete() {
                 // Another run was faster; its copy is as good as ours.
                 Err(VolumeError::Exists { .. }) => {}
@@ -137,6 +144,18 @@ impl FileProvider {
         self.root
             .join(SNAPSHOTS)
             .join(format!("{snapshot}{EXTENSION}"))
+    }
+
+    fn backed_up_path(&self, volume: VolumeId) -> PathBuf {
+        self.root
+            .join(BACKED_UP)
+            .join(format!("{volume}{EXTENSION}"))
+    }
+
+    fn open_frozen(&self, path: &Path, what: String) -> Result<FileSource, VolumeError> {
+        FileSource::open_frozen(path, what, |volume| {
+            File::open(self.backed_up_path(volume)).ok()
+        })
     }
 
     fn freeze_path(&self, freeze: &str) -> Result<PathBuf, VolumeError> {
@@ -205,7 +224,9 @@ impl VolumeProvider for FileProvider {
     }
 
     fn delete(&self, volume: VolumeId) -> Result<(), VolumeError> {
-        remove(&self.volume_path(volume), &volume_name(volume))
+        let what = volume_name(volume);
+        remove(&self.volume_path(volume), &what)?;
+        remove(&self.backed_up_path(volume), &what)
     }
 
     fn size(&self, volume: VolumeId) -> Result<ByteCount, VolumeError> {
@@ -229,10 +250,7 @@ impl VolumeProvider for FileProvider {
 
     fn open_snapshot(&self, snapshot: SnapshotId) -> Result<Box<dyn SourceSnapshot>, VolumeError> {
         let path = self.snapshot_path(snapshot);
-        Ok(Box::new(FileSource::open_as(
-            &path,
-            snapshot_name(snapshot),
-        )?))
+        Ok(Box::new(self.open_frozen(&path, snapshot_name(snapshot))?))
     }
 
     fn freeze(
@@ -243,7 +261,7 @@ impl VolumeProvider for FileProvider {
         let path = self.freeze_path(freeze)?;
         let what = format!("{}, frozen as {freeze}", volume_name(volume));
         self.copy_once(volume, path.clone(), what.clone())?;
-        Ok(Box::new(FileSource::open_as(&path, what)?))
+        Ok(Box::new(self.open_frozen(&path, what)?))
     }
 
     fn freeze_together(
@@ -275,7 +293,7 @@ impl VolumeProvider for FileProvider {
                 other => other?,
             }
         }
-        Ok((Box::new(FileSource::open_as(&place, what)?), report))
+        Ok((Box::new(self.open_frozen(&place, what)?), report))
     }
 
     fn tree_image(
@@ -305,7 +323,7 @@ impl VolumeProvider for FileProvider {
     }
 
     fn reopen_freeze(&self, freeze: &str) -> Result<Option<Box<dyn SourceSnapshot>>, VolumeError> {
-        match FileSource::open_as(&self.freeze_path(freeze)?, format!("freeze {freeze}")) {
+        match self.open_frozen(&self.freeze_path(freeze)?, format!("freeze {freeze}")) {
             Ok(source) => Ok(Some(Box::new(source))),
             Err(VolumeError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -314,6 +332,30 @@ impl VolumeProvider for FileProvider {
 
     fn release(&self, freeze: &str) -> Result<(), VolumeError> {
         remove(&self.freeze_path(freeze)?, &format!("freeze {freeze}"))
+    }
+
+    fn release_backed_up(&self, freeze: &str) -> Result<(), VolumeError> {
+        let path = self.freeze_path(freeze)?;
+        let what = format!("freeze {freeze}");
+        let failed = |cause| VolumeError::io(&what, cause);
+        let file = match File::open(&path) {
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(failed)?,
+        };
+        // Of a volume that has gone meanwhile nobody will ask.
+        let kept = clone_of(&file).filter(|volume| self.volume_path(*volume).exists());
+        let Some(volume) = kept else {
+            return self.release(freeze);
+        };
+        let place = self.backed_up_path(volume);
+        fs::rename(&path, &place).map_err(failed)?;
+        sync_parent(&place)
+            .and_then(|()| sync_parent(&path))
+            .map_err(failed)?;
+        if self.volume_path(volume).exists() {
+            return Ok(());
+        }
+        remove(&place, &what)
     }
 
     fn freezes(&self) -> Result<Vec<String>, VolumeError> {

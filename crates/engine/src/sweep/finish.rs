@@ -8,7 +8,7 @@ use super::mark::{self, chunks, keeper};
 use super::{Ready, Sweep, SweepReport};
 use crate::error::SweepError;
 use crate::index::Index;
-use crate::load::{condemned_packs, damaged_packs, load_condemned, load_index};
+use crate::load::{damaged_packs, load_condemned, load_index};
 use crate::packs::{RUN_ENTRIES, store_run};
 
 /// Objects deleted in one call.
@@ -24,7 +24,7 @@ pub(super) fn finish(
     let space = sweep.space;
     sweep.fence()?;
     let manifests = mark::manifests(space)?;
-    let condemned = condemned_packs(&load_condemned(space)?);
+    let condemned = load_condemned(space)?.packs();
     let loaded = load_index(space)?;
     let mut index = loaded.index;
     index.condemn(|pack| condemned.contains(&pack));

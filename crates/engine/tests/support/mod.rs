@@ -237,6 +237,15 @@ impl Fixture {
         Self::on(Arc::new(MemoryStore::new()))
     }
 
+    /// The same repository, as it lies in another store.
+    pub fn on_store(&self, store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            project: self.through(store.clone()),
+            master: self.master.clone(),
+            store,
+        }
+    }
+
     pub fn on(store: Arc<dyn ObjectStore>) -> Self {
         let master = MasterKey::from_bytes([42; 32]);
         let repository = Repository::init(store.clone(), &master, InitOptions::default()).unwrap();

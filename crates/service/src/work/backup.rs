@@ -283,19 +283,24 @@ impl Service {
     }
 
     /// Lets the frozen copies of a settled backup go: one of the task's own name, or several that
-    /// begin with it.
-    pub(super) async fn release_freeze(&self, task: &Task) {
+    /// begin with it. What the backup was made of may stay where the next one can tell by it
+    /// what has changed.
+    pub(super) async fn release_freeze(&self, task: &Task, backed_up: bool) {
         let (provider, freeze) = (Arc::clone(&self.volumes), task.id.to_string());
         let is_set = task.object_type == ObjectType::Server;
         let released = self
             .blocking("releasing the frozen volume", move || {
+                let release = |freeze: &str| match backed_up {
+                    true => provider.release_backed_up(freeze),
+                    false => provider.release(freeze),
+                };
                 if !is_set {
-                    return provider.release(&freeze);
+                    return release(&freeze);
                 }
                 let set = format!("{freeze}.");
                 let freezes = provider.freezes()?;
                 let mut freezes = freezes.iter().filter(|name| name.starts_with(&set));
-                freezes.try_for_each(|name| provider.release(name))
+                freezes.try_for_each(|name| release(name))
             })
             .await;
         if let Err(error) = released {

@@ -13,10 +13,19 @@ use crate::zero::data_runs;
 /// Bytes moved by one call; a bound on memory where the kernel does not copy by itself.
 const STEP_BYTES: usize = 1 << 20;
 
+/// How a file came to hold what another does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copied {
+    /// It lies on the same blocks.
+    Shared,
+    /// It has blocks of its own.
+    Apart,
+}
+
 /// Makes `to`, which is empty, a copy of `from` at its present size.
-pub(crate) fn copy_sparse(from: &File, to: &File) -> io::Result<()> {
+pub(crate) fn copy_sparse(from: &File, to: &File) -> io::Result<Copied> {
     match rustix::fs::ioctl_ficlone(to, from) {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(Copied::Shared),
         // Each file system has its own way to say that it cannot.
         Err(
             Errno::OPNOTSUPP
@@ -25,7 +34,7 @@ pub(crate) fn copy_sparse(from: &File, to: &File) -> io::Result<()> {
             | Errno::NOTTY
             | Errno::NOSYS
             | Errno::PERM,
-        ) => copy_extents(from, to),
+        ) => copy_extents(from, to).map(|()| Copied::Apart),
         Err(cause) => Err(cause.into()),
     }
 }
@@ -96,7 +105,7 @@ mod tests {
         }
         type Way = fn(&File, &File) -> io::Result<()>;
         let ways: [(&str, Way); 3] = [
-            ("whatever works", copy_sparse),
+            ("whatever works", |from, to| copy_sparse(from, to).map(drop)),
             ("by extents", copy_extents),
             ("by hand", |from, to| {
                 let size = from.metadata()?.len();

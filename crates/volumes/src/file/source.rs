@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use emberkeep_model::ByteCount;
+use emberkeep_model::{ByteCount, VolumeId};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
+use super::frozen::{self, Lineage};
 use super::{Medium, check_range};
 use crate::{ChangeSet, Extent, ExtentKind, SourceSnapshot, VolumeError};
 
@@ -22,6 +23,9 @@ pub struct FileSource {
     what: String,
     medium: Medium,
     size: u64,
+    /// The instant's name, where the file is never written again.
+    instant: Option<String>,
+    lineage: Option<Lineage>,
 }
 
 impl FileSource {
@@ -42,7 +46,21 @@ impl FileSource {
             what,
             medium,
             size,
+            instant: None,
+            lineage: None,
         })
+    }
+
+    /// Opens what is never written again. Of a clone, `before` is the one of the instant before.
+    pub(crate) fn open_frozen(
+        path: &Path,
+        what: String,
+        before: impl FnOnce(VolumeId) -> Option<File>,
+    ) -> Result<Self, VolumeError> {
+        let mut source = Self::open_as(path, what)?;
+        source.instant = frozen::name_of(&source.file);
+        source.lineage = frozen::clone_of(&source.file).map(|volume| Lineage::new(before(volume)));
+        Ok(source)
     }
 
     /// Fails where the file has shrunk: what lies past its end is lost, not zero.
@@ -71,10 +89,18 @@ impl SourceSnapshot for FileSource {
         ByteCount(self.size)
     }
 
+    fn lineage(&self) -> Option<String> {
+        self.lineage.as_ref().and(self.instant.clone())
+    }
+
+    fn instant(&self) -> Option<String> {
+        self.instant.clone()
+    }
+
     fn extents(
         &self,
         range: Range<u64>,
-        _since: Option<&str>,
+        since: Option<&str>,
     ) -> Result<(ChangeSet, Vec<Extent>), VolumeError> {
         check_range(
             &self.what,
@@ -84,7 +110,20 @@ impl SourceSnapshot for FileSource {
         )?;
         let extents = data_and_holes(&self.file, range).map_err(|cause| self.failed(cause))?;
         self.check_whole()?;
-        let reason = "this source keeps no change tracking".to_owned();
+        let reason = match (&self.lineage, since) {
+            (Some(lineage), Some(since)) => {
+                let shared = lineage.shared(&self.file, since);
+                let shared = shared.map_err(|cause| self.failed(cause))?;
+                if let Some(shared) = shared {
+                    let lineage = since.to_owned();
+                    let extents = frozen::unchanged_where(extents, shared);
+                    return Ok((ChangeSet::Since { lineage }, extents));
+                }
+                "the clone of that instant was not kept"
+            }
+            _ => "this source keeps no change tracking",
+        };
+        let reason = reason.to_owned();
         Ok((ChangeSet::FullScan { reason }, extents))
     }
 
