@@ -244,6 +244,118 @@ class CbrInFull(unittest.TestCase):
         self.assertEqual((one.status, one.extra_info.restore.target_resource_id), ("success", self.disks[0]))
         self.assertEqual(one.extra_info.common.progress, 100)
 
+    def test_07a_every_list_pages_by_offset_and_by_marker(self):
+        cbr = self.client.cbr
+        billing = {"object_type": "disk", "protect_type": "backup", "consistent_level": "crash_consistent", "size": 10}
+        tags = [{"key": "paged", "value": "yes"}]
+        made = []
+        for number in range(4):
+            resources = [{"id": self.disks[3], "type": DISK}] if number == 0 else []
+            body = {"vault": {"name": f"page-{number}", "billing": billing, "resources": resources, "tags": tags}}
+            made.append(cbr("POST", "/vaults", body).expect(200).json["vault"]["id"])
+        policies = [
+            cbr("POST", "/policies", {"policy": {
+                "name": f"page-{number}", "operation_type": "backup", "operation_definition": {"max_backups": 1},
+                "trigger": {"properties": {"pattern": [PATTERN]}},
+            }}).expect(200).json["policy"]["id"]
+            for number in range(4)
+        ]
+        for number in range(3):
+            body = {"checkpoint": {"vault_id": made[0], "parameters": {"name": f"page-{number}"}}}
+            run = cbr("POST", "/checkpoints", body).expect(200).json["checkpoint"]["id"]
+            wait_until("the run ends", lambda: (
+                cbr("GET", f"/checkpoints/{run}").expect(200).json["checkpoint"]["status"] == "available"
+            ), 120)
+        backup = self.seen["backup"].id
+        projects = [self.conn.identity.create_project(name=f"page-{number}").id for number in range(4)]
+        cbr("POST", f"/backups/{backup}/members", {"members": projects}).expect(200)
+
+        for path, key in [
+            ("/vaults", "vaults"), ("/backups", "backups"), ("/policies", "policies"),
+            ("/operation-logs", "operation_logs"), (f"/backups/{backup}/members", "members"),
+            ("/protectables/disk/instances", "instances"),
+        ]:
+            def page(query):
+                answer = cbr("GET", f"{path}?{query}").expect(200).json
+                self.assertFalse([name for name in answer if "link" in name or name == "next"], path)
+                return answer
+            whole = page("")
+            ids = [item["id"] for item in whole[key]]
+            self.assertGreater(len(ids), 3, path)
+            self.assertEqual((whole["count"], len(set(ids))), (len(ids), len(ids)), path)
+            for limit in (1, 2, 3):
+                by_offset, by_marker, marker = [], [], ""
+                while True:
+                    some = page(f"limit={limit}&offset={len(by_offset)}")
+                    self.assertEqual(some["count"], len(ids), path)
+                    if not some[key]:
+                        break
+                    by_offset += [item["id"] for item in some[key]]
+                while True:
+                    # With a marker, an offset says nothing.
+                    some = page(f"limit={limit}{marker}&offset={7 if marker else 0}")[key]
+                    if not some:
+                        break
+                    by_marker += [item["id"] for item in some]
+                    marker = f"&marker={by_marker[-1]}"
+                self.assertEqual((by_offset, by_marker), (ids, ids), f"{path} {limit}")
+            self.assertEqual(page(f"marker={MISSING}")[key], [], path)
+            for query in ("limit=0", "limit=-1", "limit=1001", "limit=x", "offset=-1", "marker=x"):
+                refused = cbr("GET", f"{path}?{query}").expect(400).json
+                self.assertEqual(refused["error_code"], "BackupService.9900", f"{path}?{query}")
+        # By the tags, where numbers are texts; and what backups take, by offset alone.
+        asked = {"action": "filter", "limit": "3", "offset": "2", "tags": [{"key": "paged", "values": ["y*", "*es"]}]}
+        found = cbr("POST", "/vault/resource_instances/action", asked).expect(200).json
+        self.assertEqual((found["total_count"], len(found["resources"])), (4, 2), found)
+        counted = cbr("POST", "/vault/resource_instances/action", {"action": "count", "tags": asked["tags"]})
+        self.assertEqual(counted.expect(200).json, {"total_count": 4})
+        usage = cbr("GET", "/storage_usage").expect(200).json
+        self.assertEqual(usage["resource_count"], 2)
+        parts = [cbr("GET", f"/storage_usage?limit=1&offset={n}").expect(200).json["storage_usage"] for n in range(3)]
+        self.assertEqual([part for some in parts for part in some], usage["storage_usage"])
+
+        # The filters of operation logs and of protectables, each beside what the whole list says.
+        logs = cbr("GET", "/operation-logs").expect(200).json["operation_logs"]
+        for field, parameter in [
+            ("operation_type", "operation_type"), ("status", "status"), ("vault_id", "vault_id"),
+            ("vault_name", "vault_name"), ("provider_id", "provider_id"),
+        ]:
+            for value in {log[field] for log in logs if log[field]}:
+                seen = cbr("GET", f"/operation-logs?{parameter}={value}").expect(200).json["operation_logs"]
+                want = [log["id"] for log in logs if log[field] == value]
+                self.assertEqual([log["id"] for log in seen], want, f"{parameter}={value}")
+        about = [log for log in logs if log["extra_info"].get("resource")]
+        for field in ("id", "name"):
+            for value in {log["extra_info"]["resource"][field] for log in about}:
+                seen = cbr("GET", f"/operation-logs?resource_{field}={value}").expect(200).json["operation_logs"]
+                want = [log["id"] for log in about if log["extra_info"]["resource"][field] == value]
+                self.assertEqual([log["id"] for log in seen], want, f"resource_{field}={value}")
+        middle = logs[len(logs) // 2]["created_at"]
+        for bound, keeps in [("start_time", lambda at: at >= middle), ("end_time", lambda at: at <= middle)]:
+            seen = cbr("GET", f"/operation-logs?{bound}={middle}Z").expect(200).json["operation_logs"]
+            want = [log["id"] for log in logs if keeps(log["created_at"])]
+            self.assertEqual([log["id"] for log in seen], want, bound)
+        for log in logs:
+            self.assertTrue(log["vault_id"] and log["vault_name"] and log["extra_info"]["common"]["request_id"], log)
+            self.assertEqual(log["error_info"], {"code": "", "message": ""}, log)
+        disks = cbr("GET", "/protectables/disk/instances").expect(200).json["instances"]
+        for disk in disks:
+            for query in (f"id={disk['id']}", f"name={disk['name']}"):
+                seen = cbr("GET", f"/protectables/disk/instances?{query}").expect(200).json
+                self.assertEqual([found["id"] for found in seen["instances"]], [disk["id"]], query)
+        seen = cbr("GET", "/protectables/disk/instances?status=error").expect(200).json
+        self.assertEqual(seen, {"instances": [], "count": 0})
+
+        for project in projects:
+            cbr("DELETE", f"/backups/{backup}/members/{project}").expect(204)
+        for policy in policies:
+            cbr("DELETE", f"/policies/{policy}").expect(204)
+        for vault in made:
+            cbr("DELETE", f"/vaults/{vault}").expect(204)
+        wait_until("the vaults go", lambda: not {vault["id"] for vault in cbr("GET", "/vaults").json["vaults"]} & set(made), 60)
+        gone = cbr("GET", f"/operation-logs?operation_type=vault_delete&vault_id={made[0]}").expect(200).json["operation_logs"]
+        self.assertEqual(gone[0]["extra_info"]["vault_delete"], {"fail_count": 0, "total_count": 3})
+
     def test_08_a_new_volume_and_a_new_server_are_protected_within_a_minute(self):
         cbr = self.conn.cbr
         policy = cbr.create_policy(
