@@ -358,3 +358,76 @@ async fn what_stands_against_shares_and_copies() {
     let seen = bob.call(PUT, &path, same).await.json();
     assert_eq!(seen["policy"]["name"], "still");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_tells_what_it_meant_left_out_and_became() {
+    let desk = Desk::new().await;
+    let (good, bad) = (desk.volume(&[1; 9000]).await, desk.volume(&[2; 9000]).await);
+    let both = json!([disk(&good), disk(&bad)]);
+    let held = text(&desk.vault("held", both).await["id"]);
+    let before = a_volume(&desk, &bad, |row| row.status = VolumeStatus::Error).await;
+    // As the Ansible module puts it: one level too high, and one resource without a list.
+    let body = json!({"checkpoint": {"vault_id": held, "name": "one", "description": "by hand"}});
+    let run = desk.post("/checkpoints", body).await["checkpoint"].clone();
+    let skipped = json!([{"id": bad, "type": "OS::Cinder::Volume", "name": "data-1",
+        "code": "BackupService.7003", "reason": "The disk is neither available nor in use."}]);
+    assert_eq!(run["vault"]["skipped_resources"], skipped);
+    assert_eq!(
+        run["extra_info"],
+        json!({"name": "one", "description": "by hand", "retention_duration": -1})
+    );
+    let path = format!("/checkpoints/{}", text(&run["id"]));
+    let done = desk
+        .until(&path, |a| a.json()["checkpoint"]["status"] == "available")
+        .await
+        .json();
+    assert_eq!(done["checkpoint"]["vault"]["skipped_resources"], skipped);
+    assert_eq!(done["checkpoint"]["extra_info"], run["extra_info"]);
+    let logs = desk.get("/operation-logs?status=skipped").await;
+    let log = &logs["operation_logs"][0];
+    assert_eq!(
+        (&logs["count"], &log["error_info"], &log["operation_type"]),
+        (
+            &json!(1),
+            &json!({"code": "BackupService.7003", "message": "The disk is neither available nor in use."}),
+            &json!("backup")
+        )
+    );
+    assert_eq!(log["checkpoint_id"], run["id"]);
+    assert_eq!(log["extra_info"]["resource"]["id"], json!(bad));
+    a_volume(&desk, &bad, |row| row.status = before.status).await;
+
+    // Its last backup goes, and it with that.
+    let backup = desk.get("/backups").await["backups"][0].clone();
+    assert_eq!(backup["name"], "one", "one resource: no number");
+    let id = text(&backup["id"]);
+    let before = a_backup(&desk, &id, |row| row.state = BackupState::DeleteQueued).await;
+    assert_eq!(desk.get(&path).await["checkpoint"]["status"], "deleting");
+    a_backup(&desk, &id, |row| row.state = before.state).await;
+    desk.call(DELETE, &format!("/backups/{id}"), Value::Null)
+        .await;
+    desk.until(&path, |a| a.status.as_u16() == 404).await;
+
+    // Some disks of a server, in one run alone.
+    let (root, data) = (desk.volume(&[3; 9000]).await, desk.volume(&[4; 9000]).await);
+    let web = desk.server("web", &[&root, &data]).await;
+    let bound = json!([{"id": web, "type": "OS::Nova::Server"}]);
+    let servers = desk.vault_of("servers", "server", "backup", bound).await;
+    let details = json!({"id": web, "type": "OS::Nova::Server",
+        "extra_info": {"include_volumes": [{"id": data, "os_version": "CentOS"}]}});
+    let body =
+        json!({"checkpoint": {"vault_id": servers, "parameters": {"resource_details": details}}});
+    let run = desk.post("/checkpoints", body).await["checkpoint"].clone();
+    let shown = &run["vault"]["resources"][0];
+    let choice: Value = serde_json::from_str(&text(&shown["extra_info"])).unwrap();
+    assert_eq!(
+        choice,
+        json!({"include_volumes": [{"id": data, "os_version": "CentOS"}]})
+    );
+    assert_eq!(
+        (&shown["resource_size"], &shown["protect_status"]),
+        (&json!("1"), &json!("protecting"))
+    );
+    let kept = desk.get(&format!("/vaults/{servers}")).await;
+    assert_eq!(kept["vault"]["resources"][0]["extra_info"], json!({}));
+}

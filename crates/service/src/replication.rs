@@ -432,6 +432,19 @@ fn counts(copy: &Backup) -> bool {
     )
 }
 
+/// How the row of a copy stands that is not in its region's store, as far as could be seen.
+pub(crate) fn gone_from(region: &str) -> BackupState {
+    BackupState::Failed {
+        reason: format!("its copy is gone from region {region}"),
+    }
+}
+
+/// Tells whether a copy is out of sight. It may be there again, so nothing drops it by itself.
+pub(crate) fn is_out_of_sight(copy: &Backup) -> bool {
+    let replica = copy.cbr.replica.as_ref();
+    replica.is_some_and(|replica| copy.state == gone_from(&replica.region))
+}
+
 /// Refuses what cannot be copied.
 fn replicable(backup: &Backup) -> Result<(), ServiceError> {
     if backup.cbr.replica.is_some() {

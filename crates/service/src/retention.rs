@@ -11,6 +11,7 @@ use emberkeep_plan::retention::{Fate, Origin, Point, Progress, Rules, Verdict, j
 use emberkeep_plan::{Schedule, Zone};
 
 use crate::policies::{check, edited};
+use crate::replication::is_out_of_sight;
 use crate::scheduler::on_behalf;
 use crate::service::{racing, require};
 use crate::worker::chain;
@@ -244,8 +245,9 @@ impl Service {
         mut backups: Vec<Backup>,
         policy: Option<&Policy>,
     ) -> Result<Vec<(Backup, Fate)>, ServiceError> {
-        // A server's backup is one point, whatever it is made of.
-        backups.retain(|backup| backup.cbr.part_of.is_none());
+        // A server's backup is one point, whatever it is made of. What is only out of sight is not
+        // judged: it would be gone when it is there again.
+        backups.retain(|backup| backup.cbr.part_of.is_none() && !is_out_of_sight(backup));
         let shared: HashSet<BackupId> = self
             .catalog
             .shares_in(vault.id)
@@ -305,8 +307,9 @@ impl Service {
 
 /// Tells whether a backup was made by a schedule and its time is not over. Failed ones have none.
 pub(crate) fn is_unexpired(backup: &Backup, now: Timestamp) -> bool {
+    let failed = matches!(backup.state, BackupState::Failed { .. });
     backup.automatic
-        && !matches!(backup.state, BackupState::Failed { .. })
+        && (!failed || is_out_of_sight(backup))
         && backup.cbr.expires_at.is_none_or(|at| at > now)
 }
 

@@ -5,12 +5,12 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use emberkeep_catalog::{Change, Key};
+use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_engine::{InitOptions, Repository};
 use emberkeep_keys::MasterKey;
 use emberkeep_model::{
     Backup, BackupState, Caller, CheckpointStatus, ObjectType, ProtectType, Role, ServerFacts,
-    Synced, TaskState, VaultId, VolumeId, VolumeStatus, Work,
+    Synced, TaskState, Timestamp, VaultId, VolumeId, VolumeStatus, Work,
 };
 use emberkeep_service::query::{BackupQuery, TaskQuery};
 use emberkeep_service::{
@@ -557,6 +557,36 @@ async fn a_copy_that_was_only_out_of_sight_comes_back() {
         assert_eq!((found.added, found.gone), synced);
         let rows = set.in_vault(set.to.vault).await;
         let is_gone = synced.1 > 0;
+        if is_gone {
+            // Neither does anything drop it meanwhile, nor does a lock let go of it.
+            let mut copy = rows
+                .iter()
+                .find(|row| row.cbr.part_of.is_none())
+                .unwrap()
+                .clone();
+            let id = copy.id;
+            copy.automatic = true;
+            copy.created_at = Timestamp(0);
+            let mut vault = set
+                .house
+                .catalog
+                .vault(set.to.vault)
+                .await
+                .unwrap()
+                .unwrap();
+            vault.locked = true;
+            let changes = vec![
+                Change::Save(Row::Backup(copy)),
+                Change::Save(Row::Vault(vault)),
+            ];
+            set.house.catalog.apply(changes).await.unwrap();
+            let refused = set.house.service.cbr_delete_backup(&set.alice, id).await;
+            assert!(
+                matches!(refused, Err(ServiceError::Cbr(CbrError::BackupLocked(_)))),
+                "{refused:?}"
+            );
+            set.house.service.retain_all().await.unwrap();
+        }
         for was in &before {
             let is = rows.iter().find(|row| row.id == was.id).unwrap();
             match &is.state {

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use super::replicate::sealed;
 use super::server::sum;
 use super::{Facts, Stop};
+use crate::replication::gone_from;
 use crate::service::racing;
 use crate::{Service, ServiceError};
 
@@ -278,13 +279,6 @@ impl Service {
             },
             revision: 0,
         }))
-    }
-}
-
-/// How the row of a copy stands that is not in its region's store.
-fn gone_from(region: &str) -> BackupState {
-    BackupState::Failed {
-        reason: format!("its copy is gone from region {region}"),
     }
 }
 
