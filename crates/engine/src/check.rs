@@ -150,7 +150,7 @@ pub(crate) fn check(
     let mut report = CheckReport {
         backups: manifests.len() as u64,
         packs: packs.len() as u64,
-        chunks: index.entries().chunk_by(|a, b| a.id == b.id).count() as u64,
+        chunks: count_chunks(&index),
         ..CheckReport::default()
     };
     if let Depth::Data(options) = depth {
@@ -199,6 +199,15 @@ fn store_error(cause: ReadError) -> CheckError {
         ReadError::Store(cause) => CheckError::Store(cause),
         damaged @ ReadError::Damaged(_) => CheckError::Repository(damaged.into()),
     }
+}
+
+fn count_chunks(index: &Index) -> u64 {
+    let mut count = 0;
+    let mut chunks = index.chunks();
+    while chunks.next().is_some() {
+        count += 1;
+    }
+    count
 }
 
 fn as_u32(at: usize) -> u32 {
@@ -456,7 +465,7 @@ fn judge(
         lose(findings, at);
     }
     let all_bad = places.iter().all(|entry| bad.at(entry).is_some());
-    for entry in places {
+    for entry in &places {
         if let Some(at) = bad.at(entry).filter(|_| all_bad) {
             findings.all[at].1.insert(backup);
             lose(findings, at);

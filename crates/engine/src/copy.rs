@@ -390,7 +390,7 @@ impl Copier<'_> {
                 let cause = DamageCause::NoLocation(*id);
                 ReadError::damaged(self.from.names.packs(), None, cause)
             })?;
-            wants.push(*entry);
+            wants.push(entry);
         }
         wants.sort_unstable_by_key(|entry| (entry.pack, entry.offset));
         let mut rest = &wants[..];

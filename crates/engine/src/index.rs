@@ -1,11 +1,22 @@
-//! The index in memory: one sorted array, 48 bytes a chunk.
+//! The index in memory: sorted runs as they were stored, about 49 bytes a chunk.
+//!
+//! Nothing is decoded or sorted when a repository is opened: entries stay in the memory that
+//! their runs were decrypted in. Only small runs are merged, so that there are few to ask.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::RangeInclusive;
+mod chunks;
+mod run;
 
-use emberkeep_format::{ChunkId, IndexEntry, PackId, PackRecord};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
-use crate::space::worker_count;
+use emberkeep_format::{ChunkId, IndexEntries, IndexEntry, PackId, PackRecord};
+
+use crate::packs::RUN_ENTRIES;
+pub(crate) use chunks::Chunks;
+use run::Sorted;
+
+/// So many runs are kept apart however small they are.
+const FEW_RUNS: usize = 4;
 
 /// What is known of a pack beside its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,12 +29,12 @@ pub(crate) struct Standing {
     pub(crate) damaged: bool,
 }
 
-/// Where chunks lie. Entries are sorted by chunk, then pack; packs by id.
+/// Where chunks lie. Packs are sorted by id.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     packs: Vec<PackRecord>,
     standing: Vec<Standing>,
-    entries: Vec<IndexEntry>,
+    runs: Vec<Sorted>,
 }
 
 /// Collects runs into an [`Index`].
@@ -31,20 +42,13 @@ pub(crate) struct Index {
 pub(crate) struct Gatherer {
     packs: Vec<PackRecord>,
     places: HashMap<PackId, u32>,
-    entries: Vec<IndexEntry>,
+    runs: Vec<(IndexEntries, Vec<u32>)>,
 }
 
 impl Gatherer {
-    /// Makes room for runs that take so many bytes in the store. Growing by doubling
-    /// would cost as much again as the index.
-    pub(crate) fn expect(&mut self, stored_bytes: u64) {
-        let entries = usize::try_from(stored_bytes).unwrap_or(0) / size_of::<IndexEntry>();
-        self.entries.reserve_exact(entries);
-    }
-
     /// Adds the packs and entries of one run.
-    pub(crate) fn add(&mut self, packs: &[PackRecord], entries: &[IndexEntry]) {
-        let places: Vec<u32> = packs
+    pub(crate) fn add(&mut self, packs: &[PackRecord], entries: IndexEntries) {
+        let places = packs
             .iter()
             .map(|record| {
                 *self.places.entry(record.pack).or_insert_with(|| {
@@ -53,11 +57,18 @@ impl Gatherer {
                 })
             })
             .collect();
-        self.entries.extend(entries.iter().map(|entry| {
-            let mut entry = *entry;
-            entry.pack = places[entry.pack as usize];
-            entry
-        }));
+        if !entries.is_empty() {
+            self.runs.push((entries, places));
+        }
+    }
+
+    /// Adds entries that lie in memory, in whatever order.
+    pub(crate) fn add_entries(&mut self, packs: &[PackRecord], mut entries: Vec<IndexEntry>) {
+        entries.sort_unstable();
+        entries.dedup();
+        let mut run = IndexEntries::with_capacity(entries.len());
+        entries.iter().for_each(|entry| run.push(entry));
+        self.add(packs, run);
     }
 
     /// Tells whether a run named the pack.
@@ -65,59 +76,59 @@ impl Gatherer {
         self.places.contains_key(&pack)
     }
 
-    /// Sorts everything.
+    /// Makes one index of all.
     pub(crate) fn finish(self) -> Index {
-        let Self {
-            packs, mut entries, ..
-        } = self;
+        let Self { packs, runs, .. } = self;
         let mut order: Vec<usize> = (0..packs.len()).collect();
         order.sort_unstable_by_key(|at| packs[*at].pack);
         let mut rank = vec![0; packs.len()];
         for (new, old) in order.iter().enumerate() {
             rank[*old] = place(new);
         }
-        for entry in &mut entries {
-            entry.pack = rank[entry.pack as usize];
+        let runs = runs.into_iter().map(|(entries, mut places)| {
+            places.iter_mut().for_each(|at| *at = rank[*at as usize]);
+            Sorted::new(entries, Some(places))
+        });
+        let mut runs = merge_small(runs.collect());
+        let mut base = 0;
+        for run in &mut runs {
+            run.base = base;
+            base += run.len();
+            run.make_filter();
         }
-        sort(&mut entries, 0..=u64::MAX, worker_count());
-        entries.dedup();
         Index {
             standing: vec![Standing::default(); packs.len()],
             packs: order.into_iter().map(|at| packs[at]).collect(),
-            entries,
+            runs,
         }
     }
 }
 
-/// Sorts entries whose heads lie in `heads` in place. Ids are uniform: splitting by their value
-/// halves the work for two threads, and the first bytes decide nearly every comparison.
-fn sort(entries: &mut [IndexEntry], heads: RangeInclusive<u64>, threads: usize) {
-    const WORTH_A_THREAD: usize = 1 << 16;
-    if threads < 2 || entries.len() < WORTH_A_THREAD {
-        entries.sort_unstable_by(|a, b| head(&a.id).cmp(&head(&b.id)).then_with(|| a.cmp(b)));
-        return;
-    }
-    let middle = heads.start().midpoint(*heads.end());
-    let (mut low, mut high) = (0, entries.len());
-    while low < high {
-        if head(&entries[low].id) <= middle {
-            low += 1;
-        } else {
-            high -= 1;
-            entries.swap(low, high);
+/// Merges the smallest runs, as long as there are more than a few and what comes out is no larger
+/// than a run may be: each backup writes one, and each is asked for every chunk.
+fn merge_small(runs: Vec<Sorted>) -> Vec<Sorted> {
+    let mut runs: Vec<Option<Sorted>> = runs.into_iter().map(Some).collect();
+    let size = |run: &Option<Sorted>| run.as_ref().map_or(0, Sorted::len);
+    let mut smallest: BinaryHeap<_> = runs
+        .iter()
+        .enumerate()
+        .map(|(at, run)| Reverse((size(run), at)))
+        .collect();
+    while smallest.len() > FEW_RUNS {
+        let (Some(Reverse((first, a))), Some(Reverse((second, b)))) =
+            (smallest.pop(), smallest.pop())
+        else {
+            break;
+        };
+        if first + second > RUN_ENTRIES {
+            break;
+        }
+        if let (Some(one), Some(other)) = (runs[a].take(), runs[b].take()) {
+            runs[b] = Some(one.merge(&other));
+            smallest.push(Reverse((first + second, b)));
         }
     }
-    let (below, above) = entries.split_at_mut(low);
-    std::thread::scope(|scope| {
-        scope.spawn(|| sort(below, *heads.start()..=middle, threads / 2));
-        sort(above, middle.saturating_add(1)..=*heads.end(), threads / 2);
-    });
-}
-
-/// Returns the first bytes of an id, in the order of ids.
-fn head(id: &ChunkId) -> u64 {
-    id.0.first_chunk()
-        .map_or(0, |head| u64::from_be_bytes(*head))
+    runs.into_iter().flatten().collect()
 }
 
 fn place(at: usize) -> u32 {
@@ -130,9 +141,26 @@ impl Index {
         &self.packs
     }
 
-    /// Returns all entries, sorted by chunk, then pack.
-    pub(crate) fn entries(&self) -> &[IndexEntry] {
-        &self.entries
+    /// Returns the number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.last().map_or(0, |run| run.base + run.len())
+    }
+
+    /// Returns all entries, by place; one that two runs have comes twice.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = IndexEntry> {
+        let runs = self.runs.iter();
+        runs.flat_map(|run| (0..run.len()).map(|at| run.get(at)))
+    }
+
+    /// Returns the entry at a place, which is less than their number.
+    pub(crate) fn entry(&self, at: usize) -> IndexEntry {
+        let run = self.runs.partition_point(|run| run.base <= at) - 1;
+        self.runs[run].get(at - self.runs[run].base)
+    }
+
+    /// Goes over all chunks, in the order of their ids.
+    pub(crate) fn chunks(&self) -> Chunks<'_> {
+        Chunks::new(&self.runs)
     }
 
     /// Returns the standing of the pack an entry points to.
@@ -168,56 +196,29 @@ impl Index {
     }
 
     /// Returns the place of a chunk's first entry.
-    ///
-    /// Ids are uniform, so the place is guessed from the id and found by widening
-    /// steps around the guess: a few probes, whatever the size.
     pub(crate) fn position(&self, id: &ChunkId) -> Option<usize> {
-        let entries = &self.entries;
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "below the length of the array"
-        )]
-        let guess = ((u128::from(head(id)) * entries.len() as u128) >> 64) as usize;
-        let before = |at: usize| entries.get(at).is_some_and(|entry| entry.id < *id);
-        let (mut low, mut high) = (guess, guess);
-        let mut step = 8;
-        if before(guess) {
-            while before(high) {
-                low = high + 1;
-                high += step;
-                step *= 2;
-            }
-        } else {
-            while low > 0 && !before(low - 1) {
-                high = low;
-                low = low.saturating_sub(step);
-                step *= 2;
-            }
-        }
-        let high = high.min(entries.len());
-        let low = low.min(high);
-        let at = low + entries[low..high].partition_point(|entry| entry.id < *id);
-        entries
-            .get(at)
-            .is_some_and(|entry| entry.id == *id)
-            .then_some(at)
+        let mut runs = self.runs.iter();
+        runs.find_map(|run| run.find(id).map(|at| run.base + at))
     }
 
-    /// Returns every place of a chunk.
-    pub(crate) fn locations(&self, id: &ChunkId) -> &[IndexEntry] {
-        let Some(start) = self.position(id) else {
-            return &[];
-        };
-        let count = self.entries[start..]
-            .iter()
-            .take_while(|entry| entry.id == *id)
-            .count();
-        &self.entries[start..start + count]
+    /// Returns every place of a chunk, run by run; one that two runs have comes twice.
+    fn each_location(&self, id: &ChunkId) -> impl Iterator<Item = IndexEntry> {
+        let runs = self.runs.iter();
+        runs.filter_map(|run| Some((run, run.find(id)?)))
+            .flat_map(|(run, first)| run.twins(first))
+    }
+
+    /// Returns every place of a chunk, sorted by pack.
+    pub(crate) fn locations(&self, id: &ChunkId) -> Vec<IndexEntry> {
+        let mut found: Vec<_> = self.each_location(id).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// Returns the place that a reader should try first.
-    pub(crate) fn best(&self, id: &ChunkId) -> Option<&IndexEntry> {
-        self.locations(id).iter().min_by_key(|entry| {
+    pub(crate) fn best(&self, id: &ChunkId) -> Option<IndexEntry> {
+        self.each_location(id).min_by_key(|entry| {
             let standing = self.standing(entry.pack);
             (
                 standing.missing,
@@ -229,9 +230,8 @@ impl Index {
     }
 
     /// Returns a place that a new backup may rely on.
-    pub(crate) fn reliable(&self, id: &ChunkId) -> Option<&IndexEntry> {
-        self.locations(id)
-            .iter()
+    pub(crate) fn reliable(&self, id: &ChunkId) -> Option<IndexEntry> {
+        self.each_location(id)
             .find(|entry| self.standing(entry.pack) == Standing::default())
     }
 }
@@ -278,7 +278,7 @@ mod tests {
                 };
                 let mut gatherer = Gatherer::default();
                 let entries: Vec<_> = (0..count).map(|n| entry(id(2 * n + 1), 0)).collect();
-                gatherer.add(&[record(1)], &entries);
+                gatherer.add_entries(&[record(1)], entries);
                 let index = gatherer.finish();
                 for n in 0..2 * count + 2 {
                     let want = n % 2 == 1 && n < 2 * count;
@@ -290,41 +290,70 @@ mod tests {
     }
 
     #[test]
-    fn sorting_with_many_threads_is_sorting() {
-        for threads in [1, 2, 3, 8] {
-            let mut entries: Vec<_> = (0..300_000_u64)
-                .map(|n| {
-                    let mut id = [0; 32];
-                    let spread = (n % 200_000).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                    id[..8].copy_from_slice(&spread.to_be_bytes());
-                    entry(id, u32::try_from(n / 200_000).unwrap())
-                })
-                .collect();
-            let mut want = entries.clone();
-            want.sort_unstable();
-            sort(&mut entries, 0..=u64::MAX, threads);
-            assert!(entries == want, "{threads} threads");
+    fn many_runs_are_as_one() {
+        for (runs, each) in [(1, 0), (1, 500), (3, 100), (40, 60)] {
+            let id = |n: u64| {
+                let mut id = [7; 32];
+                let spread = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                id[..8].copy_from_slice(&spread.to_be_bytes());
+                id[8..16].copy_from_slice(&spread.rotate_left(17).to_le_bytes());
+                ChunkId(id)
+            };
+            let mut gatherer = Gatherer::default();
+            let mut want = BTreeMap::new();
+            for run in 0..runs {
+                // Half of them are in the next run too, in another pack.
+                let numbers = run * each / 2..run * each / 2 + each;
+                let pack = u8::try_from(100 - run).unwrap();
+                let entries: Vec<_> = numbers.map(|n| entry(id(n).0, 0)).collect();
+                for entry in &entries {
+                    let packs: &mut BTreeSet<_> = want.entry(entry.id).or_default();
+                    packs.insert(PackId([pack; 16]));
+                }
+                gatherer.add_entries(&[record(pack)], entries.clone());
+                // As after a crash: a run that says the same again.
+                gatherer.add_entries(&[record(pack)], entries);
+            }
+            let index = gatherer.finish();
+            assert!(index.runs.len() <= FEW_RUNS);
+            assert_eq!(index.entries().count(), index.len());
+            let named = |places: &[IndexEntry]| {
+                let packs = places
+                    .iter()
+                    .map(|place| index.packs()[place.pack as usize].pack);
+                packs.collect::<Vec<_>>()
+            };
+            let mut chunks = index.chunks();
+            for (id, packs) in &want {
+                let (at, places) = chunks.next().unwrap();
+                assert_eq!(index.position(id), Some(at));
+                assert_eq!(index.entry(at).id, *id);
+                assert_eq!(named(places), Vec::from_iter(packs.iter().copied()));
+                assert_eq!(index.locations(id), places);
+                assert_eq!(index.best(id), Some(places[0]));
+            }
+            assert!(chunks.next().is_none());
+            for n in runs * each..runs * each + 1000 {
+                assert_eq!(index.position(&id(n)), None);
+            }
         }
     }
 
     #[test]
     fn runs_merge_and_the_lowest_sound_pack_wins() {
         let mut gatherer = Gatherer::default();
-        gatherer.add(
-            &[record(9), record(3)],
-            &[entry([1; 32], 0), entry([1; 32], 1)],
-        );
-        gatherer.add(
-            &[record(3), record(5)],
-            &[entry([1; 32], 0), entry([1; 32], 1)],
-        );
+        let both = || vec![entry([1; 32], 0), entry([1; 32], 1)];
+        gatherer.add_entries(&[record(9), record(3)], both());
+        gatherer.add_entries(&[record(3), record(5)], both());
         let mut index = gatherer.finish();
         let id = ChunkId([1; 32]);
         assert_eq!(index.locations(&id).len(), 3);
-        let pack = |entry: Option<&IndexEntry>| entry.map(|e| e.pack);
-        assert_eq!(pack(index.reliable(&id)), Some(0));
+        let pack = |entry: Option<IndexEntry>| entry.map(|e| e.pack);
+        assert_eq!(pack(index.best(&id)), Some(0));
+        assert!(pack(index.reliable(&id)).is_some());
         index.condemn(|pack| pack == PackId([3; 16]));
-        assert_eq!(pack(index.reliable(&id)), Some(1));
+        assert_eq!(pack(index.best(&id)), Some(1));
+        assert!(matches!(pack(index.reliable(&id)), Some(1 | 2)));
         index.compare_with(&[(PackId([3; 16]), 100), (PackId([5; 16]), 99)]);
         assert_eq!(pack(index.reliable(&id)), None);
         assert_eq!(pack(index.best(&id)), Some(0));

@@ -1,18 +1,22 @@
 //! Loads the index from its runs, and from the packs themselves where a run is damaged.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use emberkeep_format::{
-    Condemnation, EnvelopeKind, IndexEntry, IndexRun, PackId, PackRecord, names,
+    Condemnation, EnvelopeKind, IndexEntries, IndexEntry, IndexRun, PackId, PackRecord, names,
 };
 use emberkeep_store::{Listed, StoreError, list_all};
 
 use crate::damage::{Damage, ReadError};
 use crate::index::{Gatherer, Index};
-use crate::space::Space;
+use crate::space::{Space, worker_count};
 
 /// Sweeps merge runs while we read them; so often we look again before giving up.
 const TRIES: usize = 20;
+
+/// Bytes of index runs that several threads read: a thread costs as much as a small run.
+const WORTH_THREADS: u64 = 4 << 20;
 
 /// What one listing tells of a project; in a far-away store each listing takes its time.
 ///
@@ -83,7 +87,7 @@ pub(crate) fn load_listed_index(
     mut before: Option<Vec<Listed>>,
 ) -> Result<LoadedIndex, ReadError> {
     let mut gatherer = Gatherer::default();
-    gatherer.add(&more.packs, &more.entries);
+    gatherer.add_entries(&more.packs, more.entries.clone());
     let mut seen = BTreeSet::new();
     let mut damaged = Vec::new();
     let mut tries = 0;
@@ -93,10 +97,9 @@ pub(crate) fn load_listed_index(
             None => list_all(&*space.store, &space.names.index())?,
         };
         listed.retain(|object| !seen.contains(&object.name));
-        gatherer.expect(listed.iter().map(|object| object.size).sum());
-        for object in listed {
-            match space.load(EnvelopeKind::IndexRun, &object.name, IndexRun::decode) {
-                Ok(run) => gatherer.add(&run.packs, &run.entries),
+        for (object, loaded) in load_runs(space, listed) {
+            match loaded {
+                Ok((packs, entries)) => gatherer.add(&packs, entries),
                 // A sweep has merged it into a run that our listing does not have.
                 Err(cause) if cause.is_missing() && tries < TRIES => {
                     tries += 1;
@@ -122,6 +125,52 @@ pub(crate) fn load_listed_index(
     })
 }
 
+type LoadedRun = Result<(Vec<PackRecord>, IndexEntries), ReadError>;
+
+/// Reads runs and hands them out in their order; several at once where that is worth it.
+fn load_runs(
+    space: &Space,
+    listed: Vec<Listed>,
+) -> Box<dyn Iterator<Item = (Listed, LoadedRun)> + '_> {
+    let load = |object: &Listed| {
+        let decode = IndexEntries::of_run;
+        space.load_whole(EnvelopeKind::IndexRun, &object.name, decode)
+    };
+    let bytes: u64 = listed.iter().map(|object| object.size).sum();
+    if bytes < WORTH_THREADS {
+        return Box::new(listed.into_iter().map(move |object| {
+            let loaded = load(&object);
+            (object, loaded)
+        }));
+    }
+    let next = AtomicUsize::new(0);
+    let mut loaded = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..worker_count())
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut mine = Vec::new();
+                    loop {
+                        let at = next.fetch_add(1, Relaxed);
+                        match listed.get(at) {
+                            Some(object) => mine.push((at, load(object))),
+                            None => return mine,
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut all = Vec::with_capacity(listed.len());
+        for reader in readers {
+            let read = reader.join();
+            all.extend(read.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    });
+    loaded.sort_unstable_by_key(|(at, _)| *at);
+    let loaded = loaded.into_iter().map(|(_, loaded)| loaded);
+    Box::new(listed.into_iter().zip(loaded))
+}
+
 /// Adds what packs say of themselves that no run names.
 fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<(), ReadError> {
     for (pack, size) in space.list_packs()? {
@@ -139,14 +188,14 @@ fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<(), ReadErr
         let Ok(size) = u32::try_from(size) else {
             continue;
         };
-        let entries: Vec<_> = toc.iter().map(|entry| IndexEntry::new(0, entry)).collect();
-        gatherer.add(
+        let entries = toc.iter().map(|entry| IndexEntry::new(0, entry)).collect();
+        gatherer.add_entries(
             &[PackRecord {
                 pack,
                 size,
                 kind: header.kind,
             }],
-            &entries,
+            entries,
         );
     }
     Ok(())
@@ -296,7 +345,7 @@ mod tests {
         let index = load_index(&space).unwrap().index;
         let (opened, busy) = (begun.elapsed().as_secs_f64(), cpu() - busy);
         let memory = (status("VmRSS:").saturating_sub(before)) * 1024;
-        assert_eq!(index.entries().len() as u64, chunks);
+        assert_eq!(index.len() as u64, chunks);
         let begun = cpu();
         let probes = 1_000_000_u64;
         for n in 0..probes {

@@ -11,8 +11,6 @@ use crate::index::Index;
 use crate::run::Run;
 use crate::space::Space;
 
-/// Reading over a gap of this size costs less than asking again.
-const GAP: u64 = 256 << 10;
 /// The longest range asked for at once; bounds a reader's memory.
 const SPAN: u64 = 4 << 20;
 /// Pack keys kept at hand.
@@ -102,9 +100,10 @@ impl<'a> ChunkReader<'a> {
             let entry = self.index.best(id).ok_or_else(|| {
                 ReadError::damaged(self.space.names.packs(), None, DamageCause::NoLocation(*id))
             })?;
-            wants.push((*entry, at));
+            wants.push((entry, at));
         }
         wants.sort_unstable_by_key(|(entry, at)| (entry.pack, entry.offset, *at));
+        let gap = self.space.store.gap();
         let mut rest = &wants[..];
         while let Some((first, _)) = rest.first() {
             let (start, mut end) = (u64::from(first.offset), end_of(first));
@@ -112,7 +111,7 @@ impl<'a> ChunkReader<'a> {
                 .iter()
                 .take_while(|(entry, _)| {
                     let fits = entry.pack == first.pack
-                        && u64::from(entry.offset) <= end + GAP
+                        && u64::from(entry.offset) <= end + gap
                         && end_of(entry) <= (start + SPAN).max(end_of(first));
                     if fits {
                         end = end.max(end_of(entry));
@@ -206,10 +205,10 @@ impl<'a> ChunkReader<'a> {
         let mut first = failed;
         let skip = first.is_some();
         for entry in self.index.locations(&best.id) {
-            if skip && entry == best {
+            if skip && entry == *best {
                 continue;
             }
-            match self.fetch_at(entry) {
+            match self.fetch_at(&entry) {
                 Ok(plain) => return Ok(plain),
                 Err(cause @ ReadError::Damaged(_)) => {
                     first.get_or_insert(cause);

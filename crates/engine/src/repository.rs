@@ -451,7 +451,8 @@ impl ProjectRepository {
             stats.backups += 1;
             stats.logical_bytes += size;
         }
-        for twins in index.entries().chunk_by(|a, b| a.id == b.id) {
+        let mut chunks = index.chunks();
+        while let Some((_, twins)) = chunks.next() {
             if index.packs()[twins[0].pack as usize].kind == PackKind::Data {
                 stats.chunks += 1;
                 stats.unique_bytes += u64::from(twins[0].plain_len());

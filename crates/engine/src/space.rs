@@ -1,5 +1,6 @@
 //! One project's part of a repository: its keys, its names, and sealed objects in it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use emberkeep_format::{
@@ -53,6 +54,17 @@ impl Space {
         name: &str,
         decode: impl FnOnce(&[u8]) -> Result<T, FormatError>,
     ) -> Result<T, ReadError> {
+        self.load_whole(kind, name, |stored, plain| decode(&stored[plain]))
+    }
+
+    /// Reads a sealed object and makes something of its memory, in which the plaintext lies where
+    /// it is told.
+    pub(crate) fn load_whole<T>(
+        &self,
+        kind: EnvelopeKind,
+        name: &str,
+        decode: impl FnOnce(Vec<u8>, Range<usize>) -> Result<T, FormatError>,
+    ) -> Result<T, ReadError> {
         let mut stored = self.store.get(name).map_err(ReadError::from_store)?;
         let place = Envelope {
             kind,
@@ -60,8 +72,8 @@ impl Space {
             name,
         };
         place
-            .open(self.key(kind), &mut stored)
-            .and_then(decode)
+            .open_within(self.key(kind), &mut stored)
+            .and_then(|plain| decode(stored, plain))
             .map_err(|cause| ReadError::damaged(name, None, cause))
     }
 

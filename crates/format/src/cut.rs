@@ -1,7 +1,7 @@
 //! Where chunks end: aligned content-defined cutting, started anew at every window.
 
+use twox_hash::XxHash3_64;
 use xxhash_rust::const_xxh3::const_custom_default_secret;
-use xxhash_rust::xxh3::xxh3_64_with_secret;
 
 use crate::{ChunkerSpec, is_zero};
 
@@ -57,7 +57,7 @@ impl Cutter {
         }
         self.open += block.len();
         let cut = self.open >= self.max
-            || (self.open >= self.min && xxh3_64_with_secret(block, &self.secret) < self.threshold);
+            || (self.open >= self.min && hash(block, &self.secret) < self.threshold);
         if cut {
             self.open = 0;
             Verdict::Cut
@@ -75,6 +75,11 @@ impl Cutter {
             at: 0,
         }
     }
+}
+
+/// Hashes a block, with the widest registers that this processor has.
+fn hash(block: &[u8], secret: &[u8; 192]) -> u64 {
+    XxHash3_64::oneshot_with_secret(secret, block).expect("the secret is longer than the shortest")
 }
 
 /// The chunks of a stretch of data, as (offset, bytes); zero blocks are left out.
@@ -133,10 +138,7 @@ mod tests {
     fn the_secret_is_the_seed_in_another_form() {
         let cutter = Cutter::new(SPEC, 77);
         let block = noise(BLOCK, 5);
-        assert_eq!(
-            xxh3_64_with_secret(&block, &cutter.secret),
-            xxh3_64_with_seed(&block, 77)
-        );
+        assert_eq!(hash(&block, &cutter.secret), xxh3_64_with_seed(&block, 77));
     }
 
     #[test]

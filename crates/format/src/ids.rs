@@ -77,6 +77,10 @@ impl ChunkIdKey {
         Self(Zeroizing::new(key))
     }
 
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Returns the id of a chunk's plaintext.
     pub fn id(&self, plain: &[u8]) -> ChunkId {
         ChunkId(*blake3::keyed_hash(&self.0, plain).as_bytes())

@@ -1,5 +1,7 @@
 //! Index runs: where the chunks of the packs that one run wrote lie.
 
+use std::ops::Range;
+
 use crate::bytes::{Fields, len_u32};
 use crate::seal::TAG_LEN;
 use crate::{ChunkId, Encoding, FormatError, MAX_CHUNK, PackId, PackKind, TocEntry};
@@ -47,6 +49,35 @@ impl IndexEntry {
         }
     }
 
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.id.0);
+        for field in [
+            self.pack,
+            self.offset,
+            self.sealed_len,
+            self.plain_and_encoding,
+        ] {
+            out.extend_from_slice(&field.to_le_bytes());
+        }
+    }
+
+    fn decode(bytes: &[u8; ENTRY_LEN]) -> Self {
+        let field = |at: usize| {
+            let mut field = [0; 4];
+            field.copy_from_slice(&bytes[at..at + 4]);
+            u32::from_le_bytes(field)
+        };
+        let mut id = [0; 32];
+        id.copy_from_slice(&bytes[..32]);
+        Self {
+            id: ChunkId(id),
+            pack: field(32),
+            offset: field(36),
+            sealed_len: field(40),
+            plain_and_encoding: field(44),
+        }
+    }
+
     /// Returns the length once opened and decoded.
     pub fn plain_len(&self) -> u32 {
         self.plain_and_encoding & ((1 << LENGTH_BITS) - 1)
@@ -91,15 +122,7 @@ pub fn encode_run(packs: &[PackRecord], entries: &[IndexEntry]) -> Vec<u8> {
         out.extend_from_slice(&[record.kind as u8, 0, 0, 0]);
     }
     for entry in entries {
-        out.extend_from_slice(&entry.id.0);
-        for field in [
-            entry.pack,
-            entry.offset,
-            entry.sealed_len,
-            entry.plain_and_encoding,
-        ] {
-            out.extend_from_slice(&field.to_le_bytes());
-        }
+        entry.encode(&mut out);
     }
     out
 }
@@ -107,61 +130,147 @@ pub fn encode_run(packs: &[PackRecord], entries: &[IndexEntry]) -> Vec<u8> {
 impl IndexRun {
     /// Reads the plaintext of a run.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let mut fields = Fields::new(bytes, WHAT);
-        let version = fields.u32()?;
-        if version != VERSION {
-            return Err(FormatError::UnknownVersion {
-                what: WHAT,
-                version,
-            });
-        }
-        let (pack_count, entry_count) = (fields.u32()? as usize, fields.u32()? as usize);
-        if fields.u32()? != 0 {
+        let (packs, entries) = parse(bytes)?;
+        Ok(Self {
+            packs,
+            entries: entries.iter().map(IndexEntry::decode).collect(),
+        })
+    }
+}
+
+/// Checks a run and returns its packs and its entries as they are.
+fn parse(bytes: &[u8]) -> Result<(Vec<PackRecord>, &[[u8; ENTRY_LEN]]), FormatError> {
+    let mut fields = Fields::new(bytes, WHAT);
+    let version = fields.u32()?;
+    if version != VERSION {
+        return Err(FormatError::UnknownVersion {
+            what: WHAT,
+            version,
+        });
+    }
+    let (pack_count, entry_count) = (fields.u32()? as usize, fields.u32()? as usize);
+    if fields.u32()? != 0 {
+        return Err(fields.malformed("reserved bytes are set"));
+    }
+    let want = pack_count as u64 * PACK_LEN as u64 + entry_count as u64 * ENTRY_LEN as u64;
+    if (bytes.len() - 16) as u64 != want {
+        return Err(fields.malformed("its length does not fit its counts"));
+    }
+    let mut packs = Vec::with_capacity(pack_count);
+    for _ in 0..pack_count {
+        let pack = PackId(fields.array()?);
+        let size = fields.u32()?;
+        let [kind, reserved @ ..] = fields.array::<4>()?;
+        if reserved != [0; 3] {
             return Err(fields.malformed("reserved bytes are set"));
         }
-        let want = pack_count as u64 * PACK_LEN as u64 + entry_count as u64 * ENTRY_LEN as u64;
-        if (bytes.len() - 16) as u64 != want {
-            return Err(fields.malformed("its length does not fit its counts"));
+        packs.push(PackRecord {
+            pack,
+            size,
+            kind: PackKind::try_from(kind)?,
+        });
+    }
+    let (entries, _) = fields.rest().as_chunks();
+    let mut before: Option<&[u8; ENTRY_LEN]> = None;
+    for bytes in entries {
+        let entry = IndexEntry::decode(bytes);
+        let end = u64::from(entry.offset) + u64::from(entry.sealed_len);
+        let fits = packs
+            .get(entry.pack as usize)
+            .is_some_and(|p| end <= u64::from(p.size))
+            && entry.sealed_len as usize >= TAG_LEN
+            && entry.plain_len() <= MAX_CHUNK
+            && entry.plain_and_encoding >> LENGTH_BITS <= 1;
+        if !fits {
+            return Err(fields.malformed("an entry points outside its pack"));
         }
-        let mut packs = Vec::with_capacity(pack_count);
-        for _ in 0..pack_count {
-            let pack = PackId(fields.array()?);
-            let size = fields.u32()?;
-            let [kind, reserved @ ..] = fields.array::<4>()?;
-            if reserved != [0; 3] {
-                return Err(fields.malformed("reserved bytes are set"));
-            }
-            packs.push(PackRecord {
-                pack,
-                size,
-                kind: PackKind::try_from(kind)?,
-            });
+        // The first bytes decide nearly every comparison.
+        if before.is_some_and(|before| {
+            head(before) >= head(bytes) && IndexEntry::decode(before) >= entry
+        }) {
+            return Err(fields.malformed("its entries are out of order"));
         }
-        let mut entries: Vec<IndexEntry> = Vec::with_capacity(entry_count);
-        for _ in 0..entry_count {
-            let entry = IndexEntry {
-                id: ChunkId(fields.array()?),
-                pack: fields.u32()?,
-                offset: fields.u32()?,
-                sealed_len: fields.u32()?,
-                plain_and_encoding: fields.u32()?,
-            };
-            let end = u64::from(entry.offset) + u64::from(entry.sealed_len);
-            let fits = packs
-                .get(entry.pack as usize)
-                .is_some_and(|p| end <= u64::from(p.size))
-                && entry.sealed_len as usize >= TAG_LEN
-                && entry.plain_len() <= MAX_CHUNK
-                && entry.plain_and_encoding >> LENGTH_BITS <= 1;
-            if !fits {
-                return Err(fields.malformed("an entry points outside its pack"));
-            }
-            if entries.last().is_some_and(|last| *last >= entry) {
-                return Err(fields.malformed("its entries are out of order"));
-            }
-            entries.push(entry);
+        before = Some(bytes);
+    }
+    Ok((packs, entries))
+}
+
+/// Returns the first bytes of an entry's id, in the order of ids.
+fn head(entry: &[u8; ENTRY_LEN]) -> u64 {
+    entry
+        .first_chunk()
+        .map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+/// Entries where they were decrypted, read one by one: a large index is never copied.
+#[derive(Debug, Clone, Default)]
+pub struct IndexEntries {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl IndexEntries {
+    /// Checks a run, the plaintext of which lies at `plain` in `bytes`; returns its packs too.
+    pub fn of_run(
+        bytes: Vec<u8>,
+        plain: Range<usize>,
+    ) -> Result<(Vec<PackRecord>, Self), FormatError> {
+        let run = bytes
+            .get(plain.clone())
+            .ok_or(FormatError::Truncated { what: WHAT })?;
+        let (packs, entries) = parse(run)?;
+        let (start, end) = (plain.end - entries.len() * ENTRY_LEN, plain.end);
+        Ok((packs, Self { bytes, start, end }))
+    }
+
+    /// Makes room for so many entries.
+    pub fn with_capacity(entries: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(entries * ENTRY_LEN),
+            start: 0,
+            end: 0,
         }
-        Ok(Self { packs, entries })
+    }
+
+    /// Adds an entry, which comes after all there are. Only for what was not read from a run.
+    pub fn push(&mut self, entry: &IndexEntry) {
+        self.bytes.truncate(self.end);
+        entry.encode(&mut self.bytes);
+        self.end = self.bytes.len();
+    }
+
+    fn slots(&self) -> &[[u8; ENTRY_LEN]] {
+        self.bytes[self.start..self.end].as_chunks().0
+    }
+
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        (self.end - self.start) / ENTRY_LEN
+    }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Returns the entry at `at`, which is less than their number.
+    pub fn get(&self, at: usize) -> IndexEntry {
+        IndexEntry::decode(&self.slots()[at])
+    }
+
+    /// Returns the first bytes of the id at `at`, in the order of ids.
+    pub fn head(&self, at: usize) -> u64 {
+        head(&self.slots()[at])
+    }
+
+    /// Returns the id at `at`.
+    pub fn id(&self, at: usize) -> ChunkId {
+        ChunkId(
+            *self.slots()[at]
+                .first_chunk()
+                .expect("ids are shorter than entries"),
+        )
     }
 }
 
@@ -214,7 +323,21 @@ mod tests {
         #[test]
         fn runs_round_trip(run in runs()) {
             let bytes = encode_run(&run.packs, &run.entries);
-            prop_assert_eq!(IndexRun::decode(&bytes).unwrap(), run);
+            prop_assert_eq!(&IndexRun::decode(&bytes).unwrap(), &run);
+            let framed = [b"head", &bytes[..], b"tail"].concat();
+            let (packs, entries) = IndexEntries::of_run(framed, 4..4 + bytes.len()).unwrap();
+            prop_assert_eq!(packs, run.packs);
+            let all: Vec<_> = (0..entries.len()).map(|at| entries.get(at)).collect();
+            prop_assert_eq!(&all, &run.entries);
+            let mut pushed = IndexEntries::with_capacity(1);
+            for (at, entry) in all.iter().enumerate() {
+                prop_assert_eq!(entries.id(at), entry.id);
+                prop_assert_eq!(&entries.head(at).to_be_bytes()[..], &entry.id.0[..8]);
+                pushed.push(entry);
+                prop_assert_eq!(pushed.get(at), *entry);
+            }
+            prop_assert_eq!(pushed.len(), all.len());
+            prop_assert_eq!(entries.is_empty(), all.is_empty());
         }
 
         #[test]

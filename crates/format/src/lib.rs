@@ -13,6 +13,7 @@ mod error;
 mod ids;
 mod index;
 mod manifest;
+mod many;
 mod map;
 pub mod names;
 mod pack;
@@ -28,8 +29,9 @@ pub use cut::{BLOCK, Cutter, Segments, Verdict};
 pub use descriptor::{ChunkerSpec, Descriptor, FORMAT_VERSION, MAX_WINDOW_LOG2, MIN_WINDOW_LOG2};
 pub use error::FormatError;
 pub use ids::{ChunkId, ChunkIdKey, KeySpace, ObjectId, PackId, UnixMicros};
-pub use index::{IndexEntry, IndexRun, PackRecord, encode_run};
+pub use index::{IndexEntries, IndexEntry, IndexRun, PackRecord, encode_run};
 pub use manifest::{BackupStatistics, ChangeRecord, Manifest, MapRoot, SourceRecord};
+pub use many::ChunkHasher;
 pub use map::{FANOUT, Node, NodeEntry, Page, PageEntry, depth_for};
 pub use pack::{
     PACK_HEADER_LEN, PACK_TRAILER_LEN, PackBuilder, PackBytes, PackHeader, PackKind, PackTrailer,

@@ -1,6 +1,7 @@
 //! AES-256-GCM, and the envelope around every sealed object that is not a pack.
 
 use std::fmt;
+use std::ops::Range;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use uuid::Uuid;
@@ -136,6 +137,16 @@ impl Envelope<'_> {
 
     /// Opens stored bytes where they lie and returns the plaintext.
     pub fn open<'d>(&self, key: &SealKey, stored: &'d mut [u8]) -> Result<&'d [u8], FormatError> {
+        let plain = self.open_within(key, stored)?;
+        Ok(&stored[plain])
+    }
+
+    /// Opens stored bytes where they lie and returns where in them the plaintext is.
+    pub fn open_within(
+        &self,
+        key: &SealKey,
+        stored: &mut [u8],
+    ) -> Result<Range<usize>, FormatError> {
         let what = self.kind.what();
         let mut fields = Fields::new(stored, what);
         let head: [u8; HEAD] = fields.array()?;
@@ -153,7 +164,9 @@ impl Envelope<'_> {
             return Err(FormatError::BadMagic { what });
         }
         let aad = self.aad(&head);
-        Ok(key.open(nonce, &aad, &mut stored[HEAD + NONCE_LEN..], what)?)
+        let start = HEAD + NONCE_LEN;
+        let plain = key.open(nonce, &aad, &mut stored[start..], what)?;
+        Ok(start..start + plain.len())
     }
 }
 

@@ -15,9 +15,10 @@ pub use master::{MasterKey, MasterKeyId};
 pub use project::{ProjectKey, ProjectKeys};
 pub use secret::RepositorySecret;
 
-/// Draws random bytes from the system.
+/// Draws random bytes from the system. Not through the cipher library: what that prepares before
+/// its first random byte takes longer than many a short command.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system hands out random bytes");
+    getrandom::fill(&mut bytes).expect("the system hands out random bytes");
     bytes
 }

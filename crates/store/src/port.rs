@@ -116,6 +116,12 @@ pub trait ObjectStore: Send + Sync {
     /// Removes objects, durably; names that are not there are fine.
     fn delete_many(&self, names: &[String]) -> Result<(), StoreError>;
 
+    /// Returns the most bytes that are better read along than left out between two ranges: asking
+    /// once more takes about as long. A store that is elsewhere takes its time for each answer.
+    fn gap(&self) -> u64 {
+        256 << 10
+    }
+
     /// Returns a directory on this machine that unfinished work may lie in: what is there is no
     /// object, and may be gone after a power cut. None where the store is elsewhere.
     fn scratch(&self) -> Option<PathBuf> {

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use emberkeep_format::{
-    BLOCK, BackupStatistics, ChunkerSpec, Compressor, Cutter, DoneWindow, Page, PageEntry,
-    SpoolFrame, SpooledChunk, Verdict,
+    BLOCK, BackupStatistics, ChunkHasher, ChunkId, ChunkerSpec, Compressor, Cutter, DoneWindow,
+    Page, PageEntry, SpoolFrame, SpooledChunk, Verdict,
 };
 use emberkeep_volumes::SourceSnapshot;
 
@@ -123,6 +123,10 @@ pub(crate) struct Worker<'a> {
     pub(super) cutter: Cutter,
     pub(super) max: u32,
     pub(super) buffer: Vec<u8>,
+    hasher: ChunkHasher,
+    /// What of the buffer makes chunks, and their ids.
+    cuts: Vec<Range<usize>>,
+    ids: Vec<ChunkId>,
     pub(super) sink: Sink<'a>,
     pub(super) dice: Dice,
 }
@@ -178,6 +182,9 @@ impl<'a> Worker<'a> {
             cutter: Cutter::new(bench.space.descriptor.chunker, bench.space.keys.cut_seed),
             max,
             buffer: vec![0; SLICE + max as usize],
+            hasher: ChunkHasher::new(bench.space.keys.chunk_ids.clone()),
+            cuts: Vec::new(),
+            ids: Vec::new(),
             sink: Sink {
                 space: bench.space,
                 known: bench.known,
@@ -298,19 +305,18 @@ impl<'a> Worker<'a> {
             // Where the buffer's first byte lies in the window.
             let base = place(position - carry as u64 - window);
             let (mut open, mut at) = (0, carry);
+            self.cuts.clear();
             while at < filled {
                 let block_end = (at + BLOCK).min(filled);
                 match self.cutter.judge(&self.buffer[at..block_end]) {
                     Verdict::Extend => {}
                     Verdict::Cut => {
-                        self.sink
-                            .chunk(base + place(open as u64), &self.buffer[open..block_end])?;
+                        self.cuts.push(open..block_end);
                         open = block_end;
                     }
                     Verdict::Zero => {
                         if open < at {
-                            self.sink
-                                .chunk(base + place(open as u64), &self.buffer[open..at])?;
+                            self.cuts.push(open..at);
                         }
                         open = block_end;
                     }
@@ -318,15 +324,30 @@ impl<'a> Worker<'a> {
                 at = block_end;
             }
             position += len as u64;
+            if position == end && open < filled {
+                self.cuts.push(open..filled);
+                open = filled;
+            }
+            self.chunks(base)?;
             if position == end {
-                if open < filled {
-                    self.sink
-                        .chunk(base + place(open as u64), &self.buffer[open..filled])?;
-                }
                 return Ok(());
             }
             self.buffer.copy_within(open..filled, 0);
             carry = filled - open;
+        }
+        Ok(())
+    }
+}
+
+impl Worker<'_> {
+    /// Hands on what was cut, all at once: hashing many chunks side by side is cheaper.
+    fn chunks(&mut self, base: u32) -> Result<(), Halt> {
+        let cuts = self.cuts.iter();
+        self.hasher
+            .ids(cuts.map(|cut| &self.buffer[cut.clone()]), &mut self.ids);
+        for (cut, id) in self.cuts.iter().zip(&self.ids) {
+            let offset = base + place(cut.start as u64);
+            self.sink.hashed(offset, &self.buffer[cut.clone()], *id)?;
         }
         Ok(())
     }
@@ -339,8 +360,11 @@ pub(super) fn place(offset: u64) -> u32 {
 
 impl Sink<'_> {
     pub(super) fn chunk(&mut self, offset: u32, plain: &[u8]) -> Result<(), Halt> {
+        self.hashed(offset, plain, self.space.keys.chunk_ids.id(plain))
+    }
+
+    fn hashed(&mut self, offset: u32, plain: &[u8], id: ChunkId) -> Result<(), Halt> {
         self.not_cancelled()?;
-        let id = self.space.keys.chunk_ids.id(plain);
         let length = place(plain.len() as u64);
         self.page.entries.push(PageEntry { offset, length, id });
         self.totals.chunks += 1;

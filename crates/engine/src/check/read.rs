@@ -29,16 +29,13 @@ pub(super) fn read_packs(
     run: &Run,
     ledger: &mut Ledger<'_>,
 ) -> Result<Vec<PackOutcome>, CheckError> {
-    let mut order: Vec<u32> = (0..super::as_u32(index.entries().len())).collect();
-    order.sort_unstable_by_key(|at| {
-        let entry = &index.entries()[*at as usize];
-        (entry.pack, entry.offset)
-    });
-    let pack_of = |group: &[u32]| index.entries()[group[0] as usize].pack;
+    let order = by_pack(index);
+    let pack_of = |group: &[u32]| index.entry(group[0] as usize).pack;
     let size_of = |group: &[u32]| u64::from(index.packs()[pack_of(group) as usize].size);
     let mut groups: Vec<&[u32]> = order
-        .chunk_by(|a, b| index.entries()[*a as usize].pack == index.entries()[*b as usize].pack)
-        .filter(|group| !index.standing(pack_of(group)).missing)
+        .iter()
+        .map(Vec::as_slice)
+        .filter(|group| !group.is_empty() && !index.standing(pack_of(group)).missing)
         .collect();
     choose(&mut groups, options, size_of, |group| {
         ledger.last(index.packs()[pack_of(group) as usize].pack)
@@ -52,8 +49,11 @@ pub(super) fn read_packs(
                 scope.spawn(|| -> Result<(), CheckError> {
                     let mut decoder = Decompressor::new().map_err(CheckError::Decompressor)?;
                     while let Some(group) = groups.get(next.fetch_add(1, Relaxed)) {
-                        let entries = group.iter().map(|at| index.entries()[*at as usize]);
-                        let entries: Vec<_> = entries.collect();
+                        let entries = group.iter().map(|at| index.entry(*at as usize));
+                        let mut entries: Vec<_> = entries.collect();
+                        entries.sort_unstable_by_key(|entry| (entry.offset, *entry));
+                        // Two runs may say the same.
+                        entries.dedup();
                         let outcome = read_pack(space, index, &entries, &mut decoder, run)?;
                         run.add_read(outcome.size);
                         run.add_done(outcome.size);
@@ -78,6 +78,19 @@ pub(super) fn read_packs(
     let (mut outcomes, _) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.sort_unstable_by_key(|outcome| outcome.pack);
     Ok(outcomes)
+}
+
+/// Returns the places of each pack's entries.
+fn by_pack(index: &Index) -> Vec<Vec<u32>> {
+    let mut counts = vec![0; index.packs().len()];
+    for entry in index.entries() {
+        counts[entry.pack as usize] += 1;
+    }
+    let mut groups: Vec<Vec<u32>> = counts.into_iter().map(Vec::with_capacity).collect();
+    for (at, entry) in index.entries().enumerate() {
+        groups[entry.pack as usize].push(super::as_u32(at));
+    }
+    groups
 }
 
 /// Leaves the packs that are to be read, those first that wait longest. A pack that was found

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emberkeep_format::{IndexEntry, PackId, PackRecord};
 
-use super::mark::{self, chunks, keeper};
+use super::mark::{self, Marks, keeper};
 use super::{Ready, Sweep, SweepReport};
 use crate::error::SweepError;
 use crate::index::Index;
@@ -36,8 +36,10 @@ pub(super) fn finish(
 
     let mut doomed: BTreeSet<PackId> = ready.iter().flat_map(|r| r.packs.iter().copied()).collect();
     let candidates = doomed.len();
-    for (_, places) in chunks(&index, &live).filter(|(live, _)| *live) {
-        if keeper(&index, places).is_none()
+    let mut chunks = index.chunks();
+    while let Some((at, places)) = chunks.next() {
+        if live.get(at)
+            && keeper(&index, places).is_none()
             && let Some(last) = places.iter().find(|e| !index.standing(e.pack).missing)
         {
             doomed.remove(&index.packs()[last.pack as usize].pack);
@@ -45,22 +47,9 @@ pub(super) fn finish(
     }
     report.pardoned_packs = (candidates - doomed.len()) as u64;
 
-    let mut kept: Vec<IndexEntry> = Vec::with_capacity(index.entries().len());
-    for (live, places) in chunks(&index, &live) {
-        let there = |entry: &IndexEntry| {
-            let gone = doomed.contains(&index.packs()[entry.pack as usize].pack);
-            !gone && !index.standing(entry.pack).missing
-        };
-        let before = kept.len();
-        kept.extend(places.iter().filter(|entry| there(entry)));
-        if live && kept.len() == before {
-            // Lost, not dead: its entry is what tells a check where it should be.
-            kept.extend(places);
-        }
-    }
     let mut written = Vec::new();
     if !loaded.runs.is_empty() {
-        written = write_runs(sweep, &index, &kept)?;
+        written = write_index(sweep, &index, &live, &doomed)?;
     }
     if let Err(lost) = sweep.fence() {
         // Another sweep may have deleted packs that these runs name.
@@ -89,23 +78,50 @@ pub(super) fn finish(
     Ok(space.store.delete_many(&done)?)
 }
 
-/// Writes entries, which are sorted, as few runs, each with the packs it needs.
-fn write_runs(
+/// Writes the index anew without what is doomed, as few runs, each with the packs it needs.
+fn write_index(
     sweep: &Sweep<'_>,
     index: &Index,
-    entries: &[IndexEntry],
+    live: &Marks,
+    doomed: &BTreeSet<PackId>,
 ) -> Result<Vec<String>, SweepError> {
     let mut names = Vec::new();
-    for part in entries.chunks(RUN_ENTRIES) {
-        let used: BTreeSet<u32> = part.iter().map(|entry| entry.pack).collect();
-        let packs: Vec<PackRecord> = used.iter().map(|at| index.packs()[*at as usize]).collect();
-        let places: BTreeMap<u32, u32> = used.into_iter().zip(0..).collect();
-        let mut run: Vec<IndexEntry> = part.to_vec();
-        for entry in &mut run {
-            // Order is kept: places grow with the packs they stand for.
-            entry.pack = places[&entry.pack];
+    let mut run: Vec<IndexEntry> = Vec::new();
+    let mut chunks = index.chunks();
+    while let Some((at, places)) = chunks.next() {
+        let there = |entry: &&IndexEntry| {
+            let gone = doomed.contains(&index.packs()[entry.pack as usize].pack);
+            !gone && !index.standing(entry.pack).missing
+        };
+        let before = run.len();
+        run.extend(places.iter().filter(there));
+        if live.get(at) && run.len() == before {
+            // Lost, not dead: its entry is what tells a check where it should be.
+            run.extend(places);
         }
-        names.push(store_run(sweep.space, &packs, &run)?);
+        if run.len() >= RUN_ENTRIES {
+            let rest = run.split_off(RUN_ENTRIES);
+            names.push(write_run(sweep, index, &mut run)?);
+            run = rest;
+        }
+    }
+    if !run.is_empty() {
+        names.push(write_run(sweep, index, &mut run)?);
     }
     Ok(names)
+}
+
+fn write_run(
+    sweep: &Sweep<'_>,
+    index: &Index,
+    run: &mut [IndexEntry],
+) -> Result<String, SweepError> {
+    let used: BTreeSet<u32> = run.iter().map(|entry| entry.pack).collect();
+    let packs: Vec<PackRecord> = used.iter().map(|at| index.packs()[*at as usize]).collect();
+    let places: BTreeMap<u32, u32> = used.into_iter().zip(0..).collect();
+    for entry in run.iter_mut() {
+        // Order is kept: places grow with the packs they stand for.
+        entry.pack = places[&entry.pack];
+    }
+    Ok(store_run(sweep.space, &packs, run)?)
 }

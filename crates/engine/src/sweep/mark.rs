@@ -27,7 +27,7 @@ impl Marks {
         was_clear
     }
 
-    fn get(&self, at: usize) -> bool {
+    pub(super) fn get(&self, at: usize) -> bool {
         self.0[at / 64] & 1 << (at % 64) != 0
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn mark(
     manifests: &[(String, Option<MapRoot>)],
     run: &Run,
 ) -> Result<Marks, SweepError> {
-    let mut marks = Marks(vec![0; index.entries().len().div_ceil(64)]);
+    let mut marks = Marks(vec![0; index.len().div_ceil(64)]);
     let mut reader = ChunkReader::new(space, index, run).map_err(SweepError::Decompressor)?;
     for (name, root) in manifests {
         let mut walk = Walk::new(*root);
@@ -97,22 +97,6 @@ fn visit(
     }
 }
 
-/// Chunks of an index with all their places, and whether they are needed.
-pub(super) fn chunks<'i>(
-    index: &'i Index,
-    marks: &'i Marks,
-) -> impl Iterator<Item = (bool, &'i [IndexEntry])> {
-    let mut start = 0;
-    index
-        .entries()
-        .chunk_by(|a, b| a.id == b.id)
-        .map(move |places| {
-            let live = marks.get(start);
-            start += places.len();
-            (live, places)
-        })
-}
-
 /// Returns the place where a needed chunk is kept: the lowest sound pack that stays, or one
 /// that is damaged, of which this chunk may be a sound part.
 pub(super) fn keeper<'p>(index: &Index, places: &'p [IndexEntry]) -> Option<&'p IndexEntry> {
@@ -131,11 +115,12 @@ pub(super) fn facts(
     packs: &[(PackId, u64)],
 ) -> Vec<PackFacts<PackId>> {
     let mut sums = vec![(0, 0); index.packs().len()];
-    for (live, places) in chunks(index, marks) {
+    let mut chunks = index.chunks();
+    while let Some((at, places)) = chunks.next() {
         for entry in places {
             sums[entry.pack as usize].0 += u64::from(entry.sealed_len);
         }
-        if let Some(keeper) = live.then(|| keeper(index, places)).flatten() {
+        if let Some(keeper) = marks.get(at).then(|| keeper(index, places)).flatten() {
             sums[keeper.pack as usize].1 += u64::from(keeper.sealed_len);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{channel, sync_channel};
 use emberkeep_format::{Decompressor, FormatError, IndexEntry, PackId, PackKind, open_chunk};
 
 use super::Sweep;
-use super::mark::{Marks, chunks, keeper};
+use super::mark::{Marks, keeper};
 use crate::damage::ReadError;
 use crate::error::SweepError;
 use crate::index::Index;
@@ -48,11 +48,14 @@ pub(super) fn repack(
         return Ok(Moved::default());
     }
     let wanted: BTreeSet<PackId> = packs.iter().copied().collect();
-    let mut entries: Vec<IndexEntry> = chunks(index, live)
-        .filter(|(live, _)| *live)
-        .filter_map(|(_, places)| keeper(index, places).copied())
-        .filter(|entry| wanted.contains(&index.packs()[entry.pack as usize].pack))
-        .collect();
+    let mut entries: Vec<IndexEntry> = Vec::new();
+    let mut chunks = index.chunks();
+    while let Some((at, places)) = chunks.next() {
+        let kept = live.get(at).then(|| keeper(index, places)).flatten();
+        let is_wanted =
+            |entry: &&IndexEntry| wanted.contains(&index.packs()[entry.pack as usize].pack);
+        entries.extend(kept.filter(is_wanted));
+    }
     entries.sort_unstable_by_key(|entry| (entry.pack, entry.offset));
     let (closed, uploads) = sync_channel(0);
     let (spent, buffers) = channel();

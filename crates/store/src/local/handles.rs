@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -92,10 +92,15 @@ impl Handles {
     }
 }
 
-/// Reads exactly `range` of a file to `bytes`, without zeroing the memory first.
+/// Reads exactly `range` of a file to `bytes`, without zeroing new memory first.
 pub(super) fn read_range(file: &File, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
     let wanted = usize::try_from(range.end - range.start)
         .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    if bytes.capacity() > wanted {
+        // A buffer that was used before. Reading to all of its room would read on past the range.
+        bytes.resize(wanted, 0);
+        return file.read_exact_at(bytes, range.start);
+    }
     bytes.clear();
     bytes.try_reserve_exact(wanted)?;
     while bytes.len() < wanted {
