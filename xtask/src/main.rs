@@ -39,8 +39,8 @@ cargo xtask lint
 cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
     full, unchanged and changed backups and restores of a real image, beside restic if it is installed
 cargo xtask bench peers [--size-gib N] [--tree DIR] [--restic FILE] [--cinder yes] [--binary FILE] [--json FILE] [--keep]
-    the five sets of volumes (4 GiB, or scaled to N), through every peer that is installed: restic, borg, cp, and the
-    released Cinder if asked for; a bare loop, hinted runs, huge and many volumes; needs some ten times N of disk
+    the five sets of volumes (4 GiB, or scaled to N), through every peer that is installed: restic, borg, casync, cp, and
+    the released Cinder if asked for; a bare loop, hinted runs, huge and many volumes; needs some ten times N of disk
 cargo xtask bench index [--chunks N]
     time and memory to open a repository of ten million chunks
 cargo xtask bench-api [--seconds N] [--json FILE] [--binary FILE] [--beside DIR | --rows N]

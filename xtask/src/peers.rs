@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::measure::{Cost, measure};
 use crate::options::Options;
-use crate::process::{cargo, output, root, run, say, target};
+use crate::process::{cargo, find, output, root, run, say, target};
 use crate::{clients, image};
 use tools::{Tool, installed};
 
@@ -118,6 +118,7 @@ impl Bench {
         let again = self.backups(tools, "unchanged V1", &v1)?;
         let changed = self.backups(tools, "changed V2", &v2)?;
         let other = self.backups(tools, "other V5", &v5)?;
+        self.casync(&[("full V1", &v1), ("changed V2", &v2), ("other V5", &v5)])?;
         self.hinted(&v1, &v2)?;
         self.restores(tools, "restore V1", &full, &v1)?;
         self.restores(tools, "restore V2", &changed, &v2)?;
@@ -337,6 +338,35 @@ impl Bench {
             fs::remove_file(&image)?;
         }
         Ok(())
+    }
+
+    /// What casync stores, whose chunks desync writes too: it is asked for nothing else.
+    fn casync(&mut self, sets: &[(&'static str, &Path)]) -> Result<()> {
+        let Some(program) = find("casync") else {
+            return Ok(());
+        };
+        let version = output(Command::new(&program).arg("--version"))?;
+        self.facts
+            .insert("casync".to_owned(), version.lines().next().into());
+        let place = self.folder.join("casync");
+        fs::create_dir_all(&place)?;
+        for (step, image) in sets {
+            warm(image)?;
+            let mut command = Command::new(&program);
+            command
+                .args([
+                    "make",
+                    "--compression=zstd",
+                    "--chunk-size=65536",
+                    "--store",
+                ])
+                .arg(place.join("default.castr"))
+                .arg(place.join(step.replace(' ', "-")).with_extension("caibx"))
+                .arg(image);
+            let (_, cost) = measure(&command, &self.folder.join("time.txt"))?;
+            self.note(step, "casync", cost, used(&place)?);
+        }
+        Ok(fs::remove_dir_all(place)?)
     }
 
     /// One full backup by the released Cinder's own driver.
