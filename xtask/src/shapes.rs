@@ -1,5 +1,6 @@
 //! The rule that each shape on the wire is defined once, in `crates/wire`: the service writes no answer by
-//! hand, and the SDK reads none with a type of its own.
+//! hand, and the SDK reads none with a type of its own; nor does the SDK send a request that it made
+//! up (its calls take nothing but what `wire` lists, which the service's readers read back).
 //!
 //! Pure but for the reading of sources; takes a file's path and text, returns what is wrong.
 
@@ -16,7 +17,7 @@ struct Rule {
     but: &'static [(&'static str, &'static str)],
 }
 
-const RULES: [Rule; 3] = [
+const RULES: [Rule; 4] = [
     Rule {
         folder: "crates/http/src",
         word: "json!",
@@ -54,6 +55,12 @@ const RULES: [Rule; 3] = [
             ),
             ("cloud/files.rs", "clouds.yaml is no answer"),
         ],
+    },
+    Rule {
+        folder: "crates/sdk/src",
+        word: "json!",
+        instead: "send a request of crates/wire",
+        but: &[("auth.rs", "the word is in its tests")],
     },
 ];
 
@@ -115,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_is_made_by_hand_is_found() {
-        let [http, _, sdk] = &RULES;
+        let [http, _, sdk, asked] = &RULES;
         for (what, rule, file, text, want) in [
             (
                 "an answer by hand",
@@ -145,6 +152,13 @@ mod tests {
                 sdk,
                 "cbr/tags.rs",
                 "#[derive(Deserialize)]",
+                1,
+            ),
+            (
+                "a request by hand",
+                asked,
+                "cbr/tags.rs",
+                "Call::post(path, json!({}))",
                 1,
             ),
             (

@@ -1,9 +1,11 @@
 //! Signing in at the identity service: the request, and what comes back.
 
-use emberkeep_wire::identity::CatalogEntry;
+use emberkeep_wire::identity::{
+    self as wire, AppCredentialRef, AuthMethod, AuthRequest, CatalogEntry, DomainRef, NamedRef,
+    ScopeRequest,
+};
 use emberkeep_wire::lenient;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::cloud::{ApplicationCredential, CloudConfig, Credentials, Method, Named, Scope};
 use crate::secret::Secret;
@@ -88,60 +90,63 @@ pub(crate) fn identity_url(config: &CloudConfig) -> String {
 }
 
 /// Returns the body of a sign-in.
-pub(crate) fn sign_in_body(credentials: &Credentials) -> Value {
-    let identity = match &credentials.method {
+pub(crate) fn sign_in_body(credentials: &Credentials) -> AuthRequest {
+    let hidden = |secret: &Secret| wire::Secret(secret.expose().to_owned());
+    let method = match &credentials.method {
         Method::Password {
             user,
             domain,
             password,
-        } => {
-            let mut user = holder(user, domain);
-            user["password"] = json!(password.expose());
-            json!({"methods": ["password"], "password": {"user": user}})
-        }
-        Method::Token(token) => {
-            json!({"methods": ["token"], "token": {"id": token.expose()}})
-        }
-        Method::ApplicationCredential { credential, secret } => {
-            let mut body = match credential {
-                ApplicationCredential::Id(id) => json!({"id": id}),
-                ApplicationCredential::Name { name, user, domain } => {
-                    json!({"name": name, "user": holder(user, domain)})
-                }
-            };
-            body["secret"] = json!(secret.expose());
-            json!({"methods": ["application_credential"], "application_credential": body})
-        }
+        } => AuthMethod::Password {
+            user: named(user, domain),
+            password: hidden(password),
+        },
+        Method::Token(token) => AuthMethod::Token(hidden(token)),
+        Method::ApplicationCredential { credential, secret } => AuthMethod::AppCredential {
+            credential: match credential {
+                ApplicationCredential::Id(id) => AppCredentialRef::Id(id.clone()),
+                ApplicationCredential::Name { name, user, domain } => AppCredentialRef::Name {
+                    name: name.clone(),
+                    user: named(user, domain),
+                },
+            },
+            secret: hidden(secret),
+        },
     };
-    let mut auth = json!({"identity": identity});
-    match &credentials.scope {
-        Scope::Unscoped => {}
-        Scope::Project { project, domain } => {
-            auth["scope"] = json!({"project": holder(project, domain)});
-        }
-        Scope::Domain(domain) => auth["scope"] = json!({"domain": only(domain)}),
-        Scope::System => auth["scope"] = json!({"system": {"all": true}}),
+    AuthRequest {
+        methods: vec![method],
+        scope: match &credentials.scope {
+            Scope::Unscoped => ScopeRequest::Default,
+            Scope::Project { project, domain } => ScopeRequest::Project(named(project, domain)),
+            Scope::Domain(domain) => ScopeRequest::Domain(only(domain)),
+            Scope::System => ScopeRequest::System,
+        },
     }
-    json!({"auth": auth})
 }
 
 /// A name means something within a domain only; an id needs none.
-fn holder(named: &Named, domain: &Named) -> Value {
+fn named(named: &Named, domain: &Named) -> NamedRef {
     match named {
-        Named::Id(id) => json!({"id": id}),
-        Named::Name(name) => json!({"name": name, "domain": only(domain)}),
+        Named::Id(id) => NamedRef::Id(id.clone()),
+        Named::Name(name) => NamedRef::Name {
+            name: name.clone(),
+            domain: only(domain),
+        },
     }
 }
 
-fn only(named: &Named) -> Value {
+fn only(named: &Named) -> DomainRef {
     match named {
-        Named::Id(id) => json!({"id": id}),
-        Named::Name(name) => json!({"name": name}),
+        Named::Id(id) => DomainRef::Id(id.clone()),
+        Named::Name(name) => DomainRef::Name(name.clone()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use emberkeep_wire::request::Request;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -223,7 +228,7 @@ mod tests {
                     "scope": {"system": {"all": true}}}),
             ),
         ] {
-            let body = sign_in_body(&Credentials { method, scope });
+            let body = sign_in_body(&Credentials { method, scope }).body();
             assert_eq!(body, json!({"auth": want}), "{what}");
         }
     }

@@ -2,7 +2,6 @@
 //! (`cinder-backup.md §2`). The newest microversion that both sides know is spoken.
 
 mod actions;
-mod ask;
 mod attachments;
 mod backups;
 mod limits;
@@ -22,18 +21,21 @@ use crate::error::SdkError;
 use crate::pages::{Pages, Turning};
 use crate::version::Microversion;
 
-pub use ask::{
-    BackupChange, NewAttachment, NewBackup, NewSnapshot, NewVolume, NewVolumeType, RestoreTo,
+pub use backups::RestoreTo;
+// One definition of each shape: what this client sends is what the service reads, and what the
+// service writes is what this client reads.
+pub use emberkeep_model::{SnapshotStatus, VolumeStatus};
+pub use emberkeep_wire::cinder::ask::{
+    BackupChange, NewAttachment, NewBackup, NewSnapshot, NewVolume, NewVolumeType, SnapshotChange,
     VolumeChange, VolumeTypeChange,
 };
-// One definition of each shape: what the service writes is what this client reads.
 pub use emberkeep_wire::cinder::{
     AbsoluteLimits, AttachmentDetail as Attachment, AttachmentSummary, AvailabilityZone,
     BackupDetail as Backup, BackupSummary, ConnectionInfo, Field, Link, MessageView as Message,
     PoolView as Pool, QuotaSet, QuotaUsage, RecordView as BackupRecord, ResourceFilters,
-    RestoreStarted, ServiceView as Service, SnapshotView as Snapshot, TypeAccessView as TypeAccess,
-    VolumeAttachment, VolumeDetail as Volume, VolumeTotals as VolumeSummary,
-    VolumeTypeView as VolumeType, ZoneState,
+    RestoreStarted, ServiceView as Service, Settled, SnapshotView as Snapshot,
+    TypeAccessView as TypeAccess, VolumeAttachment, VolumeDetail as Volume,
+    VolumeTotals as VolumeSummary, VolumeTypeView as VolumeType, ZoneState,
 };
 pub use limits::QuotaUsages;
 pub use query::{AttachmentQuery, BackupQuery, MessageQuery, SnapshotQuery, VolumeQuery};

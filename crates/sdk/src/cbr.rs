@@ -3,7 +3,6 @@
 //! Answers are the shapes of [`emberkeep_wire::cbr`], the same that Emberkeep's service writes:
 //! every attribute of `otcextensions.sdk.cbr.v3` is there, and those of Huawei's cloud.
 
-mod ask;
 mod backups;
 mod checkpoints;
 mod members;
@@ -22,12 +21,14 @@ use crate::connection::{Call, Connection, Face};
 use crate::error::SdkError;
 use crate::pages::{Pages, Turning};
 
-pub use ask::{
-    AddResource, BindRulesChange, Mapping, MemberAnswer, NewBilling, NewCheckpoint, NewPolicy,
-    NewReplication, NewVault, PolicyChange, RestoreTarget, VaultChange, VaultsChange,
-};
+// One definition of each shape: what this client sends is what the service reads.
 pub use emberkeep_model::Tag;
 pub use emberkeep_wire::cbr::Member;
+pub use emberkeep_wire::cbr::ask::{
+    AddResource, BindRulesChange, Mapping, NewBilling, NewCheckpoint, NewPolicy, NewReplication,
+    NewVault, PolicyChange, RestoreTarget, TagCondition, TagFilter as TagQuery, VaultChange,
+    VaultsChange,
+};
 pub use emberkeep_wire::cbr::{
     AppConsistency, AssociatedVault, AttachedDisk, Backup, BackupDetail, BackupMetadata, Billing,
     BillingExtra, BindRules, Bound, Checkpoint, CheckpointExtra, CheckpointResource,
@@ -40,10 +41,10 @@ pub use emberkeep_wire::cbr::{
     TaskResource, Trigger, TriggerProperties, Vault, VaultDeleteDetail, VaultResource,
     VaultsSummary, word,
 };
-pub use members::Sharing;
+pub use members::{MemberAnswer, Sharing};
 pub use query::{
-    BackupQuery, MemberQuery, PolicyQuery, ProtectableQuery, StorageUsageQuery, TagCondition,
-    TagQuery, TaskQuery, VaultQuery,
+    BackupQuery, MemberQuery, PolicyQuery, ProtectableQuery, StorageUsageQuery, TaskQuery,
+    VaultQuery,
 };
 
 /// The CBR API of a connection.

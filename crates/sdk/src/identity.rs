@@ -1,11 +1,10 @@
 //! Users, projects and roles, for administrators.
 
-use emberkeep_wire::identity::RoleAssignmentView;
+use emberkeep_wire::identity::{ProjectCreate, RoleAssignmentView, UserCreate};
 use emberkeep_wire::keyed::{Keyed, Many};
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use crate::connection::{Call, Connection, Face};
 use crate::error::SdkError;
@@ -72,13 +71,13 @@ impl Identity {
         password: &Secret,
         default_project_id: Option<&str>,
     ) -> Result<User, SdkError> {
-        let body = json!({"user": {
-            "name": name,
-            "password": password.expose(),
-            "domain_id": "default",
-            "default_project_id": default_project_id,
-        }});
-        self.one(Call::post(["users"], body)).await
+        let body = UserCreate {
+            name: name.to_owned(),
+            password: emberkeep_wire::identity::Secret(password.expose().to_owned()),
+            default_project_id: default_project_id.map(str::to_owned),
+            enabled: true,
+        };
+        self.one(Call::post(["users"], &body)).await
     }
 
     /// Makes a project.
@@ -87,10 +86,12 @@ impl Identity {
         name: &str,
         description: Option<&str>,
     ) -> Result<Project, SdkError> {
-        let body = json!({"project": {
-            "name": name, "description": description, "domain_id": "default",
-        }});
-        self.one(Call::post(["projects"], body)).await
+        let body = ProjectCreate {
+            name: name.to_owned(),
+            description: description.unwrap_or_default().to_owned(),
+            enabled: true,
+        };
+        self.one(Call::post(["projects"], &body)).await
     }
 
     /// Gives a user a role in a project; all three by id.

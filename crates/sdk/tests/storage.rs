@@ -10,7 +10,7 @@ use cloud::{Answer, Cloud};
 use emberkeep_sdk::block_storage::{
     AttachmentQuery, Backup, BackupChange, BackupRecord, BackupSummary, Field, MessageQuery,
     NewAttachment, NewBackup, NewSnapshot, NewVolume, NewVolumeType, RestoreStarted, RestoreTo,
-    Volume, VolumeChange, VolumeTypeChange,
+    Settled, SnapshotChange, SnapshotStatus, Volume, VolumeChange, VolumeStatus, VolumeTypeChange,
 };
 use emberkeep_sdk::{BackupId, Gib, ProjectId, SnapshotId, VolumeId};
 use emberkeep_wire::cinder as server;
@@ -153,8 +153,8 @@ async fn what_is_changed_is_what_was_said() {
     .await;
     let api = cloud.connect().await.block_storage();
     let change = VolumeChange {
-        name: Some("n".to_owned()),
-        description: None,
+        name: Field::Is("n".to_owned()),
+        description: Field::Absent,
         metadata: Some(BTreeMap::new()),
     };
     api.update_volume(&VOLUME.into(), &change)
@@ -167,9 +167,9 @@ async fn what_is_changed_is_what_was_said() {
         (None, Some(BTreeMap::new()))
     );
 
-    let change = VolumeChange {
-        description: Some("d".to_owned()),
-        ..VolumeChange::default()
+    let change = SnapshotChange {
+        description: Field::Is("d".to_owned()),
+        ..SnapshotChange::default()
     };
     api.update_snapshot(&SNAPSHOT.into(), &change)
         .await
@@ -181,7 +181,7 @@ async fn what_is_changed_is_what_was_said() {
     );
 
     let change = BackupChange {
-        name: Some("n".to_owned()),
+        name: Field::Is("n".to_owned()),
         ..BackupChange::default()
     };
     api.update_backup(&BACKUP.into(), &change)
@@ -196,7 +196,7 @@ async fn what_is_changed_is_what_was_said() {
     api.import_backup(&record).await.expect("taken in");
     let (line, body) = last(&cloud);
     assert_eq!(line, "POST P/backups/import_record");
-    assert_eq!(taken(BackupRecord::parse, &body), record);
+    assert_eq!(taken(BackupRecord::read, &body), record);
 }
 
 /// Awaits each call and compares the line and the body that it sent.
@@ -226,7 +226,7 @@ async fn actions_are_sent_as_cinder_has_them() {
     sends! { cloud:
         api.extend_volume(&v, Gib(7)) => "POST P/volumes/v/action", json!({"os-extend": {"new_size": 7}});
         api.force_delete_volume(&v) => "POST P/volumes/v/action", json!({"os-force_delete": {}});
-        api.reset_volume_status(&v, "error") => "POST P/volumes/v/action", json!({"os-reset_status": {"status": "error"}});
+        api.reset_volume_status(&v, VolumeStatus::Error) => "POST P/volumes/v/action", json!({"os-reset_status": {"status": "error"}});
         api.set_volume_bootable(&v, true) => "POST P/volumes/v/action", json!({"os-set_bootable": {"bootable": true}});
         api.set_volume_readonly(&v, true) => "POST P/volumes/v/action", json!({"os-update_readonly_flag": {"readonly": true}});
         api.image_metadata(&v) => "POST P/volumes/v/action", json!({"os-show_image_metadata": null});
@@ -243,9 +243,9 @@ async fn actions_are_sent_as_cinder_has_them() {
         api.volume_summary(true) => "GET P/volumes/summary?all_tenants=true", null.clone();
         api.delete_volume_with_snapshots(&v) => "DELETE P/volumes/v?cascade=true", null.clone();
         api.force_delete_snapshot(&s) => "POST P/snapshots/s/action", json!({"os-force_delete": {}});
-        api.reset_snapshot_status(&s, "error") => "POST P/snapshots/s/action", json!({"os-reset_status": {"status": "error"}});
+        api.reset_snapshot_status(&s, SnapshotStatus::Error) => "POST P/snapshots/s/action", json!({"os-reset_status": {"status": "error"}});
         api.force_delete_backup(&b) => "POST P/backups/b/action", json!({"os-force_delete": {}});
-        api.reset_backup_status(&b, "error") => "POST P/backups/b/action", json!({"os-reset_status": {"status": "error"}});
+        api.reset_backup_status(&b, Settled::Error) => "POST P/backups/b/action", json!({"os-reset_status": {"status": "error"}});
         api.volume_metadata(&v) => "GET P/volumes/v/metadata", null.clone();
         api.set_volume_metadata(&v, &ab) => "POST P/volumes/v/metadata", json!({"metadata": {"a": "b"}});
         api.replace_snapshot_metadata(&s, &ab) => "PUT P/snapshots/s/metadata", json!({"metadata": {"a": "b"}});
@@ -282,7 +282,7 @@ async fn types_services_and_limits_are_asked_for() {
         ..NewVolumeType::default()
     };
     let change = VolumeTypeChange {
-        description: Some("d".to_owned()),
+        description: Field::Is("d".to_owned()),
         ..VolumeTypeChange::default()
     };
     let null = Value::Null;

@@ -1,10 +1,12 @@
 //! The CBR wire: what its bodies and queries may say, and how our nouns look on it.
 //!
-//! Requests are read field by field so that a refusal names the field; answers are plain
-//! serde structs, the same for server and clients: written exactly, read leniently, since other
-//! clouds write numbers as text and null for nothing. Start at `vault.rs`.
+//! Both requests (`ask.rs`) and answers are plain serde structs, the same for server and clients.
+//! Requests are read field by field so that a refusal names the field; answers are written
+//! exactly and read leniently, since other clouds write numbers as text and null for nothing.
+//! Start at `vault.rs`.
 
 mod answer;
+pub mod ask;
 mod backup;
 mod checkpoint;
 mod code;
@@ -54,10 +56,10 @@ pub use query::{
     TaskList, UsageList, VaultList,
 };
 pub use request::{
-    AddMembers, AddResources, CheckpointCreate, ExpirationUpdate, MemberAnswer, MigrateResources,
-    PolicyBound, PolicyCreate, PolicyUpdate, RemoveResources, Rename, ReplicateBackup, ReplicateTo,
-    ReplicateVault, ResourceGiven, RestoreAsked, SetResources, SyncBackups, SyncVault,
-    TagCondition, TagQuery, TagSet, TagsAction, VaultCreate, VaultUpdate, VaultsUpdate,
+    AddResources, CheckpointCreate, ExpirationUpdate, MemberAnswer, MigrateResources, PolicyBound,
+    PolicyCreate, PolicyUpdate, RemoveResources, ReplicateBackup, ReplicateTo, ReplicateVault,
+    ResourceGiven, RestoreAsked, SetResources, SyncBackups, SyncVault, TagQuery, VaultCreate,
+    VaultUpdate,
 };
 pub use size::Mib;
 pub use tag::{ProjectTag, TaggedVault, TaggedVaultDetail};

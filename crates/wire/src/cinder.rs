@@ -5,6 +5,7 @@
 //! Start at `backups.rs`; `schema.rs` is what all requests are checked by.
 
 mod actions;
+pub mod ask;
 mod attachments;
 mod backups;
 pub mod bodies;
@@ -28,10 +29,8 @@ mod types;
 mod versions;
 mod volumes;
 
-pub use actions::{BackupAction, SnapshotAction, VolumeAction};
-pub use attachments::{
-    AttachmentDetail, AttachmentSummary, CreateAttachment, VolumeAttachment, parse_connector,
-};
+pub use actions::{BackupAction, Settled, SnapshotAction, VolumeAction};
+pub use attachments::{AttachmentDetail, AttachmentSummary, CreateAttachment, VolumeAttachment};
 pub use backups::{
     BackupDetail, BackupSummary, CreateBackup, RestoreBackup, RestoreStarted, UpdateBackup,
     states_shown_as, status_of,
@@ -46,18 +45,15 @@ pub use listing::{
     Counted, Listed, Listing, MAX_LIMIT, Resource, ResourceFilters, SortKey, query_flag, query_text,
 };
 pub use messages::MessageView;
-pub use metadata::{MetaBody, MetadataBody, parse_meta_item, parse_metadata};
+pub use metadata::{MetaBody, MetadataBody, parse_meta_item};
 pub use microversion::{Microversion, VersionError};
-pub use quotas::{
-    ClassQuotas, QuotaForm, QuotaSet, QuotaSetView, QuotaUsage, QuotaUsages, parse_quotas,
-};
+pub use quotas::{ClassQuotas, QuotaForm, QuotaSet, QuotaSetView, QuotaUsage, QuotaUsages};
 pub use records::RecordView;
-pub use services::{PoolView, ServiceSwitched, ServiceView, parse_reason, parse_switch};
+pub use services::{PoolView, ServiceSwitched, ServiceView, parse_reason};
 pub use shown::ShownBackups;
 pub use snapshots::{CreateSnapshot, SnapshotView, UpdateSnapshot};
 pub use types::{
-    AvailabilityZone, CreateType, ExtraSpecsBody, TypeAccessView, UpdateType, VolumeTypeView,
-    ZoneState, parse_extra_specs, parse_type_access,
+    AvailabilityZone, ExtraSpecsBody, TypeAccessView, VolumeTypeView, ZoneState, parse_extra_spec,
 };
 pub use versions::{MediaType, VersionDocument, VersionLink, Versions};
 pub use volumes::{CreateVolume, UpdateVolume, VolumeDetail, VolumeSummary, VolumeTotals};

@@ -3,6 +3,8 @@
 
 mod auth;
 mod requests;
+#[cfg(test)]
+mod samples;
 mod views;
 
 pub use auth::{
@@ -20,6 +22,15 @@ pub use views::{
 };
 
 use serde_json::Value;
+
+crate::request::requests! {
+    keyed {}
+    whole {
+        AuthRequest,
+        UserCreate,
+        ProjectCreate,
+    }
+}
 
 /// A body that is JSON but not what it should be; says which field, never its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,4 +9,5 @@ pub mod ids;
 pub mod keyed;
 pub mod lenient;
 pub mod native;
+pub mod request;
 pub mod time;

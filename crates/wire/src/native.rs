@@ -6,6 +6,8 @@ mod erasure;
 mod exports;
 mod extents;
 mod preview;
+#[cfg(test)]
+mod samples;
 mod servers;
 mod vaults;
 
@@ -27,6 +29,16 @@ pub use servers::{
 pub use vaults::{VaultFreeze, VaultStanding};
 
 use crate::time;
+
+crate::request::requests! {
+    keyed {}
+    whole {
+        NewServer,
+        ServerVolumes,
+        NewFileSystem,
+        PolicyTrial,
+    }
+}
 
 /// The content type of a stream of extents.
 pub const EXTENTS_CONTENT_TYPE: &str = "application/x-emberkeep-extents";

@@ -91,7 +91,7 @@ fn volumes_are_made_or_refused() {
 #[test]
 fn actions_are_one_key() {
     let parse = |body: &str| {
-        VolumeAction::parse(&read(body), Microversion::MAX).map_err(|fault| fault.message)
+        VolumeAction::read(&read(body), Microversion::MAX).map_err(|fault| fault.message)
     };
     assert_eq!(
         parse(r#"{"os-extend": {"new_size": 2}}"#),

@@ -2,7 +2,9 @@
 //! by hand, records of backups, messages about what failed.
 
 use emberkeep_sdk::Connection;
-use emberkeep_sdk::block_storage::{BlockStorage, MessageQuery, NewBackup, NewSnapshot};
+use emberkeep_sdk::block_storage::{
+    BlockStorage, MessageQuery, NewBackup, NewSnapshot, Settled, SnapshotStatus, VolumeStatus,
+};
 use emberkeep_sdk::{BackupId, SdkError, SnapshotId, VolumeId};
 
 use crate::{pairs, served, soon, volume};
@@ -60,9 +62,11 @@ async fn what_only_services_and_administrators_ask_is_understood() {
     // Statuses set by hand, and deletion in whatever status.
     let kept = backup(&api, &id).await;
     api.wait_for_backup(&kept, soon()).await.expect("made");
-    api.reset_backup_status(&kept, "error").await.expect("set");
+    api.reset_backup_status(&kept, Settled::Error)
+        .await
+        .expect("set");
     assert_eq!(api.backup(&kept).await.expect("shown").status, "error");
-    api.reset_backup_status(&kept, "available")
+    api.reset_backup_status(&kept, Settled::Available)
         .await
         .expect("set");
 
@@ -84,7 +88,7 @@ async fn what_only_services_and_administrators_ask_is_understood() {
         .expect("gone");
 
     let taken = snapshot(&api, &id).await;
-    api.reset_snapshot_status(&taken, "error")
+    api.reset_snapshot_status(&taken, SnapshotStatus::Error)
         .await
         .expect("set");
     assert_eq!(api.snapshot(&taken).await.expect("shown").status, "error");
@@ -106,7 +110,9 @@ async fn what_only_services_and_administrators_ask_is_understood() {
     assert_eq!(api.message(&message.id).await.expect("shown"), message);
     api.delete_message(&message.id).await.expect("gone");
 
-    api.reset_volume_status(&id, "error").await.expect("set");
+    api.reset_volume_status(&id, VolumeStatus::Error)
+        .await
+        .expect("set");
     is(&api, &id, "error").await;
     api.force_delete_volume(&id).await.expect("begun");
     api.wait_for_volume_gone(&id, soon()).await.expect("gone");

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use emberkeep_sdk::block_storage::{
-    AttachmentQuery, BackupChange, BackupQuery, NewAttachment, NewBackup, NewSnapshot,
-    NewVolumeType, RestoreTo, SnapshotQuery, VolumeChange, VolumeQuery, VolumeTypeChange,
+    AttachmentQuery, BackupChange, BackupQuery, Field, NewAttachment, NewBackup, NewSnapshot,
+    NewVolumeType, RestoreTo, SnapshotChange, SnapshotQuery, VolumeChange, VolumeQuery,
+    VolumeTypeChange,
 };
 use emberkeep_sdk::{Connection, Gib, ProjectId};
 
@@ -33,7 +34,7 @@ async fn block_storage_is_understood_to_the_last_field() {
         id
     );
     let change = VolumeChange {
-        description: Some("d".to_owned()),
+        description: Field::Is("d".to_owned()),
         ..VolumeChange::default()
     };
     api.update_volume(&id, &change).await.expect("changed");
@@ -124,9 +125,9 @@ async fn block_storage_is_understood_to_the_last_field() {
     api.delete_snapshot_metadata(&snapshot, "c")
         .await
         .expect("gone");
-    let change = VolumeChange {
-        description: Some("d".to_owned()),
-        ..VolumeChange::default()
+    let change = SnapshotChange {
+        description: Field::Is("d".to_owned()),
+        ..SnapshotChange::default()
     };
     let changed = api.update_snapshot(&snapshot, &change).await;
     assert_eq!(changed.expect("changed").description.as_deref(), Some("d"));
@@ -164,7 +165,7 @@ async fn block_storage_is_understood_to_the_last_field() {
         1
     );
     let change = BackupChange {
-        description: Some("d".to_owned()),
+        description: Field::Is("d".to_owned()),
         ..BackupChange::default()
     };
     api.update_backup(&backup, &change).await.expect("changed");
@@ -218,7 +219,7 @@ async fn block_storage_is_understood_to_the_last_field() {
     let kind = api.create_volume_type(&new).await.expect("made");
     assert!(kind.more.is_empty(), "{:?}", kind.more);
     let change = VolumeTypeChange {
-        description: Some("d".to_owned()),
+        description: Field::Is("d".to_owned()),
         ..VolumeTypeChange::default()
     };
     api.update_volume_type(&kind.id, &change)

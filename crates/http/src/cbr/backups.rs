@@ -154,7 +154,7 @@ pub(super) async fn rename(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::Rename::parse).await?;
+    let asked = read(body, wire::ask::Rename::read).await?;
     let backup = app
         .service
         .cbr_rename_backup(&call.caller, id, asked.name)

@@ -19,11 +19,9 @@ pub(super) async fn add(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::AddMembers::parse).await?;
-    let made = app
-        .service
-        .add_members(&call.caller, id, asked.projects)
-        .await?;
+    let asked = read(body, wire::ask::NewMembers::read).await?;
+    let projects = asked.members.into_iter().map(|id| id.0).collect();
+    let made = app.service.add_members(&call.caller, id, projects).await?;
     let members: Vec<_> = made.iter().map(wire::Member::of).collect();
     list_of(&members, members.len() as u64)
 }

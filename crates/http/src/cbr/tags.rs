@@ -24,7 +24,7 @@ pub(super) async fn set(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::TagSet::parse).await?;
+    let asked = read(body, wire::ask::TagSet::read).await?;
     app.service
         .set_vault_tags(&call.caller, id, vec![asked.tag])
         .await?;
@@ -37,11 +37,11 @@ pub(super) async fn act(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let id: VaultId = call.id()?;
-    match read(body, wire::TagsAction::parse).await? {
-        wire::TagsAction::Create(tags) => {
+    match read(body, wire::ask::TagsAction::read).await? {
+        wire::ask::TagsAction::Create(tags) => {
             app.service.set_vault_tags(&call.caller, id, tags).await?;
         }
-        wire::TagsAction::Delete(keys) => {
+        wire::ask::TagsAction::Delete(keys) => {
             app.service.clear_vault_tags(&call.caller, id, keys).await?;
         }
     }
@@ -114,7 +114,7 @@ fn matches(asked: &wire::TagQuery, name: &str, tags: &[Tag]) -> bool {
     if asked.without_any_tag {
         return named && tags.is_empty();
     }
-    let holds = |condition: &wire::TagCondition| {
+    let holds = |condition: &wire::ask::TagCondition| {
         tags.iter().any(|tag| {
             tag.key == condition.key
                 && (condition.values.is_empty()

@@ -53,7 +53,7 @@ pub(super) async fn update_all(
     call: Call,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let asked = read(body, wire::VaultsUpdate::parse).await?;
+    let asked = read(body, wire::ask::VaultsChange::read).await?;
     let ids = app
         .service
         .update_vaults(&call.caller, asked.smn_notify, asked.threshold)

@@ -4,9 +4,9 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_service::query::{AttachmentQuery, Paging};
 use emberkeep_service::{AttachmentUpdate, NewAttachment};
+use emberkeep_wire::cinder::ask::{AttachmentAction, AttachmentChange};
 use emberkeep_wire::cinder::{
-    AttachmentDetail, AttachmentSummary, CreateAttachment, Fault, Listing, Resource,
-    parse_connector,
+    AttachmentDetail, AttachmentSummary, CreateAttachment, Listing, Resource,
 };
 
 use super::call::{Answer, Call, attachment_id, json, keyed};
@@ -92,8 +92,9 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
 
 /// `PUT /attachments/{id}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
+    let asked = AttachmentChange::read(&call.body)?;
     let update = AttachmentUpdate {
-        connector: parse_connector(&call.body)?,
+        connector: asked.connector,
     };
     let id = attachment_id(id)?;
     let changed = call
@@ -112,16 +113,7 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
 
 /// `POST /attachments/{id}/action`: there is one, `os-complete`.
 pub(super) async fn act(call: &Call, id: &str) -> Answer {
-    match call.body.members() {
-        Some([(key, _)]) if key == "os-complete" => {}
-        Some([(key, _)]) => {
-            return Err(Fault::bad_request(format!(
-                "There is no such action: {key}. Verify the request body and Content-Type header and try again."
-            ))
-            .into());
-        }
-        _ => return Err(Fault::bad_request("Malformed request body").into()),
-    }
+    let AttachmentAction::Complete(()) = AttachmentAction::read(&call.body)?;
     let id = attachment_id(id)?;
     call.service().complete_attachment(&call.caller, id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

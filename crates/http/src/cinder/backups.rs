@@ -5,7 +5,7 @@ use emberkeep_service::query::Page;
 use emberkeep_service::{BackupRecord, Edit, NewBackup, RestoreTo};
 use emberkeep_wire::cinder::{
     BackupAction, BackupSummary, CreateBackup, Listing, RecordView, Resource, RestoreBackup,
-    RestoreStarted, ShownBackups, UpdateBackup,
+    RestoreStarted, Settled, ShownBackups, UpdateBackup,
 };
 
 use super::call::{Answer, Call, accepted, backup_id, json, keyed, written};
@@ -115,11 +115,12 @@ pub(super) async fn restore(call: &Call, id: &str) -> Answer {
 
 /// `POST /backups/{id}/action`.
 pub(super) async fn act(call: &Call, id: &str) -> Answer {
-    let action = BackupAction::parse(&call.body, call.version)?;
+    let action = BackupAction::read(&call.body, call.version)?;
     let id = backup_id(id)?;
     let (service, caller) = (call.service(), &call.caller);
     match action {
-        BackupAction::ResetStatus { available } => {
+        BackupAction::ResetStatus(settled) => {
+            let available = settled == Settled::Available;
             service.reset_backup(caller, id, available).await?;
         }
         BackupAction::ForceDelete => service.force_delete_backup(caller, id).await?,
@@ -142,7 +143,7 @@ pub(super) async fn export(call: &Call, id: &str) -> Answer {
 
 /// `POST /backups/import_record`.
 pub(super) async fn import(call: &Call) -> Answer {
-    let asked = RecordView::parse(&call.body, call.version)?;
+    let asked = RecordView::read(&call.body, call.version)?;
     let record = BackupRecord {
         service: asked.backup_service,
         url: asked.backup_url,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use emberkeep_service::{Edit, ServiceError};
-use emberkeep_wire::cinder::{Fault, MetaBody, MetadataBody, parse_meta_item, parse_metadata};
+use emberkeep_wire::cinder::{Fault, MetaBody, MetadataBody, parse_meta_item};
 
 use super::Owner;
 use super::call::{Answer, Call, backup_id, json, snapshot_id, volume_id};
@@ -19,7 +19,7 @@ pub(super) async fn all(call: &Call, method: &Method, owner: Owner, id: &str) ->
     if method == Method::GET {
         return Ok(json(StatusCode::OK, &MetadataBody { metadata: pairs }));
     }
-    let given = parse_metadata(&call.body)?;
+    let given = MetadataBody::read(&call.body)?.metadata;
     if method == Method::POST {
         pairs.extend(given);
     } else {

@@ -3,15 +3,10 @@
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_service::QuotaLine;
-use emberkeep_wire::cinder::{ClassQuotas, QuotaForm, QuotaSetView, parse_quotas, query_flag};
-use emberkeep_wire::keyed::Keyed;
+use emberkeep_wire::cinder::ask::{NewClassQuotas, NewQuotas};
+use emberkeep_wire::cinder::{ClassQuotas, QuotaForm, QuotaSetView, query_flag};
 
 use super::call::{Answer, Call, keyed, project_id};
-
-/// What a project may have.
-type Set = QuotaSetView;
-/// What a class of projects may have.
-type Class = ClassQuotas<QuotaSetView>;
 
 /// `GET /os-quota-sets/{project}`.
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
@@ -35,7 +30,7 @@ pub(super) async fn defaults(call: &Call, id: &str) -> Answer {
 
 /// `PUT /os-quota-sets/{project}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let wanted = parse_quotas(&call.body, Set::KEY)?;
+    let NewQuotas(wanted) = NewQuotas::read(&call.body)?;
     let lines = call
         .service()
         .set_quotas(&call.caller, &project_id(id)?, &wanted)
@@ -60,7 +55,7 @@ pub(super) async fn class(call: &Call, name: &str) -> Answer {
 
 /// `PUT /os-quota-class-sets/{class}`.
 pub(super) async fn update_class(call: &Call, name: &str) -> Answer {
-    let wanted = parse_quotas(&call.body, Class::KEY)?;
+    let NewClassQuotas(wanted) = NewClassQuotas::read(&call.body)?;
     let lines = call
         .service()
         .set_quota_class(&call.caller, name, &wanted)

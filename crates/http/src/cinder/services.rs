@@ -3,9 +3,9 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use emberkeep_service::{Binary, ServiceState};
+use emberkeep_wire::cinder::ask::ServiceSwitch;
 use emberkeep_wire::cinder::{
-    Fault, Field, PoolView, ServiceSwitched, ServiceView, parse_reason, parse_switch, query_flag,
-    query_text,
+    Fault, Field, PoolView, ServiceSwitched, ServiceView, parse_reason, query_flag, query_text,
 };
 use serde_json::{Map, Value};
 
@@ -69,7 +69,7 @@ pub(super) async fn switch(call: &Call, verb: &str) -> Answer {
             return Err(Fault::bad_request(format!("Unknown action: {other}")).into());
         }
     };
-    let (binary, host, _) = parse_switch(&call.body)?;
+    let ServiceSwitch { binary, host, .. } = ServiceSwitch::read(&call.body)?;
     let state = call
         .service()
         .switch_service(&call.caller, &binary, &host, disabled, reason)

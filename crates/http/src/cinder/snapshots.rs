@@ -108,7 +108,7 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
 
 /// `POST /snapshots/{id}/action`.
 pub(super) async fn act(call: &Call, id: &str) -> Answer {
-    let action = SnapshotAction::parse(&call.body)?;
+    let action = SnapshotAction::read(&call.body)?;
     let id = snapshot_id(id)?;
     let (service, caller) = (call.service(), &call.caller);
     match action {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use emberkeep_model::VolumeType;
 use emberkeep_service::{NewType, ServiceError, TypeEdit};
+use emberkeep_wire::cinder::ask::{NewVolumeType, TypeAccessChange, VolumeTypeChange};
 use emberkeep_wire::cinder::{
-    CreateType, ExtraSpecsBody, Fault, Listing, Resource, TypeAccessView, UpdateType,
-    VolumeTypeView, parse_extra_specs, parse_type_access, query_flag, query_text,
+    ExtraSpecsBody, Fault, Listing, Resource, TypeAccessView, VolumeTypeView, parse_extra_spec,
+    query_flag, query_text,
 };
 
 use super::call::{Answer, Call, accepted, json, keyed, project_id};
@@ -78,11 +79,11 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
 
 /// `POST /types`.
 pub(super) async fn create(call: &Call) -> Answer {
-    let asked = CreateType::parse(&call.body)?;
+    let asked = NewVolumeType::read(&call.body)?;
     let new = NewType {
         name: asked.name,
         description: asked.description,
-        is_public: asked.is_public,
+        is_public: asked.is_public.unwrap_or(true),
         extra_specs: asked.extra_specs,
     };
     let made = call.service().create_type(&call.caller, new).await?;
@@ -92,10 +93,10 @@ pub(super) async fn create(call: &Call) -> Answer {
 
 /// `PUT /types/{id}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let asked = UpdateType::parse(&call.body)?;
+    let asked = VolumeTypeChange::read(&call.body)?;
     let edit = TypeEdit {
         name: asked.name,
-        description: asked.description,
+        description: asked.description.change(),
         is_public: asked.is_public,
     };
     let edited = call.service().edit_type(&call.caller, id, edit).await?;
@@ -111,7 +112,10 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
 
 /// `POST /types/{id}/action`: who may use it.
 pub(super) async fn act(call: &Call, id: &str) -> Answer {
-    let (project, allowed) = parse_type_access(&call.body)?;
+    let (project, allowed) = match TypeAccessChange::read(&call.body)? {
+        TypeAccessChange::Add { project } => (project.0, true),
+        TypeAccessChange::Remove { project } => (project.0, false),
+    };
     let project = project_id(&project)?;
     call.service()
         .set_type_access(&call.caller, id, &project, allowed)
@@ -160,7 +164,10 @@ pub(super) async fn spec(call: &Call, id: &str, key: &str) -> Answer {
 
 /// `POST /types/{id}/extra_specs` and `PUT …/{key}`.
 pub(super) async fn add_specs(call: &Call, id: &str, key: Option<&str>) -> Answer {
-    let specs = parse_extra_specs(&call.body, key)?;
+    let specs = match key {
+        None => ExtraSpecsBody::read(&call.body)?.extra_specs,
+        Some(key) => parse_extra_spec(&call.body, key)?,
+    };
     let shown = specs.clone();
     call.service()
         .add_extra_specs(&call.caller, id, specs)

@@ -128,7 +128,7 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
 
 /// `POST /volumes/{id}/action`.
 pub(super) async fn act(call: &Call, id: &str) -> Answer {
-    let action = VolumeAction::parse(&call.body, call.version)?;
+    let action = VolumeAction::read(&call.body, call.version)?;
     let id = volume_id(id)?;
     let (service, caller) = (call.service(), &call.caller);
     use VolumeAction as A;
@@ -158,7 +158,7 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
             };
             service.attach_volume(caller, id, new).await?;
         }
-        A::Detach => service.detach_volume(caller, id, false).await?,
+        A::Detach { .. } => service.detach_volume(caller, id, false).await?,
         A::ForceDetach => service.detach_volume(caller, id, true).await?,
         A::Reserve => service.move_volume(caller, id, Handover::Reserve).await?,
         A::Unreserve => service.move_volume(caller, id, Handover::Unreserve).await?,
@@ -170,7 +170,7 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
             let step = Handover::RollDetaching;
             service.move_volume(caller, id, step).await?;
         }
-        A::InitializeConnection => {
+        A::InitializeConnection(_) => {
             let volume = service.connection_of(caller, id).await?;
             let data = [
                 ("volume_id", volume.id.to_string()),
@@ -186,7 +186,7 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
             };
             return keyed(StatusCode::OK, &info);
         }
-        A::TerminateConnection => service.end_connection(caller, id).await?,
+        A::TerminateConnection(_) => service.end_connection(caller, id).await?,
         A::SetImageMetadata(pairs) => {
             let all = service.set_image_properties(caller, id, &pairs).await?;
             return Ok(json(StatusCode::OK, &MetadataBody { metadata: all }));

@@ -51,7 +51,9 @@ pub(super) async fn issue(
         ScopeRequest::Default => Scope::Default,
         ScopeRequest::Unscoped => Scope::Unscoped,
         ScopeRequest::Project(project) => Scope::Project(named_of(project)),
-        ScopeRequest::Elsewhere => Scope::Elsewhere,
+        ScopeRequest::Domain(_) | ScopeRequest::System | ScopeRequest::Elsewhere => {
+            Scope::Elsewhere
+        }
     };
     let _admitted = admit()?;
     let Issued { token, info } = app.identity.sign_in(&proofs, &scope).await?;

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use emberkeep_model::Gib;
-use emberkeep_wire::cinder::MetadataBody;
-use serde_json::{Map, Value, json};
+use emberkeep_wire::cinder::{MetadataBody, VolumeAction};
 
-use super::{BlockStorage, ConnectionInfo, VolumeSummary};
+use super::{BlockStorage, ConnectionInfo, VolumeStatus, VolumeSummary};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::VolumeId;
@@ -24,30 +23,36 @@ impl BlockStorage {
 
     /// Makes a volume larger; while it is in use, since 3.42.
     pub async fn extend_volume(&self, id: &VolumeId, size: Gib) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-extend": {"new_size": size}}))
-            .await
+        self.volume_action(id, &VolumeAction::Extend(size)).await
     }
 
     /// Deletes a volume in whatever status; for administrators.
     pub async fn force_delete_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-force_delete": {}})).await
+        self.volume_action(id, &VolumeAction::ForceDelete).await
     }
 
     /// Sets a volume's status by hand; for administrators.
-    pub async fn reset_volume_status(&self, id: &VolumeId, status: &str) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-reset_status": {"status": status}}))
-            .await
+    pub async fn reset_volume_status(
+        &self,
+        id: &VolumeId,
+        status: VolumeStatus,
+    ) -> Result<(), SdkError> {
+        let reset = VolumeAction::ResetStatus {
+            status: Some(status),
+            detached: false,
+        };
+        self.volume_action(id, &reset).await
     }
 
     /// Marks whether a system can start from a volume.
     pub async fn set_volume_bootable(&self, id: &VolumeId, yes: bool) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-set_bootable": {"bootable": yes}}))
+        self.volume_action(id, &VolumeAction::SetBootable(yes))
             .await
     }
 
     /// Says whether a volume may only be read.
     pub async fn set_volume_readonly(&self, id: &VolumeId, yes: bool) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-update_readonly_flag": {"readonly": yes}}))
+        self.volume_action(id, &VolumeAction::SetReadonly(yes))
             .await
     }
 
@@ -57,8 +62,8 @@ impl BlockStorage {
         id: &VolumeId,
     ) -> Result<BTreeMap<String, String>, SdkError> {
         let path = ["volumes", id.as_str(), "action"];
-        let body = json!({"os-show_image_metadata": null});
-        let all: MetadataBody = self.whole(Call::post(path, body)).await?;
+        let call = Call::post(path, &VolumeAction::ShowImageMetadata);
+        let all: MetadataBody = self.whole(call).await?;
         Ok(all.metadata)
     }
 
@@ -68,24 +73,24 @@ impl BlockStorage {
         id: &VolumeId,
         pairs: &BTreeMap<String, String>,
     ) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-set_image_metadata": {"metadata": pairs}}))
+        self.volume_action(id, &VolumeAction::SetImageMetadata(pairs.clone()))
             .await
     }
 
     /// Forgets one thing that is known of the image on a volume.
     pub async fn delete_image_metadata(&self, id: &VolumeId, key: &str) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-unset_image_metadata": {"key": key}}))
+        self.volume_action(id, &VolumeAction::UnsetImageMetadata(key.to_owned()))
             .await
     }
 
     /// Sets a volume aside for an attachment.
     pub async fn reserve_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-reserve": {}})).await
+        self.volume_action(id, &VolumeAction::Reserve).await
     }
 
     /// Gives up a reservation.
     pub async fn unreserve_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-unreserve": {}})).await
+        self.volume_action(id, &VolumeAction::Unreserve).await
     }
 
     /// Notes that a volume is attached to a server, as `device` there.
@@ -95,21 +100,23 @@ impl BlockStorage {
         instance: &str,
         device: &str,
     ) -> Result<(), SdkError> {
-        let body =
-            json!({"os-attach": {"instance_uuid": instance, "mountpoint": device, "mode": "rw"}});
-        self.volume_action(id, body).await
+        let attach = VolumeAction::Attach {
+            instance_id: Some(instance.to_owned()),
+            host: None,
+            mountpoint: Some(device.to_owned()),
+            mode: Some("rw".to_owned()),
+        };
+        self.volume_action(id, &attach).await
     }
 
     /// Notes that a volume is about to be detached.
     pub async fn begin_detaching_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-begin_detaching": {}}))
-            .await
+        self.volume_action(id, &VolumeAction::BeginDetaching).await
     }
 
     /// Notes that a volume stays attached after all.
     pub async fn roll_detaching_volume(&self, id: &VolumeId) -> Result<(), SdkError> {
-        self.volume_action(id, json!({"os-roll_detaching": {}}))
-            .await
+        self.volume_action(id, &VolumeAction::RollDetaching).await
     }
 
     /// Notes that a volume is no longer attached; one attachment of it, if one is named.
@@ -118,11 +125,10 @@ impl BlockStorage {
         id: &VolumeId,
         attachment: Option<&str>,
     ) -> Result<(), SdkError> {
-        let mut how = Map::new();
-        if let Some(attachment) = attachment {
-            how.insert("attachment_id".to_owned(), attachment.into());
-        }
-        self.volume_action(id, json!({"os-detach": how})).await
+        let detach = VolumeAction::Detach {
+            attachment_id: attachment.map(str::to_owned),
+        };
+        self.volume_action(id, &detach).await
     }
 
     /// Asks how a host reaches a volume; what is answered is the back end's own.
@@ -132,8 +138,8 @@ impl BlockStorage {
         connector: &BTreeMap<String, String>,
     ) -> Result<ConnectionInfo, SdkError> {
         let path = ["volumes", id.as_str(), "action"];
-        let body = json!({"os-initialize_connection": {"connector": connector}});
-        self.one(Call::post(path, body)).await
+        let begin = VolumeAction::InitializeConnection(connector.clone());
+        self.one(Call::post(path, &begin)).await
     }
 
     /// Says that a host no longer needs a volume.
@@ -142,12 +148,12 @@ impl BlockStorage {
         id: &VolumeId,
         connector: &BTreeMap<String, String>,
     ) -> Result<(), SdkError> {
-        let body = json!({"os-terminate_connection": {"connector": connector}});
-        self.volume_action(id, body).await
+        let end = VolumeAction::TerminateConnection(connector.clone());
+        self.volume_action(id, &end).await
     }
 
-    async fn volume_action(&self, id: &VolumeId, body: Value) -> Result<(), SdkError> {
-        self.done(Call::post(["volumes", id.as_str(), "action"], body))
+    async fn volume_action(&self, id: &VolumeId, action: &VolumeAction) -> Result<(), SdkError> {
+        self.done(Call::post(["volumes", id.as_str(), "action"], action))
             .await
     }
 }

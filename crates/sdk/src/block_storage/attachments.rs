@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use emberkeep_wire::cinder::ask::{AttachmentAction, AttachmentChange};
 
 use super::{Attachment, AttachmentQuery, BlockStorage, NewAttachment};
 use crate::connection::Call;
@@ -32,7 +32,7 @@ impl BlockStorage {
             self.needs("the mode of an attachment", Microversion::v3(54))
                 .await?;
         }
-        let call = Call::post(["attachments"], json!({"attachment": new}));
+        let call = Call::post(["attachments"], new);
         self.one(call).await
     }
 
@@ -43,15 +43,16 @@ impl BlockStorage {
         connector: &BTreeMap<String, String>,
     ) -> Result<Attachment, SdkError> {
         self.needs(WHAT, NEEDS).await?;
-        let body = json!({"attachment": {"connector": connector}});
-        self.one(Call::put(["attachments", id], body)).await
+        let connector = connector.clone();
+        let change = AttachmentChange { connector };
+        self.one(Call::put(["attachments", id], &change)).await
     }
 
     /// Says that an attachment is in use; since 3.44.
     pub async fn complete_attachment(&self, id: &str) -> Result<(), SdkError> {
         self.needs("completing an attachment", Microversion::v3(44))
             .await?;
-        let body = json!({"os-complete": null});
+        let body = &AttachmentAction::Complete(());
         self.done(Call::post(["attachments", id, "action"], body))
             .await
     }

@@ -1,18 +1,27 @@
 //! Backups of volumes (`cinder-backup.md §2.3`).
 
-use emberkeep_wire::cinder::Counted;
-use serde_json::{Value, json};
+use emberkeep_wire::cinder::ask::BackupRestore;
+use emberkeep_wire::cinder::{BackupAction, Counted};
 
 use super::{
     Backup, BackupChange, BackupQuery, BackupRecord, BackupSummary, BlockStorage, NewBackup,
-    RestoreStarted, RestoreTo, only_named, there,
+    RestoreStarted, Settled, only_named, there,
 };
 use crate::connection::Call;
 use crate::error::SdkError;
-use crate::ids::BackupId;
+use crate::ids::{BackupId, VolumeId};
 use crate::pages::Pages;
 use crate::version::Microversion;
 use crate::wait::Wait;
+
+/// Where a backup is restored to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestoreTo {
+    /// A volume that exists; what it holds is lost.
+    Volume(VolumeId),
+    /// A new volume, of this name if there is one.
+    NewVolume(Option<String>),
+}
 
 impl BlockStorage {
     /// Lists backups, newest first unless said otherwise.
@@ -55,7 +64,7 @@ impl BlockStorage {
             self.needs("the zone of a backup", Microversion::v3(51))
                 .await?;
         }
-        let call = Call::post(["backups"], json!({"backup": new}));
+        let call = Call::post(["backups"], new);
         self.one::<BackupSummary>(call)
             .await
             .map(|begun| begun.id.into())
@@ -72,7 +81,7 @@ impl BlockStorage {
             self.needs("metadata of backups", Microversion::v3(43))
                 .await?;
         }
-        let call = Call::put(["backups", id.as_str()], json!({"backup": change}));
+        let call = Call::put(["backups", id.as_str()], change);
         self.done(call).await
     }
 
@@ -83,12 +92,17 @@ impl BlockStorage {
         to: &RestoreTo,
     ) -> Result<RestoreStarted, SdkError> {
         let body = match to {
-            RestoreTo::Volume(volume) => json!({"volume_id": volume}),
-            RestoreTo::NewVolume(Some(name)) => json!({"name": name}),
-            RestoreTo::NewVolume(None) => json!({}),
+            RestoreTo::Volume(volume) => BackupRestore {
+                volume_id: Some(volume.clone()),
+                name: None,
+            },
+            RestoreTo::NewVolume(name) => BackupRestore {
+                volume_id: None,
+                name: name.clone(),
+            },
         };
         let path = ["backups", id.as_str(), "restore"];
-        self.one(Call::post(path, json!({"restore": body}))).await
+        self.one(Call::post(path, &body)).await
     }
 
     /// Begins the deletion of a backup.
@@ -98,17 +112,21 @@ impl BlockStorage {
 
     /// Deletes a backup in whatever status; for administrators.
     pub async fn force_delete_backup(&self, id: &BackupId) -> Result<(), SdkError> {
-        self.backup_action(id, json!({"os-force_delete": {}})).await
+        self.backup_action(id, BackupAction::ForceDelete).await
     }
 
     /// Sets a backup's status by hand, to `available` or `error`; for administrators.
-    pub async fn reset_backup_status(&self, id: &BackupId, status: &str) -> Result<(), SdkError> {
-        self.backup_action(id, json!({"os-reset_status": {"status": status}}))
+    pub async fn reset_backup_status(
+        &self,
+        id: &BackupId,
+        status: Settled,
+    ) -> Result<(), SdkError> {
+        self.backup_action(id, BackupAction::ResetStatus(status))
             .await
     }
 
-    async fn backup_action(&self, id: &BackupId, body: Value) -> Result<(), SdkError> {
-        self.done(Call::post(["backups", id.as_str(), "action"], body))
+    async fn backup_action(&self, id: &BackupId, action: BackupAction) -> Result<(), SdkError> {
+        self.done(Call::post(["backups", id.as_str(), "action"], &action))
             .await
     }
 
@@ -121,10 +139,7 @@ impl BlockStorage {
     /// Takes in a backup of another cloud whose storage can be reached from this one; for
     /// administrators. Returns its id here.
     pub async fn import_backup(&self, record: &BackupRecord) -> Result<BackupId, SdkError> {
-        let call = Call::post(
-            ["backups", "import_record"],
-            json!({"backup-record": record}),
-        );
+        let call = Call::post(["backups", "import_record"], record);
         self.one::<BackupSummary>(call)
             .await
             .map(|begun| begun.id.into())

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_wire::cinder::ask::{NewClassQuotas, NewQuotas};
 use emberkeep_wire::cinder::{self, ClassQuotas, Limits};
-use serde_json::json;
 
 use super::{AbsoluteLimits, BlockStorage, QuotaSet, QuotaUsage};
 use crate::connection::Call;
@@ -41,8 +41,7 @@ impl BlockStorage {
         limits: &BTreeMap<String, i64>,
     ) -> Result<QuotaSet, SdkError> {
         let path = ["os-quota-sets", project.as_str()];
-        self.one(Call::put(path, json!({"quota_set": limits})))
-            .await
+        self.one(Call::put(path, &NewQuotas(limits.clone()))).await
     }
 
     /// Forgets what was said about a project; for administrators.
@@ -66,7 +65,7 @@ impl BlockStorage {
     ) -> Result<QuotaSet, SdkError> {
         let call = Call::put(
             ["os-quota-class-sets", class],
-            json!({"quota_class_set": limits}),
+            &NewClassQuotas(limits.clone()),
         );
         let set: ClassQuotas<QuotaSet> = self.one(call).await?;
         Ok(set.0)

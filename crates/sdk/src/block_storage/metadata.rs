@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use emberkeep_wire::cinder::{MetaBody, MetadataBody};
-use serde_json::json;
 
 use super::BlockStorage;
 use crate::connection::Call;
@@ -31,7 +30,7 @@ macro_rules! metadata {
             pub async fn $set(&self, id: &$id, pairs: &Pairs) -> Result<Pairs, SdkError> {
                 let path = [$collection, id.as_str(), "metadata"];
                 let all: MetadataBody =
-                    self.whole(Call::post(path, json!({"metadata": pairs}))).await?;
+                    self.whole(Call::post(path, &MetadataBody { metadata: pairs.clone() })).await?;
                 Ok(all.metadata)
             }
 
@@ -39,7 +38,7 @@ macro_rules! metadata {
             pub async fn $replace(&self, id: &$id, pairs: &Pairs) -> Result<Pairs, SdkError> {
                 let path = [$collection, id.as_str(), "metadata"];
                 let all: MetadataBody =
-                    self.whole(Call::put(path, json!({"metadata": pairs}))).await?;
+                    self.whole(Call::put(path, &MetadataBody { metadata: pairs.clone() })).await?;
                 Ok(all.metadata)
             }
 

@@ -1,7 +1,7 @@
 //! The processes behind the API, and what volumes can be kept in (`cinder-backup.md §2.7`, `§2.8`).
 
 use emberkeep_wire::cinder::ServiceSwitched;
-use serde_json::json;
+use emberkeep_wire::cinder::ask::ServiceSwitch;
 
 use super::{AvailabilityZone, BlockStorage, Pool, ResourceFilters, Service};
 use crate::connection::Call;
@@ -23,10 +23,7 @@ impl BlockStorage {
 
     /// Lets work go to a service; for administrators.
     pub async fn enable_service(&self, binary: &str, host: &str) -> Result<(), SdkError> {
-        let body = json!({"binary": binary, "host": host});
-        self.whole(Call::put(["os-services", "enable"], body))
-            .await
-            .map(|_: ServiceSwitched| ())
+        self.switch("enable", binary, host, None).await
     }
 
     /// Lets no more work go to a service; for administrators.
@@ -36,13 +33,26 @@ impl BlockStorage {
         host: &str,
         reason: Option<&str>,
     ) -> Result<(), SdkError> {
-        let mut body = json!({"binary": binary, "host": host});
-        let mut how = "disable";
-        if let Some(reason) = reason {
-            body["disabled_reason"] = json!(reason);
-            how = "disable-log-reason";
-        }
-        self.whole(Call::put(["os-services", how], body))
+        let how = match reason {
+            Some(_) => "disable-log-reason",
+            None => "disable",
+        };
+        self.switch(how, binary, host, reason).await
+    }
+
+    async fn switch(
+        &self,
+        how: &str,
+        binary: &str,
+        host: &str,
+        reason: Option<&str>,
+    ) -> Result<(), SdkError> {
+        let body = ServiceSwitch {
+            binary: binary.to_owned(),
+            host: host.to_owned(),
+            disabled_reason: reason.map(str::to_owned),
+        };
+        self.whole(Call::put(["os-services", how], &body))
             .await
             .map(|_: ServiceSwitched| ())
     }

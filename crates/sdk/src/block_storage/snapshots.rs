@@ -1,8 +1,11 @@
 //! Snapshots of volumes (`cinder-backup.md §2.8`).
 
-use serde_json::{Value, json};
+use emberkeep_wire::cinder::SnapshotAction;
 
-use super::{BlockStorage, NewSnapshot, Snapshot, SnapshotQuery, VolumeChange, only_named, there};
+use super::{
+    BlockStorage, NewSnapshot, Snapshot, SnapshotChange, SnapshotQuery, SnapshotStatus, only_named,
+    there,
+};
 use crate::connection::Call;
 use crate::error::SdkError;
 use crate::ids::SnapshotId;
@@ -34,17 +37,16 @@ impl BlockStorage {
 
     /// Takes a snapshot.
     pub async fn create_snapshot(&self, new: &NewSnapshot) -> Result<Snapshot, SdkError> {
-        self.one(Call::post(["snapshots"], json!({"snapshot": new})))
-            .await
+        self.one(Call::post(["snapshots"], new)).await
     }
 
     /// Changes a snapshot's name and text.
     pub async fn update_snapshot(
         &self,
         id: &SnapshotId,
-        change: &VolumeChange,
+        change: &SnapshotChange,
     ) -> Result<Snapshot, SdkError> {
-        let call = Call::put(["snapshots", id.as_str()], json!({"snapshot": change}));
+        let call = Call::put(["snapshots", id.as_str()], change);
         self.one(call).await
     }
 
@@ -55,22 +57,25 @@ impl BlockStorage {
 
     /// Deletes a snapshot in whatever status; for administrators.
     pub async fn force_delete_snapshot(&self, id: &SnapshotId) -> Result<(), SdkError> {
-        self.snapshot_action(id, json!({"os-force_delete": {}}))
-            .await
+        self.snapshot_action(id, &SnapshotAction::ForceDelete).await
     }
 
     /// Sets a snapshot's status by hand; for administrators.
     pub async fn reset_snapshot_status(
         &self,
         id: &SnapshotId,
-        status: &str,
+        status: SnapshotStatus,
     ) -> Result<(), SdkError> {
-        self.snapshot_action(id, json!({"os-reset_status": {"status": status}}))
+        self.snapshot_action(id, &SnapshotAction::ResetStatus(status))
             .await
     }
 
-    async fn snapshot_action(&self, id: &SnapshotId, body: Value) -> Result<(), SdkError> {
-        self.done(Call::post(["snapshots", id.as_str(), "action"], body))
+    async fn snapshot_action(
+        &self,
+        id: &SnapshotId,
+        action: &SnapshotAction,
+    ) -> Result<(), SdkError> {
+        self.done(Call::post(["snapshots", id.as_str(), "action"], action))
             .await
     }
 

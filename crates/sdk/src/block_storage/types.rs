@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use emberkeep_wire::cinder::ExtraSpecsBody;
-use serde_json::json;
+use emberkeep_wire::cinder::ask::TypeAccessChange;
 
 use super::{BlockStorage, NewVolumeType, TypeAccess, VolumeType, VolumeTypeChange};
 use crate::connection::Call;
@@ -23,7 +23,7 @@ impl BlockStorage {
 
     /// Makes a type; for administrators.
     pub async fn create_volume_type(&self, new: &NewVolumeType) -> Result<VolumeType, SdkError> {
-        let call = Call::post(["types"], json!({"volume_type": new}));
+        let call = Call::post(["types"], new);
         self.one(call).await
     }
 
@@ -33,7 +33,7 @@ impl BlockStorage {
         id: &str,
         change: &VolumeTypeChange,
     ) -> Result<VolumeType, SdkError> {
-        let call = Call::put(["types", id], json!({"volume_type": change}));
+        let call = Call::put(["types", id], change);
         self.one(call).await
     }
 
@@ -56,7 +56,10 @@ impl BlockStorage {
         specs: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, String>, SdkError> {
         let path = ["types", id, "extra_specs"];
-        let call = Call::post(path, json!({"extra_specs": specs}));
+        let body = ExtraSpecsBody {
+            extra_specs: specs.clone(),
+        };
+        let call = Call::post(path, &body);
         let added: ExtraSpecsBody = self.whole(call).await?;
         Ok(added.extra_specs)
     }
@@ -75,13 +78,19 @@ impl BlockStorage {
 
     /// Lets a project use a type; for administrators.
     pub async fn add_type_access(&self, id: &str, project: &ProjectId) -> Result<(), SdkError> {
-        let body = json!({"addProjectAccess": {"project": project}});
-        self.done(Call::post(["types", id, "action"], body)).await
+        let project = project.clone();
+        self.change_access(id, &TypeAccessChange::Add { project })
+            .await
     }
 
     /// Lets a project no longer use a type; for administrators.
     pub async fn remove_type_access(&self, id: &str, project: &ProjectId) -> Result<(), SdkError> {
-        let body = json!({"removeProjectAccess": {"project": project}});
-        self.done(Call::post(["types", id, "action"], body)).await
+        let project = project.clone();
+        self.change_access(id, &TypeAccessChange::Remove { project })
+            .await
+    }
+
+    async fn change_access(&self, id: &str, change: &TypeAccessChange) -> Result<(), SdkError> {
+        self.done(Call::post(["types", id, "action"], change)).await
     }
 }

@@ -1,7 +1,5 @@
 //! Volumes (`cinder-backup.md §2.8`); what is done to single ones stands in `actions.rs`.
 
-use serde_json::json;
-
 use super::{BlockStorage, NewVolume, Volume, VolumeChange, VolumeQuery, only_named, there};
 use crate::connection::Call;
 use crate::error::SdkError;
@@ -36,8 +34,7 @@ impl BlockStorage {
             self.needs("making a volume from a backup", Microversion::v3(47))
                 .await?;
         }
-        self.one(Call::post(["volumes"], json!({"volume": new})))
-            .await
+        self.one(Call::post(["volumes"], new)).await
     }
 
     /// Changes a volume.
@@ -46,7 +43,7 @@ impl BlockStorage {
         id: &VolumeId,
         change: &VolumeChange,
     ) -> Result<Volume, SdkError> {
-        let call = Call::put(["volumes", id.as_str()], json!({"volume": change}));
+        let call = Call::put(["volumes", id.as_str()], change);
         self.one(call).await
     }
 

@@ -1,7 +1,7 @@
 //! Backups in vaults (`cbr-v3.md §2.4`).
 
 use emberkeep_wire::cbr::RestoreBegun;
-use serde_json::json;
+use emberkeep_wire::cbr::ask::Rename;
 
 use super::{
     Backup, BackupMetadata, BackupQuery, Cbr, NewReplication, Replication, RestoreTarget,
@@ -39,8 +39,9 @@ impl Cbr {
 
     /// Gives a backup another name (Huawei).
     pub async fn rename_backup(&self, id: &BackupId, name: &str) -> Result<Backup, SdkError> {
-        let call = Call::put(["backups", id.as_str()], json!({"backup": {"name": name}}));
-        self.one(call).await
+        let name = name.to_owned();
+        self.one(Call::put(["backups", id.as_str()], &Rename { name }))
+            .await
     }
 
     /// Waits until a backup is complete, or can be used again after a restore.
@@ -56,9 +57,8 @@ impl Cbr {
         target: &RestoreTarget,
     ) -> Result<Option<TaskId>, SdkError> {
         let path = ["backups", id.as_str(), "restore"];
-        let body = json!({"restore": target});
         // One of the clouds answers with no body at all (`cbr-v3.md §2.4`).
-        let begun: RestoreBegun = self.if_any(Call::post(path, body)).await?;
+        let begun: RestoreBegun = self.if_any(Call::post(path, target)).await?;
         Ok(begun.job_id)
     }
 
@@ -85,6 +85,6 @@ impl Cbr {
         to: &NewReplication,
     ) -> Result<Replication, SdkError> {
         let path = ["backups", id.as_str(), "replicate"];
-        self.one(Call::post(path, json!({"replicate": to}))).await
+        self.one(Call::post(path, to)).await
     }
 }

@@ -1,6 +1,6 @@
 //! Runs over vaults (`cbr-v3.md §2.3`).
 
-use serde_json::json;
+use emberkeep_wire::cbr::ask::VaultReplication;
 
 use super::{Cbr, Checkpoint, NewCheckpoint, NewReplication, Replication};
 use crate::connection::Call;
@@ -13,7 +13,7 @@ impl Cbr {
     /// [`CheckpointVault::skipped_resources`](super::CheckpointVault::skipped_resources) of this
     /// answer, and with some clouds in no later one.
     pub async fn create_checkpoint(&self, new: &NewCheckpoint) -> Result<Checkpoint, SdkError> {
-        let call = Call::post(["checkpoints"], json!({"checkpoint": new}));
+        let call = Call::post(["checkpoints"], new);
         self.one(call).await
     }
 
@@ -39,10 +39,11 @@ impl Cbr {
         vault: &VaultId,
         to: &NewReplication,
     ) -> Result<Replication, SdkError> {
-        let mut replicate = json!(to);
-        replicate["vault_id"] = json!(vault);
-        let body = json!({"replicate": replicate});
-        self.one(Call::post(["checkpoints", "replicate"], body))
+        let body = VaultReplication {
+            vault_id: vault.clone(),
+            to: to.clone(),
+        };
+        self.one(Call::post(["checkpoints", "replicate"], &body))
             .await
     }
 }

@@ -1,11 +1,12 @@
 //! Sharing backups with other projects (`cbr-v3.md §2.7`).
 
-use serde_json::json;
+use emberkeep_wire::cbr::ask::{MemberChange, NewMembers};
+use emberkeep_wire::cbr::word::MemberStatus;
 
-use super::{Cbr, Member, MemberAnswer, MemberQuery};
+use super::{Cbr, Member, MemberQuery};
 use crate::connection::Call;
 use crate::error::SdkError;
-use crate::ids::{BackupId, MemberId, ProjectId};
+use crate::ids::{BackupId, MemberId, ProjectId, VaultId};
 use crate::pages::{Pages, Turning};
 
 /// Names one sharing of a backup: by the project that receives it, which all services
@@ -39,6 +40,25 @@ impl From<&Member> for Sharing {
     }
 }
 
+/// What the receiver of a shared backup says to it (`cbr-v3.md §2.7`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberAnswer {
+    /// Takes it, into this vault of the receiver's.
+    Accept(VaultId),
+    /// Does not want it.
+    Reject,
+}
+
+impl From<&MemberAnswer> for MemberChange {
+    fn from(answer: &MemberAnswer) -> Self {
+        let (status, vault_id) = match answer {
+            MemberAnswer::Accept(vault) => (MemberStatus::Accepted, Some(vault.clone())),
+            MemberAnswer::Reject => (MemberStatus::Rejected, None),
+        };
+        Self { status, vault_id }
+    }
+}
+
 impl Cbr {
     /// Lists the projects that a backup is shared with.
     pub fn members(&self, backup: &BackupId, query: &MemberQuery) -> Pages<Member> {
@@ -59,8 +79,8 @@ impl Cbr {
         projects: &[ProjectId],
     ) -> Result<Vec<Member>, SdkError> {
         let path = ["backups", backup.as_str(), "members"];
-        self.one(Call::post(path, json!({"members": projects})))
-            .await
+        let members = projects.to_vec();
+        self.one(Call::post(path, &NewMembers { members })).await
     }
 
     /// Answers the sharing of a backup, as the project that receives it.
@@ -71,11 +91,7 @@ impl Cbr {
         answer: &MemberAnswer,
     ) -> Result<Member, SdkError> {
         let path = ["backups", backup.as_str(), "members", which.as_str()];
-        let body = match answer {
-            MemberAnswer::Accept(vault) => json!({"status": "accepted", "vault_id": vault}),
-            MemberAnswer::Reject => json!({"status": "rejected"}),
-        };
-        self.one(Call::put(path, body)).await
+        self.one(Call::put(path, &MemberChange::from(answer))).await
     }
 
     /// Ends the sharing of a backup with a project.

@@ -1,7 +1,7 @@
 //! Policies and what they are bound to (`cbr-v3.md §2.5`, `§2.2`).
 
+use emberkeep_wire::cbr::ask::PolicyBinding;
 use emberkeep_wire::cbr::{PolicyAssociated, PolicyDissociated};
-use serde_json::json;
 
 use super::{Bound, Cbr, NewPolicy, Policy, PolicyChange, PolicyQuery, only_named, there};
 use crate::connection::Call;
@@ -32,8 +32,7 @@ impl Cbr {
 
     /// Makes a policy.
     pub async fn create_policy(&self, new: &NewPolicy) -> Result<Policy, SdkError> {
-        self.one(Call::post(["policies"], json!({"policy": new})))
-            .await
+        self.one(Call::post(["policies"], new)).await
     }
 
     /// Changes a policy.
@@ -42,7 +41,7 @@ impl Cbr {
         id: &PolicyId,
         change: &PolicyChange,
     ) -> Result<Policy, SdkError> {
-        let call = Call::put(["policies", id.as_str()], json!({"policy": change}));
+        let call = Call::put(["policies", id.as_str()], change);
         self.one(call).await
     }
 
@@ -60,11 +59,11 @@ impl Cbr {
         destination: Option<&VaultId>,
     ) -> Result<Bound, SdkError> {
         let path = ["vaults", vault.as_str(), "associatepolicy"];
-        let mut body = json!({"policy_id": policy});
-        if let Some(destination) = destination {
-            body["destination_vault_id"] = json!(destination);
-        }
-        let done: PolicyAssociated = self.whole(Call::post(path, body)).await?;
+        let body = PolicyBinding {
+            policy_id: policy.clone(),
+            destination_vault_id: destination.cloned(),
+        };
+        let done: PolicyAssociated = self.whole(Call::post(path, &body)).await?;
         Ok(done.associate_policy)
     }
 
@@ -75,8 +74,11 @@ impl Cbr {
         policy: &PolicyId,
     ) -> Result<Bound, SdkError> {
         let path = ["vaults", vault.as_str(), "dissociatepolicy"];
-        let call = Call::post(path, json!({"policy_id": policy}));
-        let done: PolicyDissociated = self.whole(call).await?;
+        let body = PolicyBinding {
+            policy_id: policy.clone(),
+            destination_vault_id: None,
+        };
+        let done: PolicyDissociated = self.whole(Call::post(path, &body)).await?;
         Ok(done.dissociate_policy)
     }
 }

@@ -1,7 +1,5 @@
 //! What lists can be narrowed by. What is none does not matter.
 
-use serde::Serialize;
-
 use super::word;
 use crate::connection::Call;
 use crate::ids::{
@@ -261,57 +259,6 @@ impl ProtectableQuery {
             .query("status", self.status.as_ref())
             .query("server_id", self.server_id.as_ref())
     }
-}
-
-/// Which vaults to find by their tags (`cbr-v3.md §2.8`). All that is said must hold; with
-/// nothing said, every vault is found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct TagQuery {
-    /// Those for which all of these hold.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<TagCondition>,
-    /// Those for which at least one of these holds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags_any: Vec<TagCondition>,
-    /// Those for which not all of these hold.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_tags: Vec<TagCondition>,
-    /// Those for which none of these holds.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_tags_any: Vec<TagCondition>,
-    /// Those without tags; the conditions do not count then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub without_any_tag: Option<bool>,
-    /// Those whose name has this in it.
-    #[serde(
-        rename = "matches",
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "by_name"
-    )]
-    pub name_part: Option<String>,
-    /// Those that lie there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cloud_type: Option<word::CloudType>,
-    /// Those that protect this.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object_type: Option<word::ObjectType>,
-}
-
-/// A key that has one of some values. No value means any; one that begins with `*` means all
-/// that have the rest in them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct TagCondition {
-    /// The key.
-    pub key: String,
-    /// Its values.
-    pub values: Vec<String>,
-}
-
-fn by_name<S: serde::Serializer>(part: &Option<String>, sink: S) -> Result<S::Ok, S::Error> {
-    sink.collect_seq(
-        part.iter()
-            .map(|value| serde_json::json!({"key": "resource_name", "value": value})),
-    )
 }
 
 fn commas(ids: &[ResourceId]) -> Option<String> {

@@ -1,8 +1,9 @@
 //! Tags of vaults, and vaults by their tags (`cbr-v3.md §2.8`).
 
 use emberkeep_model::Tag;
+use emberkeep_wire::cbr::ask::{TagSearch, TagSet, TagsAction};
+use emberkeep_wire::cbr::word::SearchAction;
 use emberkeep_wire::cbr::{TaggedCount, TaggedVaults};
-use serde_json::{Value, json};
 
 use super::{Cbr, ProjectTag, TagQuery, TaggedVault};
 use crate::connection::Call;
@@ -10,7 +11,7 @@ use crate::error::SdkError;
 use crate::ids::VaultId;
 
 /// The most that is given at once.
-const PAGE: usize = 1000;
+const PAGE: u32 = 1000;
 
 impl Cbr {
     /// Lists a vault's tags.
@@ -26,13 +27,14 @@ impl Cbr {
     /// Adds a tag to a vault, or gives it another value.
     pub async fn set_tag(&self, vault: &VaultId, tag: &Tag) -> Result<(), SdkError> {
         let path = ["vault", vault.as_str(), "tags"];
-        self.done(Call::post(path, json!({"tag": tag}))).await
+        self.done(Call::post(path, &TagSet { tag: tag.clone() }))
+            .await
     }
 
     /// Adds several tags at once, all or none.
     pub async fn set_tags(&self, vault: &VaultId, tags: &[Tag]) -> Result<(), SdkError> {
         let path = ["vault", vault.as_str(), "tags", "action"];
-        self.done(Call::post(path, json!({"action": "create", "tags": tags})))
+        self.done(Call::post(path, &TagsAction::Create(tags.to_vec())))
             .await
     }
 
@@ -45,22 +47,22 @@ impl Cbr {
     /// Takes several tags off a vault at once; those that are not there do not matter.
     pub async fn delete_tags(&self, vault: &VaultId, keys: &[&str]) -> Result<(), SdkError> {
         let path = ["vault", vault.as_str(), "tags", "action"];
-        let tags: Vec<_> = keys.iter().map(|key| json!({"key": key})).collect();
-        self.done(Call::post(path, json!({"action": "delete", "tags": tags})))
-            .await
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.done(Call::post(path, &TagsAction::Delete(keys))).await
     }
 
     /// Finds vaults by their tags.
     pub async fn tagged_vaults(&self, query: &TagQuery) -> Result<Vec<TaggedVault>, SdkError> {
         let mut found = Vec::new();
         loop {
-            let mut body = json!(query);
-            body["action"] = json!("filter");
-            // Numbers are text here, and nowhere else.
-            body["limit"] = json!(PAGE.to_string());
-            body["offset"] = json!(found.len().to_string());
-            let page: TaggedVaults = self.whole(by_tags(body)).await?;
-            let full = page.resources.len() >= PAGE;
+            let search = TagSearch {
+                action: SearchAction::Filter,
+                limit: Some(PAGE),
+                offset: Some(found.len() as u64),
+                filter: query.clone(),
+            };
+            let page: TaggedVaults = self.whole(by_tags(&search)).await?;
+            let full = page.resources.len() >= PAGE as usize;
             found.extend(page.resources);
             if !full {
                 return Ok(found);
@@ -70,13 +72,17 @@ impl Cbr {
 
     /// Counts vaults by their tags.
     pub async fn count_tagged_vaults(&self, query: &TagQuery) -> Result<u64, SdkError> {
-        let mut body = json!(query);
-        body["action"] = json!("count");
-        let count: TaggedCount = self.whole(by_tags(body)).await?;
+        let search = TagSearch {
+            action: SearchAction::Count,
+            limit: None,
+            offset: None,
+            filter: query.clone(),
+        };
+        let count: TaggedCount = self.whole(by_tags(&search)).await?;
         Ok(count.total_count)
     }
 }
 
-fn by_tags(body: Value) -> Call {
-    Call::post(["vault", "resource_instances", "action"], body)
+fn by_tags(search: &TagSearch) -> Call {
+    Call::post(["vault", "resource_instances", "action"], search)
 }

@@ -1,7 +1,8 @@
 //! What vaults hold together, and what the service can do (`cbr-v3.md §2.2`, `§2.10`).
 
 use emberkeep_wire::cbr::VaultsUpdated;
-use serde_json::{Map, Value, json};
+use emberkeep_wire::cbr::ask::ExpiryMove;
+use serde_json::{Map, Value};
 
 use super::{
     Cbr, ExpiryMoved, Features, ReplicationRegion, StorageUsage, StorageUsageQuery, VaultsChange,
@@ -20,7 +21,7 @@ impl Cbr {
 
     /// Changes all vaults of the project at once; returns their ids (Huawei).
     pub async fn update_vaults(&self, change: &VaultsChange) -> Result<Vec<VaultId>, SdkError> {
-        let call = Call::put(["vaults", "batch-update"], json!({"vault": change}));
+        let call = Call::put(["vaults", "batch-update"], change);
         let updated: VaultsUpdated = self.whole(call).await?;
         Ok(updated.updated_vaults_id)
     }
@@ -34,8 +35,11 @@ impl Cbr {
         zone: &str,
     ) -> Result<ExpiryMoved, SdkError> {
         let path = ["vaults", vault.as_str(), "update-backup-expiration-time"];
-        let body = json!({"expect_expiration_date": day, "time_zone": zone});
-        self.whole(Call::put(path, body)).await
+        let body = ExpiryMove {
+            day: day.to_owned(),
+            time_zone: zone.to_owned(),
+        };
+        self.whole(Call::put(path, &body)).await
     }
 
     /// Lists what the backups of each resource take.

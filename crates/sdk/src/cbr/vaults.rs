@@ -1,7 +1,10 @@
 //! Vaults and what is in them (`cbr-v3.md §2.2`).
 
+use emberkeep_wire::cbr::ask::{
+    ResourcesToAdd, ResourcesToMigrate, ResourcesToRemove, ResourcesToSet,
+};
+use emberkeep_wire::cbr::word::ResourceAction;
 use emberkeep_wire::cbr::{ResourcesAdded, ResourcesMigrated, ResourcesRemoved, ResourcesSet};
-use serde_json::json;
 
 use super::{AddResource, Cbr, NewVault, Vault, VaultChange, VaultQuery, only_named, there};
 use crate::connection::Call;
@@ -32,8 +35,7 @@ impl Cbr {
 
     /// Makes a vault.
     pub async fn create_vault(&self, new: &NewVault) -> Result<Vault, SdkError> {
-        self.one(Call::post(["vaults"], json!({"vault": new})))
-            .await
+        self.one(Call::post(["vaults"], new)).await
     }
 
     /// Changes a vault.
@@ -42,7 +44,7 @@ impl Cbr {
         id: &VaultId,
         change: &VaultChange,
     ) -> Result<Vault, SdkError> {
-        let call = Call::put(["vaults", id.as_str()], json!({"vault": change}));
+        let call = Call::put(["vaults", id.as_str()], change);
         self.one(call).await
     }
 
@@ -64,7 +66,8 @@ impl Cbr {
         resources: &[AddResource],
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "addresources"];
-        let call = Call::post(path, json!({"resources": resources}));
+        let resources = resources.to_vec();
+        let call = Call::post(path, &ResourcesToAdd { resources });
         let added: ResourcesAdded = self.whole(call).await?;
         Ok(added.add_resource_ids)
     }
@@ -77,7 +80,8 @@ impl Cbr {
         resources: &[ResourceId],
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "removeresources"];
-        let call = Call::post(path, json!({"resource_ids": resources}));
+        let resource_ids = resources.to_vec();
+        let call = Call::post(path, &ResourcesToRemove { resource_ids });
         let removed: ResourcesRemoved = self.whole(call).await?;
         Ok(removed.remove_resource_ids)
     }
@@ -90,8 +94,11 @@ impl Cbr {
         resources: &[ResourceId],
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "migrateresources"];
-        let body = json!({"destination_vault_id": destination, "resource_ids": resources});
-        let moved: ResourcesMigrated = self.whole(Call::post(path, body)).await?;
+        let body = ResourcesToMigrate {
+            destination_vault_id: destination.clone(),
+            resource_ids: resources.to_vec(),
+        };
+        let moved: ResourcesMigrated = self.whole(Call::post(path, &body)).await?;
         Ok(moved.migrated_resources)
     }
 
@@ -101,7 +108,8 @@ impl Cbr {
         id: &VaultId,
         resources: &[ResourceId],
     ) -> Result<Vec<ResourceId>, SdkError> {
-        self.set_resources(id, resources, "suspend").await
+        self.set_resources(id, resources, ResourceAction::Suspend)
+            .await
     }
 
     /// Takes resources into scheduled runs again (Huawei).
@@ -110,18 +118,22 @@ impl Cbr {
         id: &VaultId,
         resources: &[ResourceId],
     ) -> Result<Vec<ResourceId>, SdkError> {
-        self.set_resources(id, resources, "unsuspend").await
+        self.set_resources(id, resources, ResourceAction::Unsuspend)
+            .await
     }
 
     async fn set_resources(
         &self,
         id: &VaultId,
         resources: &[ResourceId],
-        action: &str,
+        action: ResourceAction,
     ) -> Result<Vec<ResourceId>, SdkError> {
         let path = ["vaults", id.as_str(), "set-resources"];
-        let body = json!({"resource_ids": resources, "action": action});
-        let set: ResourcesSet = self.whole(Call::put(path, body)).await?;
+        let body = ResourcesToSet {
+            resource_ids: resources.to_vec(),
+            action,
+        };
+        let set: ResourcesSet = self.whole(Call::put(path, &body)).await?;
         Ok(set.set_resource_ids)
     }
 }

@@ -1,5 +1,6 @@
 //! One call, before it is sent.
 
+use emberkeep_wire::request::Request;
 use reqwest::{Method, Url};
 use serde_json::Value;
 
@@ -50,11 +51,17 @@ impl Call {
         Self::new(Method::GET, path)
     }
 
-    pub(crate) fn post<S: AsRef<str>>(path: impl IntoIterator<Item = S>, body: Value) -> Self {
+    pub(crate) fn post<S: AsRef<str>>(
+        path: impl IntoIterator<Item = S>,
+        body: &impl Request,
+    ) -> Self {
         Self::new(Method::POST, path).body(body)
     }
 
-    pub(crate) fn put<S: AsRef<str>>(path: impl IntoIterator<Item = S>, body: Value) -> Self {
+    pub(crate) fn put<S: AsRef<str>>(
+        path: impl IntoIterator<Item = S>,
+        body: &impl Request,
+    ) -> Self {
         Self::new(Method::PUT, path).body(body)
     }
 
@@ -62,8 +69,9 @@ impl Call {
         Self::new(Method::DELETE, path)
     }
 
-    pub(crate) fn body(mut self, body: Value) -> Self {
-        self.body = Some(body);
+    /// Gives it a body; nothing is sent but what `wire` defines for both sides.
+    pub(crate) fn body(mut self, body: &impl Request) -> Self {
+        self.body = Some(body.body());
         self
     }
 

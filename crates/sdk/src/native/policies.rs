@@ -1,7 +1,6 @@
 //! What policies would do.
 
 use emberkeep_wire::native as wire;
-use serde_json::json;
 
 use super::Native;
 use crate::connection::{Call, Face};
@@ -17,7 +16,7 @@ impl Native {
         trial: &wire::PolicyTrial,
     ) -> Result<wire::PolicyPreview, SdkError> {
         let path = ["policies", id.as_str(), "preview"];
-        let call = Call::post(path, json!(trial));
+        let call = Call::post(path, trial);
         self.connection.json(Face::Native, &call).await
     }
 }

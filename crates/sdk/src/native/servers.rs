@@ -1,7 +1,6 @@
 //! Servers and file systems of the native API.
 
 use emberkeep_wire::native as wire;
-use serde_json::json;
 
 use super::Native;
 use crate::connection::{Call, Face};
@@ -26,7 +25,7 @@ impl Native {
 
     /// Makes a server of volumes that are in none.
     pub async fn create_server(&self, new: &NewServer) -> Result<Server, SdkError> {
-        let call = Call::post(["servers"], json!(new));
+        let call = Call::post(["servers"], new);
         self.connection.json(Face::Native, &call).await
     }
 
@@ -37,7 +36,7 @@ impl Native {
         volumes: &ServerVolumes,
     ) -> Result<Server, SdkError> {
         let path = ["servers", id.as_str(), "volumes"];
-        let call = Call::post(path, json!(volumes));
+        let call = Call::post(path, volumes);
         self.connection.json(Face::Native, &call).await
     }
 
@@ -48,7 +47,7 @@ impl Native {
         volumes: &ServerVolumes,
     ) -> Result<Server, SdkError> {
         let path = ["servers", id.as_str(), "volumes", "remove"];
-        let call = Call::post(path, json!(volumes));
+        let call = Call::post(path, volumes);
         self.connection.json(Face::Native, &call).await
     }
 
@@ -73,7 +72,7 @@ impl Native {
 
     /// Registers a directory as a file system; for administrators.
     pub async fn create_file_system(&self, new: &NewFileSystem) -> Result<FileSystem, SdkError> {
-        let call = Call::post(["file-systems"], json!(new));
+        let call = Call::post(["file-systems"], new);
         self.connection.json(Face::Native, &call).await
     }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use emberkeep_model::Tag;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::code::Code;
@@ -178,6 +179,11 @@ impl<'a> Fields<'a> {
     /// Reads a text that must be there.
     pub(super) fn wanted(&self, name: &str, rule: Text) -> Result<String, Refused> {
         self.text(name, rule)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// Reads what is of no use here: kept if it has its form, let pass if it has not.
+    pub(super) fn unused<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        T::deserialize(self.value(name)?).ok()
     }
 
     /// Reads a boolean.

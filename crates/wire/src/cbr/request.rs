@@ -1,38 +1,28 @@
-//! What clients ask for. Form is checked here, everything else where the facts are.
+//! What clients ask for, as the service takes it: bodies that were read, with our words and ids and
+//! with what holds where nothing was said. Form was checked when they were read (`ask.rs`),
+//! everything else is checked where the facts are.
 
-mod member;
 mod policy;
 mod replicate;
 mod tag;
-mod vault;
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use emberkeep_model::{
     BackupId, IncludedVolume, ObjectType, ProtectType, ResourceId, ServerId, Tag, VaultId,
     VolumeChoice, VolumeId,
 };
-use serde_json::Value;
+use emberkeep_model::{MemberStatus, Timestamp};
 use uuid::Uuid;
 
-pub use member::{AddMembers, MemberAnswer};
 pub use policy::{PolicyBound, PolicyCreate, PolicyUpdate};
 pub use replicate::{ReplicateBackup, ReplicateTo, ReplicateVault, SyncBackups, SyncVault};
-pub use tag::{TagCondition, TagQuery, TagSet, TagsAction};
-pub use vault::{ExpirationUpdate, MigrateResources, SetResources, VaultsUpdate};
+pub use tag::TagQuery;
 
-use super::code::Code;
-use super::form::{Fields, Refused, Text, body};
-
-/// The most resources a vault takes.
-const MAX_RESOURCES: usize = 256;
-/// The most tags a vault takes.
-const MAX_TAGS: usize = 20;
-/// The most tags that say what a vault takes in by itself.
-const MAX_BIND_TAGS: usize = 5;
-/// The longest description of a vault, and of a backup.
-const VAULT_DESCRIPTION: usize = 64;
-const BACKUP_DESCRIPTION: usize = 255;
+use super::form::Refused;
+use super::word::ResourceAction;
+use super::{ResourceExtra, ask};
 
 /// A resource named in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,38 +75,24 @@ pub struct VaultCreate {
 impl VaultCreate {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let vault = Fields::wrapped(&map, "vault")?;
-        let name = vault.wanted("name", Text::Name)?;
-        let billing = vault
-            .object("billing")?
-            .ok_or_else(|| vault.missing("billing"))?;
-        if consistent_level(&billing)?.is_none() {
-            return Err(billing.missing("consistent_level"));
-        }
-        billing.choice("cloud_type", &["public"])?;
-        billing.choice("charging_mode", &["post_paid"])?;
+        let asked = ask::NewVault::read(bytes)?;
+        let billing = asked.billing;
         Ok(Self {
-            name,
-            description: vault.text("description", Text::Free(VAULT_DESCRIPTION))?,
-            object_type: word(&billing, "object_type", &["server", "disk", "turbo"])?
-                .ok_or_else(|| billing.missing("object_type"))?,
-            protect_type: protect_type(&billing)?,
-            size: billing
-                .whole("size", i64::MIN..=i64::MAX)?
-                .ok_or_else(|| billing.missing("size"))?,
-            resources: resources(&vault)?.unwrap_or_default(),
-            backup_policy_id: vault.id("backup_policy_id")?,
-            tags: vault.tags("tags", MAX_TAGS)?.unwrap_or_default(),
-            auto_bind: vault.flag("auto_bind")?.unwrap_or(false),
-            bind_rules: bind_rules(&vault)?.unwrap_or_default(),
-            auto_expand: vault.flag("auto_expand")?.unwrap_or(false),
-            locked: vault.flag("locked")?.unwrap_or(false),
-            smn_notify: vault.flag("smn_notify")?.unwrap_or(true),
-            threshold: threshold(&vault)?.unwrap_or(80),
-            backup_name_prefix: vault
-                .text("backup_name_prefix", Text::Free(32))?
-                .filter(|prefix| !prefix.is_empty()),
+            name: asked.name,
+            description: asked.description,
+            object_type: ours("object_type", billing.object_type.as_str())?,
+            protect_type: ours("protect_type", billing.protect_type.as_str())?,
+            size: billing.size.0.into(),
+            resources: given(asked.resources)?,
+            backup_policy_id: maybe_ours("backup_policy_id", asked.backup_policy_id)?,
+            tags: asked.tags,
+            auto_bind: asked.auto_bind.unwrap_or(false),
+            bind_rules: asked.bind_rules.unwrap_or_default().tags,
+            auto_expand: asked.auto_expand.unwrap_or(false),
+            locked: asked.locked.unwrap_or(false),
+            smn_notify: asked.smn_notify.unwrap_or(true),
+            threshold: asked.threshold.unwrap_or(80),
+            backup_name_prefix: asked.backup_name_prefix,
         })
     }
 }
@@ -138,24 +114,16 @@ pub struct VaultUpdate {
 impl VaultUpdate {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let vault = Fields::wrapped(&map, "vault")?;
-        let size = match vault.object("billing")? {
-            None => None,
-            Some(billing) => {
-                consistent_level(&billing)?;
-                billing.whole("size", i64::MIN..=i64::MAX)?
-            }
-        };
+        let asked = ask::VaultChange::read(bytes)?;
         Ok(Self {
-            name: vault.text("name", Text::Name)?,
-            size,
-            auto_bind: vault.flag("auto_bind")?,
-            bind_rules: bind_rules(&vault)?,
-            auto_expand: vault.flag("auto_expand")?,
-            smn_notify: vault.flag("smn_notify")?,
-            threshold: threshold(&vault)?,
-            locked: vault.flag("locked")?,
+            name: asked.name,
+            size: asked.size.map(|size| size.0.into()),
+            auto_bind: asked.auto_bind,
+            bind_rules: asked.bind_rules.map(|rules| rules.tags),
+            auto_expand: asked.auto_expand,
+            smn_notify: asked.smn_notify,
+            threshold: asked.threshold,
+            locked: asked.locked,
         })
     }
 }
@@ -170,13 +138,10 @@ pub struct AddResources {
 impl AddResources {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let top = Fields::top(&map);
-        match resources(&top)? {
-            Some(resources) if !resources.is_empty() => Ok(Self { resources }),
-            Some(_) => Err(top.refuse("resources", "must name at least one resource")),
-            None => Err(top.missing("resources")),
-        }
+        let asked = ask::ResourcesToAdd::read(bytes)?;
+        Ok(Self {
+            resources: given(asked.resources)?,
+        })
     }
 }
 
@@ -190,19 +155,90 @@ pub struct RemoveResources {
 impl RemoveResources {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let top = Fields::top(&map);
-        let resource_ids = top
-            .texts("resource_ids")?
-            .ok_or_else(|| top.missing("resource_ids"))?;
-        if (1..=MAX_RESOURCES).contains(&resource_ids.len()) {
-            Ok(Self { resource_ids })
-        } else {
-            Err(top.refuse(
-                "resource_ids",
-                format_args!("must name 1 to {MAX_RESOURCES} resources"),
-            ))
-        }
+        let asked = ask::ResourcesToRemove::read(bytes)?;
+        Ok(Self {
+            resource_ids: as_given(asked.resource_ids),
+        })
+    }
+}
+
+/// `POST /vaults/{id}/migrateresources`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrateResources {
+    /// Where to.
+    pub destination_vault_id: VaultId,
+    /// What, as given.
+    pub resource_ids: Vec<String>,
+}
+
+impl MigrateResources {
+    /// Reads the body.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
+        let asked = ask::ResourcesToMigrate::read(bytes)?;
+        Ok(Self {
+            destination_vault_id: ours("destination_vault_id", asked.destination_vault_id)?,
+            resource_ids: as_given(asked.resource_ids),
+        })
+    }
+}
+
+/// `PUT /vaults/{id}/set-resources`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetResources {
+    /// Which, as given.
+    pub resource_ids: Vec<String>,
+    /// Scheduled runs leave them out.
+    pub suspend: bool,
+}
+
+impl SetResources {
+    /// Reads the body.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
+        let asked = ask::ResourcesToSet::read(bytes)?;
+        Ok(Self {
+            resource_ids: as_given(asked.resource_ids),
+            suspend: asked.action == ResourceAction::Suspend,
+        })
+    }
+}
+
+/// `PUT /vaults/{id}/update-backup-expiration-time`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpirationUpdate {
+    /// The day, as given.
+    pub day: String,
+    /// Its end.
+    pub expires_at: Timestamp,
+}
+
+impl ExpirationUpdate {
+    /// Reads the body.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
+        let asked = ask::ExpiryMove::read(bytes)?;
+        Ok(Self {
+            expires_at: asked.ends()?,
+            day: asked.day,
+        })
+    }
+}
+
+/// `PUT /backups/{id}/members/{member_id}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberAnswer {
+    /// What the receiver says.
+    pub status: MemberStatus,
+    /// The vault that takes it.
+    pub vault_id: Option<VaultId>,
+}
+
+impl MemberAnswer {
+    /// Reads the body.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
+        let asked = ask::MemberChange::read(bytes)?;
+        Ok(Self {
+            status: ours("status", asked.status.as_str())?,
+            vault_id: maybe_ours("vault_id", asked.vault_id)?,
+        })
     }
 }
 
@@ -231,72 +267,26 @@ pub struct CheckpointCreate {
 impl CheckpointCreate {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let checkpoint = Fields::wrapped(&map, "checkpoint")?;
-        let parameters = checkpoint.object("parameters")?;
-        // The Ansible module puts these one level too high; what `parameters` has goes before.
-        let holder = |name: &str| {
-            parameters
-                .as_ref()
-                .filter(|fields| fields.value(name).is_some())
-                .unwrap_or(&checkpoint)
-        };
-        let automatic = holder("auto_trigger")
-            .flag("auto_trigger")?
-            .unwrap_or(false);
-        let resources = match holder("resources").texts("resources")? {
-            Some(ids) if !ids.is_empty() => ids.into_iter().map(|id| (id, None)).collect(),
-            Some(_) | None => detailed(holder("resource_details"))?,
-        };
-        if resources.len() > MAX_RESOURCES {
-            return Err(holder("resources").refuse(
-                "resources",
-                format_args!("must name at most {MAX_RESOURCES}"),
-            ));
-        }
+        let asked = ask::NewCheckpoint::read(bytes)?;
+        let how = asked.parameters;
+        let named = how.resources.into_iter().map(|id| Ok((id.0, None)));
+        let detailed = how.resource_details.into_iter().map(|resource| {
+            let choice = resource.extra_info.as_ref().map(choice).transpose()?;
+            Ok((resource.id.0, choice))
+        });
         Ok(Self {
-            vault_id: checkpoint
-                .id("vault_id")?
-                .ok_or_else(|| checkpoint.missing("vault_id"))?,
-            name: holder("name").text("name", Text::Name)?,
-            description: holder("description")
-                .text("description", Text::Free(BACKUP_DESCRIPTION))?,
-            incremental: holder("incremental").flag("incremental")?.unwrap_or(true),
-            automatic,
-            resources,
-            policy_id: holder("policy_id").id("policy_id")?,
-            retention_days: retention_days(holder("retention_duration_days"), automatic)?,
+            vault_id: ours("vault_id", asked.vault_id)?,
+            name: how.name,
+            description: how.description,
+            incremental: how.incremental.unwrap_or(true),
+            automatic: how.auto_trigger.unwrap_or(false),
+            resources: named.chain(detailed).collect::<Result<_, Refused>>()?,
+            policy_id: maybe_ours("policy_id", how.policy_id)?,
+            retention_days: how
+                .retention_duration_days
+                .and_then(|days| u32::try_from(days).ok()),
         })
     }
-}
-
-/// Reads the resources of a run that come with details; one alone may do without the list.
-fn detailed(fields: &Fields<'_>) -> Result<Vec<(String, Option<VolumeChoice>)>, Refused> {
-    let items = match fields.value("resource_details") {
-        Some(Value::Object(_)) => fields.object("resource_details")?.into_iter().collect(),
-        _ => fields.objects("resource_details")?.unwrap_or_default(),
-    };
-    let mut named: Vec<(String, Option<VolumeChoice>)> = Vec::with_capacity(items.len());
-    for item in items {
-        let given = resource(&item)?;
-        if !named.iter().any(|(id, _)| *id == given.id) {
-            named.push((given.id, given.choice));
-        }
-    }
-    Ok(named)
-}
-
-fn retention_days(fields: &Fields<'_>, automatic: bool) -> Result<Option<u32>, Refused> {
-    const NAME: &str = "retention_duration_days";
-    let days = match fields.whole(NAME, -1..=36_500)? {
-        None | Some(-1) => return Ok(None),
-        Some(0) => return Err(fields.refuse(NAME, "must be -1 or 1 to 36500")),
-        Some(days) => days,
-    };
-    if automatic {
-        return Err(fields.refuse(NAME, "cannot be set when auto_trigger is true"));
-    }
-    Ok(u32::try_from(days).ok())
 }
 
 /// `POST /backups/{id}/restore`.
@@ -315,149 +305,63 @@ pub struct RestoreAsked {
 impl RestoreAsked {
     /// Reads the body. Whether a server is started again is not ours to do.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let restore = Fields::wrapped(&map, "restore")?;
-        restore.flag("power_on")?;
-        let mut mappings = Vec::new();
-        for mapping in restore.objects("mappings")?.unwrap_or_default() {
-            let backup = mapping.id("backup_id")?;
-            let volume = mapping.id("volume_id")?;
-            mappings.push((
-                backup.ok_or_else(|| mapping.missing("backup_id"))?,
-                volume.ok_or_else(|| mapping.missing("volume_id"))?,
-            ));
-        }
+        let asked = ask::RestoreTarget::read(bytes)?;
+        let mappings = asked.mappings.into_iter().map(|mapping| {
+            Ok((
+                ours("backup_id", mapping.backup_id)?,
+                ours("volume_id", mapping.volume_id)?,
+            ))
+        });
         Ok(Self {
-            volume_id: restore.id("volume_id")?,
-            server_id: restore.id("server_id")?,
-            resource_id: restore.id("resource_id")?,
-            mappings,
+            mappings: mappings.collect::<Result<_, Refused>>()?,
+            volume_id: maybe_ours("volume_id", asked.volume_id)?,
+            server_id: maybe_ours("server_id", asked.server_id)?,
+            resource_id: maybe_ours("resource_id", asked.resource_id)?,
         })
     }
 }
 
-/// `PUT /backups/{id}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rename {
-    /// The new name.
-    pub name: String,
+fn given(resources: Vec<ask::AddResource>) -> Result<Vec<ResourceGiven>, Refused> {
+    let given = resources.into_iter().map(|resource| {
+        Ok(ResourceGiven {
+            choice: resource.extra_info.as_ref().map(choice).transpose()?,
+            id: resource.id.0,
+            kind: resource.kind.to_string(),
+            name: resource.name,
+        })
+    });
+    given.collect()
 }
 
-impl Rename {
-    /// Reads the body.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let name = Fields::wrapped(&map, "backup")?.wanted("name", Text::Name)?;
-        Ok(Self { name })
-    }
-}
-
-/// All backups are crash-consistent; the other level is taken for it.
-fn consistent_level(billing: &Fields<'_>) -> Result<Option<&'static str>, Refused> {
-    billing.choice("consistent_level", &["crash_consistent", "app_consistent"])
-}
-
-/// Reads one of a model's words.
-fn word<W: FromStr>(
-    fields: &Fields<'_>,
-    name: &str,
-    words: &[&'static str],
-) -> Result<Option<W>, Refused> {
-    Ok(fields
-        .choice(name, words)?
-        .and_then(|word| word.parse().ok()))
-}
-
-/// Reads what a vault is for; the SDK's class has another key for it.
-fn protect_type(billing: &Fields<'_>) -> Result<ProtectType, Refused> {
-    for name in ["protect_type", "operation_type"] {
-        if let Some(found) = word(billing, name, &["backup", "replication"])? {
-            return Ok(found);
-        }
-    }
-    Err(billing.missing("protect_type"))
-}
-
-fn threshold(vault: &Fields<'_>) -> Result<Option<u8>, Refused> {
-    Ok(vault
-        .whole("threshold", 1..=100)?
-        .and_then(|percent| u8::try_from(percent).ok()))
-}
-
-/// Reads what a vault takes in; an object without tags means everything.
-fn bind_rules(vault: &Fields<'_>) -> Result<Option<Vec<Tag>>, Refused> {
-    let Some(rules) = vault.object("bind_rules")? else {
-        return Ok(None);
-    };
-    if rules
-        .list("tags")?
-        .is_some_and(|tags| tags.len() > MAX_BIND_TAGS)
-    {
-        return Err(rules.refuse("tags", format_args!("at most {MAX_BIND_TAGS} are taken")));
-    }
-    Ok(Some(rules.tags("tags", MAX_BIND_TAGS)?.unwrap_or_default()))
-}
-
-fn resources(fields: &Fields<'_>) -> Result<Option<Vec<ResourceGiven>>, Refused> {
-    let Some(items) = fields.objects("resources")? else {
-        return Ok(None);
-    };
-    if items.len() > MAX_RESOURCES {
-        return Err(Refused {
-            code: Code::VaultTooManyResources,
-            message: format!(
-                "{}: at most {MAX_RESOURCES} are taken",
-                fields.at("resources")
-            ),
-        });
-    }
-    items
-        .iter()
-        .map(resource)
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
-
-/// Reads which disks of a server are meant.
-fn choice(extra: &Fields<'_>) -> Result<VolumeChoice, Refused> {
-    let mut choice = VolumeChoice::default();
-    for id in extra.texts("exclude_volumes")?.unwrap_or_default() {
-        let id = id
-            .parse()
-            .map_err(|error| extra.refuse("exclude_volumes", error))?;
-        choice.exclude.push(id);
-    }
-    for item in extra.objects("include_volumes")?.unwrap_or_default() {
-        let id = item.id("id")?.ok_or_else(|| item.missing("id"))?;
-        let os_version = item
-            .text("os_version", Text::Any(255))?
-            .filter(|version| !version.is_empty());
-        choice.include.push(IncludedVolume { id, os_version });
-    }
-    for (name, count) in [
-        ("exclude_volumes", choice.exclude.len()),
-        ("include_volumes", choice.include.len()),
-    ] {
-        if count > MAX_RESOURCES {
-            return Err(extra.refuse(name, format_args!("must name at most {MAX_RESOURCES}")));
-        }
-    }
-    Ok(choice)
-}
-
-fn resource(item: &Fields<'_>) -> Result<ResourceGiven, Refused> {
-    let choice = match item.object("extra_info")? {
-        Some(extra) => Some(choice(&extra)?),
-        None => None,
-    };
-    Ok(ResourceGiven {
-        choice,
-        id: item.wanted("id", Text::Filled(255))?,
-        kind: item.wanted("type", Text::Filled(255))?,
-        name: item
-            .text("name", Text::Any(255))?
-            .filter(|name| !name.is_empty()),
+fn choice(extra: &ResourceExtra) -> Result<VolumeChoice, Refused> {
+    let exclude = extra.exclude_volumes.iter();
+    let include = extra.include_volumes.iter().map(|volume| {
+        Ok(IncludedVolume {
+            id: ours("include_volumes", &volume.id)?,
+            os_version: volume.os_version.clone(),
+        })
+    });
+    Ok(VolumeChoice {
+        exclude: exclude
+            .map(|id| ours("exclude_volumes", id))
+            .collect::<Result<_, _>>()?,
+        include: include.collect::<Result<_, Refused>>()?,
     })
+}
+
+fn as_given(ids: Vec<crate::ids::ResourceId>) -> Vec<String> {
+    ids.into_iter().map(|id| id.0).collect()
+}
+
+/// Turns an id or a word that was read into one of ours, which reading has made sure of.
+fn ours<T: FromStr>(field: &str, read: impl Display) -> Result<T, Refused> {
+    let text = read.to_string();
+    text.parse()
+        .map_err(|_| Refused::field(field, format_args!("'{text}' is not known here")))
+}
+
+fn maybe_ours<T: FromStr>(field: &str, read: Option<impl Display>) -> Result<Option<T>, Refused> {
+    read.map(|read| ours(field, read)).transpose()
 }
 
 #[cfg(test)]

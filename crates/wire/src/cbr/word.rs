@@ -113,6 +113,20 @@ words! {
         /// Backups of what lies outside the cloud (Huawei).
         Hybrid = "hybrid",
     }
+    /// Whether scheduled runs take in a resource of a vault (Huawei).
+    ResourceAction {
+        /// They leave it out.
+        Suspend = "suspend",
+        /// They take it in again.
+        Unsuspend = "unsuspend",
+    }
+    /// What a search by tags is for.
+    SearchAction {
+        /// What is found.
+        Filter = "filter",
+        /// Its number.
+        Count = "count",
+    }
     /// How consistent the backups of a vault are.
     ConsistentLevel {
         /// As after a power cut.

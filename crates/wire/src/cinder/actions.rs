@@ -6,17 +6,25 @@ use emberkeep_model::{Gib, SnapshotStatus, VolumeStatus};
 
 use super::schema::{Kind, Shape, missing, pairs, refuse, rule, wrong_type};
 use super::{Fault, Json, Microversion};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 /// Something to be done with a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackupAction {
-    /// Say whether it is available (or else in error).
-    ResetStatus {
-        /// It is.
-        available: bool,
-    },
+    /// Say how it stands.
+    ResetStatus(Settled),
     /// Delete it whatever goes on with it.
     ForceDelete,
+}
+
+/// How a backup may be said to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is good.
+    Available,
+    /// It is not.
+    Error,
 }
 
 pub(super) static RESET_BACKUP: Shape = Shape {
@@ -24,16 +32,32 @@ pub(super) static RESET_BACKUP: Shape = Shape {
     ..Shape::new("os-reset_status", &[rule("status", Kind::Text)])
 };
 
+impl Serialize for BackupAction {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        let (name, how) = match self {
+            Self::ResetStatus(settled) => {
+                let status = match settled {
+                    Settled::Available => "available",
+                    Settled::Error => "error",
+                };
+                ("os-reset_status", json!({"status": status}))
+            }
+            Self::ForceDelete => ("os-force_delete", json!({})),
+        };
+        sink.collect_map([(name, how)])
+    }
+}
+
 impl BackupAction {
     /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         match named(body)? {
             ("os-reset_status", _) => {
                 let word = RESET_BACKUP.check(body, version)?.text("status");
                 let word = word.unwrap_or_default();
                 match word.to_ascii_lowercase().as_str() {
-                    "available" => Ok(Self::ResetStatus { available: true }),
-                    "error" => Ok(Self::ResetStatus { available: false }),
+                    "available" => Ok(Self::ResetStatus(Settled::Available)),
+                    "error" => Ok(Self::ResetStatus(Settled::Error)),
                     _ => Err(Fault::bad_request(format!(
                         "Backup status: {word} is invalid, valid statuses are: ['available', 'error']."
                     ))),
@@ -61,9 +85,26 @@ pub enum SnapshotAction {
     ForceDelete,
 }
 
+impl Serialize for SnapshotAction {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        let (name, how) = match self {
+            Self::ResetStatus(status) => ("os-reset_status", json!({"status": status.to_string()})),
+            Self::UpdateStatus { status, progress } => {
+                let mut how = json!({"status": status.to_string()});
+                if let Some(progress) = progress {
+                    how["progress"] = json!(format!("{progress}%"));
+                }
+                ("os-update_snapshot_status", how)
+            }
+            Self::ForceDelete => ("os-force_delete", json!({})),
+        };
+        sink.collect_map([(name, how)])
+    }
+}
+
 impl SnapshotAction {
     /// Reads the body of a request.
-    pub fn parse(body: &Json) -> Result<Self, Fault> {
+    pub fn read(body: &Json) -> Result<Self, Fault> {
         match named(body)? {
             ("os-reset_status", inner) => Ok(Self::ResetStatus(status("os-reset_status", inner)?)),
             ("os-update_snapshot_status", inner) => Ok(Self::UpdateStatus {
@@ -133,7 +174,10 @@ pub enum VolumeAction {
         mode: Option<String>,
     },
     /// Take it out of their hands.
-    Detach,
+    Detach {
+        /// Out of these; it is in one pair of hands only, unless it is shared.
+        attachment_id: Option<String>,
+    },
     /// The same, whatever its status.
     ForceDetach,
     /// Somebody is about to attach it.
@@ -144,10 +188,10 @@ pub enum VolumeAction {
     BeginDetaching,
     /// They are not, after all.
     RollDetaching,
-    /// Tell how to reach it.
-    InitializeConnection,
-    /// No longer to be reached.
-    TerminateConnection,
+    /// Tell how to reach it; with what the other side says of itself.
+    InitializeConnection(BTreeMap<String, String>),
+    /// No longer to be reached; with the same.
+    TerminateConnection(BTreeMap<String, String>),
     /// Add to the pairs of the image it came from.
     SetImageMetadata(BTreeMap<String, String>),
     /// Take one of them away.
@@ -196,9 +240,68 @@ pub(super) static UNSET_IMAGE: Shape = Shape {
     ..Shape::new("os-unset_image_metadata", &[rule("key", Kind::Text)])
 };
 
+impl Serialize for VolumeAction {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        let (name, how) = match self {
+            Self::Extend(size) => ("os-extend", json!({"new_size": size})),
+            Self::SetBootable(yes) => ("os-set_bootable", json!({"bootable": yes})),
+            Self::SetReadonly(yes) => ("os-update_readonly_flag", json!({"readonly": yes})),
+            Self::Retype(name) => ("os-retype", json!({"new_type": name})),
+            Self::Attach {
+                instance_id,
+                host,
+                mountpoint,
+                mode,
+            } => {
+                let all = [
+                    ("instance_uuid", instance_id),
+                    ("host_name", host),
+                    ("mountpoint", mountpoint),
+                    ("mode", mode),
+                ];
+                ("os-attach", given(all))
+            }
+            Self::Detach { attachment_id } => {
+                ("os-detach", given([("attachment_id", attachment_id)]))
+            }
+            Self::ForceDetach => ("os-force_detach", json!({})),
+            Self::Reserve => ("os-reserve", json!({})),
+            Self::Unreserve => ("os-unreserve", json!({})),
+            Self::BeginDetaching => ("os-begin_detaching", json!({})),
+            Self::RollDetaching => ("os-roll_detaching", json!({})),
+            Self::InitializeConnection(connector) => {
+                ("os-initialize_connection", json!({"connector": connector}))
+            }
+            Self::TerminateConnection(connector) => {
+                ("os-terminate_connection", json!({"connector": connector}))
+            }
+            Self::SetImageMetadata(pairs) => ("os-set_image_metadata", json!({"metadata": pairs})),
+            Self::UnsetImageMetadata(key) => ("os-unset_image_metadata", json!({"key": key})),
+            Self::ShowImageMetadata => ("os-show_image_metadata", Value::Null),
+            Self::ResetStatus { status, detached } => {
+                let status = status.map(|status| status.to_string());
+                let attached = detached.then(|| "detached".to_owned());
+                let all = [("status", &status), ("attach_status", &attached)];
+                ("os-reset_status", given(all))
+            }
+            Self::ForceDelete => ("os-force_delete", json!({})),
+        };
+        sink.collect_map([(name, how)])
+    }
+}
+
+/// Writes those that there are.
+fn given<const N: usize>(all: [(&str, &Option<String>); N]) -> Value {
+    let given = all.into_iter().filter_map(|(name, value)| {
+        let value = value.as_ref()?;
+        Some((name.to_owned(), Value::from(value.as_str())))
+    });
+    Value::Object(given.collect())
+}
+
 impl VolumeAction {
     /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let (key, inner) = named(body)?;
         Ok(match key {
             "os-extend" => {
@@ -219,20 +322,19 @@ impl VolumeAction {
                 )
             }
             "os-attach" => attach(inner)?,
-            "os-detach" => Self::Detach,
+            "os-detach" => Self::Detach {
+                attachment_id: inner
+                    .get("attachment_id")
+                    .and_then(Json::text)
+                    .map(str::to_owned),
+            },
             "os-force_detach" => Self::ForceDetach,
             "os-reserve" => Self::Reserve,
             "os-unreserve" => Self::Unreserve,
             "os-begin_detaching" => Self::BeginDetaching,
             "os-roll_detaching" => Self::RollDetaching,
-            "os-initialize_connection" => {
-                connector(key, inner)?;
-                Self::InitializeConnection
-            }
-            "os-terminate_connection" => {
-                connector(key, inner)?;
-                Self::TerminateConnection
-            }
+            "os-initialize_connection" => Self::InitializeConnection(connector(key, inner)?),
+            "os-terminate_connection" => Self::TerminateConnection(connector(key, inner)?),
             "os-set_image_metadata" => {
                 let pairs = SET_IMAGE.check(body, version)?.metadata("metadata");
                 Self::SetImageMetadata(pairs.unwrap_or_default())
@@ -330,9 +432,9 @@ fn reset(inner: &Json) -> Result<VolumeAction, Fault> {
     })
 }
 
-fn connector(key: &str, inner: &Json) -> Result<(), Fault> {
+fn connector(key: &str, inner: &Json) -> Result<BTreeMap<String, String>, Fault> {
     match object(key, inner)?.get("connector") {
-        Some(connector) => object("connector", connector).map(drop),
+        Some(connector) => connector_pairs(connector),
         None => Err(refuse(key, inner, &missing("connector"))),
     }
 }
@@ -359,14 +461,14 @@ fn object<'a>(key: &str, value: &'a Json) -> Result<&'a Json, Fault> {
 }
 
 /// Returns the one key of a body, and what is under it.
-fn named(body: &Json) -> Result<(&str, &Json), Fault> {
+pub(super) fn named(body: &Json) -> Result<(&str, &Json), Fault> {
     match body.members() {
         Some([(key, inner)]) => Ok((key, inner)),
         _ => Err(Fault::bad_request("Malformed request body")),
     }
 }
 
-fn unknown(action: &str) -> Fault {
+pub(super) fn unknown(action: &str) -> Fault {
     Fault::bad_request(format!(
         "There is no such action: {action}. Verify the request body and Content-Type header and try again."
     ))
@@ -382,15 +484,15 @@ mod tests {
 
     #[test]
     fn backup_actions_are_read_and_refused() {
-        let parse = |text: &str| BackupAction::parse(&read(text), Microversion::MIN);
+        let parse = |text: &str| BackupAction::read(&read(text), Microversion::MIN);
         for (body, want) in [
             (
                 r#"{"os-reset_status": {"status": "Available"}}"#,
-                BackupAction::ResetStatus { available: true },
+                BackupAction::ResetStatus(Settled::Available),
             ),
             (
                 r#"{"os-reset_status": {"status": "ERROR"}}"#,
-                BackupAction::ResetStatus { available: false },
+                BackupAction::ResetStatus(Settled::Error),
             ),
             (r#"{"os-force_delete": null}"#, BackupAction::ForceDelete),
         ] {
@@ -418,7 +520,7 @@ mod tests {
 
     #[test]
     fn volume_actions_are_read_and_refused() {
-        let parse = |text: &str| VolumeAction::parse(&read(text), Microversion::MIN);
+        let parse = |text: &str| VolumeAction::read(&read(text), Microversion::MIN);
         assert_eq!(
             parse(
                 r#"{"os-attach": {"instance_uuid": "i", "mountpoint": "/dev/vdb", "mode": "rw"}}"#

@@ -6,8 +6,9 @@ use emberkeep_model::{Attachment, AttachmentStatus, Volume, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::actions::connector_pairs;
-use super::schema::{missing, refuse, uuid_like, wrong_type};
+use super::actions::{connector_pairs, named, unknown};
+use super::ask::{AttachmentAction, AttachmentChange, NewAttachment};
+use super::schema::{missing, ours, refuse, uuid_like, wrong_type};
 use super::{Fault, Json, Microversion};
 use crate::time::Moment;
 use crate::{ids, lenient};
@@ -42,6 +43,19 @@ fn attachment(body: &Json) -> Result<&Json, Fault> {
 impl CreateAttachment {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = NewAttachment::read(body, version)?;
+        Ok(Self {
+            volume_id: ours(&asked.volume_id)?,
+            instance_id: asked.instance_id,
+            connector: asked.connector,
+            mode: asked.mode,
+        })
+    }
+}
+
+impl NewAttachment {
+    /// Reads the body of a request.
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let inner = attachment(body)?;
         let Some(volume) = inner.get("volume_uuid") else {
             return Err(refuse("attachment", inner, &missing("volume_uuid")));
@@ -85,7 +99,7 @@ impl CreateAttachment {
             _ => None,
         };
         Ok(Self {
-            volume_id,
+            volume_id: volume_id.into(),
             instance_id,
             connector,
             mode,
@@ -93,12 +107,26 @@ impl CreateAttachment {
     }
 }
 
-/// Reads who takes an attachment: `{"attachment": {"connector": {…}}}`.
-pub fn parse_connector(body: &Json) -> Result<BTreeMap<String, String>, Fault> {
-    let inner = attachment(body)?;
-    match inner.get("connector") {
-        Some(value) => connector_pairs(value),
-        None => Err(refuse("attachment", inner, &missing("connector"))),
+impl AttachmentChange {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        let inner = attachment(body)?;
+        match inner.get("connector") {
+            Some(value) => Ok(Self {
+                connector: connector_pairs(value)?,
+            }),
+            None => Err(refuse("attachment", inner, &missing("connector"))),
+        }
+    }
+}
+
+impl AttachmentAction {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        match named(body)? {
+            ("os-complete", _) => Ok(Self::Complete(())),
+            (other, _) => Err(unknown(other)),
+        }
     }
 }
 

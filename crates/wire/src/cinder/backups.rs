@@ -6,7 +6,8 @@ use emberkeep_model::{Backup, BackupId, BackupState, Gib, SnapshotId, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schema::{Kind, Rule, Shape, rule, rule_since};
+use super::ask::{BackupChange, BackupRestore, NewBackup};
+use super::schema::{Kind, Rule, Shape, ours, rule, rule_since};
 use super::{Fault, Json, Link, Microversion, Site, gib};
 use crate::time::Moment;
 use crate::{ids, lenient};
@@ -56,11 +57,29 @@ pub(super) static CREATE: Shape = Shape {
 impl CreateBackup {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = NewBackup::read(body, version)?;
+        Ok(Self {
+            volume_id: ours(&asked.volume_id)?,
+            snapshot_id: asked.snapshot_id.as_ref().map(ours).transpose()?,
+            name: asked.name,
+            description: asked.description,
+            container: asked.container,
+            availability_zone: asked.availability_zone,
+            incremental: asked.incremental,
+            force: asked.force,
+            metadata: asked.metadata,
+        })
+    }
+}
+
+impl NewBackup {
+    /// Reads the body of a request.
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = CREATE.check(body, version)?;
         let volume_id = fields.uuid("volume_id").map(VolumeId);
         Ok(Self {
-            volume_id: volume_id.ok_or_else(Fault::no_such_resource)?,
-            snapshot_id: fields.uuid("snapshot_id").map(SnapshotId),
+            volume_id: volume_id.ok_or_else(Fault::no_such_resource)?.into(),
+            snapshot_id: fields.uuid("snapshot_id").map(|id| SnapshotId(id).into()),
             name: fields.trimmed("name"),
             description: fields.trimmed("description"),
             container: fields.text("container"),
@@ -95,6 +114,18 @@ pub(super) static UPDATE: Shape = Shape::new(
 impl UpdateBackup {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = BackupChange::read(body, version)?;
+        Ok(Self {
+            name: asked.name.change(),
+            description: asked.description.change(),
+            metadata: asked.metadata,
+        })
+    }
+}
+
+impl BackupChange {
+    /// Reads the body of a request.
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = UPDATE.check(body, version)?;
         Ok(Self {
             name: fields.change("name"),
@@ -124,9 +155,20 @@ pub(super) static RESTORE: Shape = Shape::new(
 impl RestoreBackup {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = BackupRestore::read(body, version)?;
+        Ok(Self {
+            volume_id: asked.volume_id.as_ref().map(ours).transpose()?,
+            name: asked.name,
+        })
+    }
+}
+
+impl BackupRestore {
+    /// Reads the body of a request.
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = RESTORE.check(body, version)?;
         Ok(Self {
-            volume_id: fields.uuid("volume_id").map(VolumeId),
+            volume_id: fields.uuid("volume_id").map(|id| VolumeId(id).into()),
             // Volumes are called by trimmed names, and an empty one is as good as none.
             name: fields.trimmed("name").filter(|name| !name.is_empty()),
         })

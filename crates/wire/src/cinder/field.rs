@@ -1,9 +1,10 @@
-//! Fields that some answers have and some have not.
+//! Fields that some bodies have and some have not.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A field of an answer: left out, null, or there. What is left out is not written either, so
-/// that a view holds the fields of its microversion and its reader's rights, and no other.
+/// A field of a body: left out, null, or there. What is left out is not written either, so that
+/// a view holds the fields of its microversion and its reader's rights, and no other; and that a
+/// change says what is to stay, to go, and to be.
 ///
 /// Stands with `#[serde(default, skip_serializing_if = "Field::is_absent")]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,12 +29,28 @@ impl<T> Field<T> {
         matches!(self, Self::Absent)
     }
 
+    /// Returns what a request says: nothing, that there is to be none, or what is to be.
+    pub fn change(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Is(value) => Some(Some(value)),
+        }
+    }
+
     /// Returns what it says, if it says something.
     pub fn get(&self) -> Option<&T> {
         match self {
             Self::Is(value) => Some(value),
             Self::Absent | Self::Null => None,
         }
+    }
+}
+
+impl<T> From<Option<T>> for Field<T> {
+    /// What is none is left out.
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Absent, Self::Is)
     }
 }
 

@@ -21,9 +21,12 @@ pub struct MetaBody {
     pub meta: BTreeMap<String, String>,
 }
 
-/// Reads `{"metadata": {…}}`.
-pub fn parse_metadata(body: &Json) -> Result<BTreeMap<String, String>, Fault> {
-    parse_pairs(body, "metadata")
+impl MetadataBody {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        let metadata = parse_pairs(body, "metadata")?;
+        Ok(Self { metadata })
+    }
 }
 
 /// Reads `{"meta": {key: value}}`, which must hold the key that the path names.
@@ -58,8 +61,9 @@ mod tests {
     #[test]
     fn one_key_or_all_of_them() {
         let read = |text: &str| Json::read(text.as_bytes()).expect(text);
-        let all = parse_metadata(&read(r#"{"metadata": {"a": "1", "b": ""}}"#)).expect("is good");
-        assert_eq!(all.len(), 2);
+        let all =
+            MetadataBody::read(&read(r#"{"metadata": {"a": "1", "b": ""}}"#)).expect("is good");
+        assert_eq!(all.metadata.len(), 2);
         assert_eq!(
             parse_meta_item(&read(r#"{"meta": {"a": "1"}}"#), "a"),
             Ok("1".to_owned())

@@ -6,9 +6,11 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::ask::{NewClassQuotas, NewQuotas};
 use super::schema::{missing, refuse, wrong_type};
 use super::{Fault, Json};
 use crate::ids::ProjectId;
+use crate::keyed::Keyed;
 use crate::lenient;
 
 /// The largest limit that Cinder's database takes.
@@ -115,8 +117,22 @@ impl<'de> Deserialize<'de> for QuotaUsages {
 #[serde(transparent)]
 pub struct ClassQuotas<T>(pub T);
 
+impl NewQuotas {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        parse_quotas(body, Self::KEY).map(Self)
+    }
+}
+
+impl NewClassQuotas {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        parse_quotas(body, Self::KEY).map(Self)
+    }
+}
+
 /// Reads `{"quota_set": {…}}` (or another key): at least one limit, none below −1.
-pub fn parse_quotas(body: &Json, key: &str) -> Result<BTreeMap<String, i64>, Fault> {
+fn parse_quotas(body: &Json, key: &str) -> Result<BTreeMap<String, i64>, Fault> {
     if body.members().is_none() {
         return Err(Fault::bad_request(wrong_type(body, "'object'")));
     }

@@ -28,7 +28,7 @@ pub(super) static IMPORT: Shape = Shape {
 
 impl RecordView {
     /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = IMPORT.check(body, version)?;
         let text = |name: &str| {
             let found = fields.text(name).filter(|text| !text.is_empty());

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::ask::ServiceSwitch;
 use super::schema::{missing, refuse, wrong_type};
 use super::{Fault, Field, Json};
 use crate::lenient;
@@ -50,28 +51,34 @@ pub struct ServiceView {
     pub more: Map<String, Value>,
 }
 
-/// Reads which part is to be switched: its program, its host, and the reason if there is one.
-pub fn parse_switch(body: &Json) -> Result<(String, String, Option<String>), Fault> {
-    if body.members().is_none() {
-        return Err(Fault::bad_request(wrong_type(body, "'object'")));
-    }
-    let text = |names: &[&str]| {
-        names
-            .iter()
-            .find_map(|name| body.get(name).and_then(Json::text))
-            .map(str::to_owned)
-    };
-    let need = |names: &[&str]| {
-        text(names).ok_or_else(|| {
-            Fault::bad_request(format!(
-                "Missing required element '{}' in request body.",
-                names[0]
-            ))
+impl ServiceSwitch {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        if body.members().is_none() {
+            return Err(Fault::bad_request(wrong_type(body, "'object'")));
+        }
+        let text = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| body.get(name).and_then(Json::text))
+                .map(str::to_owned)
+        };
+        let need = |names: &[&str]| {
+            text(names).ok_or_else(|| {
+                Fault::bad_request(format!(
+                    "Missing required element '{}' in request body.",
+                    names[0]
+                ))
+            })
+        };
+        let host = need(&["host"])?;
+        let binary = need(&["binary", "service"])?;
+        Ok(Self {
+            binary,
+            host,
+            disabled_reason: text(&["disabled_reason"]),
         })
-    };
-    let host = need(&["host"])?;
-    let binary = need(&["binary", "service"])?;
-    Ok((binary, host, text(&["disabled_reason"])))
+    }
 }
 
 /// Reads the reason that must be there.

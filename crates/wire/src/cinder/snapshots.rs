@@ -6,7 +6,8 @@ use emberkeep_model::{Gib, Snapshot, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schema::{Kind, Shape, rule};
+use super::ask::{NewSnapshot, SnapshotChange};
+use super::schema::{Kind, Shape, ours, rule};
 use super::{Fault, Field, Json, Microversion, gib};
 use crate::time::Moment;
 use crate::{ids, lenient};
@@ -48,24 +49,42 @@ const FORCE_IS_OVER: &str = "Since microversion 3.66 the 'force' flag is invalid
 impl CreateSnapshot {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = NewSnapshot::read(body, version)?;
+        Ok(Self {
+            volume_id: ours(&asked.volume_id)?,
+            name: asked.name,
+            description: asked.description,
+            force: asked.force || needs_no_force(version),
+            metadata: asked.metadata,
+        })
+    }
+}
+
+fn needs_no_force(version: Microversion) -> bool {
+    version >= Microversion::v3(66)
+}
+
+impl NewSnapshot {
+    /// Reads the body of a request.
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = CREATE.check(body, version)?;
         let volume_id = fields.uuid("volume_id").map(VolumeId);
-        let in_use_too = version >= Microversion::v3(66);
         let given = body.get("snapshot").and_then(|inner| inner.get("force"));
         let given = given.is_some_and(|value| !matches!(value, Json::Null));
-        if in_use_too && given && !fields.flag("force") {
+        if needs_no_force(version) && given && !fields.flag("force") {
             return Err(Fault::bad_request(FORCE_IS_OVER));
         }
         Ok(Self {
             volume_id: volume_id
-                .ok_or_else(|| Fault::not_found("Volume None could not be found."))?,
+                .ok_or_else(|| Fault::not_found("Volume None could not be found."))?
+                .into(),
             name: fields
                 .trimmed("name")
                 .or_else(|| fields.trimmed("display_name")),
             description: fields
                 .trimmed("description")
                 .or_else(|| fields.trimmed("display_description")),
-            force: in_use_too || fields.flag("force"),
+            force: fields.flag("force"),
             metadata: fields.metadata("metadata").unwrap_or_default(),
         })
     }
@@ -96,14 +115,21 @@ pub(super) static UPDATE: Shape = Shape {
 impl UpdateSnapshot {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = SnapshotChange::read(body, version)?;
+        Ok(Self {
+            name: asked.name.change(),
+            description: asked.description.change(),
+        })
+    }
+}
+
+impl SnapshotChange {
+    /// Reads the body of a request.
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = UPDATE.check(body, version)?;
         Ok(Self {
-            name: fields
-                .change("name")
-                .or_else(|| fields.change("display_name")),
-            description: fields
-                .change("description")
-                .or_else(|| fields.change("display_description")),
+            name: fields.change_of("name", "display_name"),
+            description: fields.change_of("description", "display_description"),
         })
     }
 }

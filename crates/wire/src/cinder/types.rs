@@ -6,6 +6,7 @@ use emberkeep_model::VolumeType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::ask::{NewVolumeType, TypeAccessChange, VolumeTypeChange};
 use super::schema::{missing, pairs, refuse, uuid_like, wrong_type};
 use super::{Fault, Field, Json};
 use crate::lenient;
@@ -99,25 +100,6 @@ pub struct ExtraSpecsBody {
     pub extra_specs: BTreeMap<String, String>,
 }
 
-/// Asks for a type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the field it is named for")]
-pub struct CreateType {
-    pub name: String,
-    pub description: Option<String>,
-    pub is_public: bool,
-    pub extra_specs: BTreeMap<String, String>,
-}
-
-/// Changes of a type; what is none stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the field it is named for")]
-pub struct UpdateType {
-    pub name: Option<String>,
-    pub description: Option<Option<String>>,
-    pub is_public: Option<bool>,
-}
-
 const TYPE: &str = "volume_type";
 const MAX_TEXT: usize = 255;
 
@@ -187,9 +169,9 @@ fn truth(name: &str, value: &Json) -> Result<bool, Fault> {
     }
 }
 
-impl CreateType {
+impl NewVolumeType {
     /// Reads the body of a request.
-    pub fn parse(body: &Json) -> Result<Self, Fault> {
+    pub fn read(body: &Json) -> Result<Self, Fault> {
         let inner = under(body, TYPE)?;
         let name = inner
             .get("name")
@@ -202,28 +184,33 @@ impl CreateType {
         Ok(Self {
             name: type_name(name)?,
             description: inner.get("description").map_or(Ok(None), type_text)?,
-            is_public: public.map_or(Ok(true), |v| truth("os-volume-type-access:is_public", v))?,
+            is_public: public
+                .map(|v| truth("os-volume-type-access:is_public", v))
+                .transpose()?,
             extra_specs: specs,
         })
     }
 }
 
-impl UpdateType {
+impl VolumeTypeChange {
     /// Reads the body of a request.
-    pub fn parse(body: &Json) -> Result<Self, Fault> {
+    pub fn read(body: &Json) -> Result<Self, Fault> {
         let inner = under(body, TYPE)?;
         let edit = Self {
             name: match inner.get("name") {
                 None | Some(Json::Null) => None,
                 Some(value) => Some(type_name(value)?),
             },
-            description: inner.get("description").map(type_text).transpose()?,
+            description: match inner.get("description") {
+                None => Field::Absent,
+                Some(value) => type_text(value)?.map_or(Field::Null, Field::Is),
+            },
             is_public: inner
                 .get("is_public")
                 .map(|v| truth("is_public", v))
                 .transpose()?,
         };
-        if edit.name.is_none() && edit.description.is_none() && edit.is_public.is_none() {
+        if edit.name.is_none() && edit.description.is_absent() && edit.is_public.is_none() {
             return Err(Fault::bad_request(
                 "Specify volume type name, description, is_public or a combination thereof.",
             ));
@@ -232,21 +219,21 @@ impl UpdateType {
     }
 }
 
-/// Reads `{"extra_specs": {…}}`, or the one pair that the path names.
-pub fn parse_extra_specs(
-    body: &Json,
-    key: Option<&str>,
-) -> Result<BTreeMap<String, String>, Fault> {
-    match key {
-        None => specs("extra_specs", under(body, "extra_specs")?),
-        Some(key) => {
-            let all = specs("extra_specs", body)?;
-            match all.len() {
-                1 if all.contains_key(key) => Ok(all),
-                1 => Err(Fault::bad_request("Request body and URI mismatch")),
-                _ => Err(Fault::bad_request("Request body contains too many items")),
-            }
-        }
+impl ExtraSpecsBody {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        let extra_specs = specs("extra_specs", under(body, "extra_specs")?)?;
+        Ok(Self { extra_specs })
+    }
+}
+
+/// Reads the one pair that the path names.
+pub fn parse_extra_spec(body: &Json, key: &str) -> Result<BTreeMap<String, String>, Fault> {
+    let all = specs("extra_specs", body)?;
+    match all.len() {
+        1 if all.contains_key(key) => Ok(all),
+        1 => Err(Fault::bad_request("Request body and URI mismatch")),
+        _ => Err(Fault::bad_request("Request body contains too many items")),
     }
 }
 
@@ -281,25 +268,33 @@ pub struct TypeAccessView {
     pub project_id: String,
 }
 
-/// Reads who is let use a type (`addProjectAccess`) or no longer (`removeProjectAccess`).
-pub fn parse_type_access(body: &Json) -> Result<(String, bool), Fault> {
-    let (key, allowed) = if body.get("addProjectAccess").is_some() {
-        ("addProjectAccess", true)
-    } else {
-        ("removeProjectAccess", false)
-    };
-    let inner = under(body, key)?;
-    let Some(project) = inner.get("project") else {
-        return Err(refuse(key, inner, &missing("project")));
-    };
-    let id = project.text().filter(|text| uuid_like(text).is_some());
-    id.map(|id| (id.to_owned(), allowed)).ok_or_else(|| {
-        refuse(
-            "project",
-            project,
-            &format!("{} is not a 'uuid'", project.repr()),
-        )
-    })
+impl TypeAccessChange {
+    /// Reads the body of a request.
+    pub fn read(body: &Json) -> Result<Self, Fault> {
+        let (key, allowed) = if body.get("addProjectAccess").is_some() {
+            ("addProjectAccess", true)
+        } else {
+            ("removeProjectAccess", false)
+        };
+        let inner = under(body, key)?;
+        let Some(project) = inner.get("project") else {
+            return Err(refuse(key, inner, &missing("project")));
+        };
+        let id = project.text().filter(|text| uuid_like(text).is_some());
+        let id = id.ok_or_else(|| {
+            refuse(
+                "project",
+                project,
+                &format!("{} is not a 'uuid'", project.repr()),
+            )
+        })?;
+        let project = id.into();
+        Ok(if allowed {
+            Self::Add { project }
+        } else {
+            Self::Remove { project }
+        })
+    }
 }
 
 /// An availability zone.

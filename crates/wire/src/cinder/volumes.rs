@@ -6,7 +6,8 @@ use emberkeep_model::{Attachment, BackupId, Gib, SnapshotId, Volume, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::schema::{Kind, Rule, Shape, rule, rule_since};
+use super::ask::{NewVolume, VolumeChange};
+use super::schema::{Kind, Rule, Shape, ours, rule, rule_since};
 use super::{Fault, Field, Json, Link, Microversion, Site, VolumeAttachment, gib};
 use crate::time::Moment;
 use crate::{ids, lenient};
@@ -63,9 +64,27 @@ pub(super) static CREATE: Shape = Shape {
 };
 
 impl CreateVolume {
+    /// Reads the body of a request.
+    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = NewVolume::read(body, version)?;
+        Ok(Self {
+            size: asked.size,
+            name: asked.name,
+            description: asked.description,
+            volume_type: asked.volume_type,
+            availability_zone: asked.availability_zone,
+            metadata: asked.metadata,
+            snapshot_id: asked.snapshot_id.as_ref().map(ours).transpose()?,
+            source_volume_id: asked.source_volume_id.as_ref().map(ours).transpose()?,
+            backup_id: asked.backup_id.as_ref().map(ours).transpose()?,
+        })
+    }
+}
+
+impl NewVolume {
     /// Reads the body of a request. What we do not have (images, groups, shared attachment) is refused,
     /// not ignored.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = CREATE.check(body, version)?;
         for (name, what) in [
             ("imageRef", "images are not served here"),
@@ -98,9 +117,10 @@ impl CreateVolume {
                 .text("availability_zone")
                 .filter(|zone| !zone.is_empty()),
             metadata: fields.metadata("metadata").unwrap_or_default(),
-            snapshot_id: fields.uuid("snapshot_id").map(SnapshotId),
-            source_volume_id: fields.uuid("source_volid").map(VolumeId),
-            backup_id: fields.uuid("backup_id").map(BackupId),
+            snapshot_id: fields.uuid("snapshot_id").map(|id| SnapshotId(id).into()),
+            source_volume_id: fields.uuid("source_volid").map(|id| VolumeId(id).into()),
+            backup_id: fields.uuid("backup_id").map(|id| BackupId(id).into()),
+            image_id: None,
         };
         let sources = [
             new.snapshot_id.is_some(),
@@ -147,14 +167,22 @@ pub(super) static UPDATE: Shape = Shape {
 impl UpdateVolume {
     /// Reads the body of a request.
     pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
+        let asked = VolumeChange::read(body, version)?;
+        Ok(Self {
+            name: asked.name.change(),
+            description: asked.description.change(),
+            metadata: asked.metadata,
+        })
+    }
+}
+
+impl VolumeChange {
+    /// Reads the body of a request.
+    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = UPDATE.check(body, version)?;
         Ok(Self {
-            name: fields
-                .change("name")
-                .or_else(|| fields.change("display_name")),
-            description: fields
-                .change("description")
-                .or_else(|| fields.change("display_description")),
+            name: fields.change_of("name", "display_name"),
+            description: fields.change_of("description", "display_description"),
             metadata: fields.metadata("metadata"),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::{Malformed, as_text, need, need_text, optional, optional_text};
@@ -72,7 +73,11 @@ pub enum ScopeRequest {
     Unscoped,
     /// A project.
     Project(NamedRef),
-    /// A domain, the system, or a trust.
+    /// A domain.
+    Domain(DomainRef),
+    /// The whole of the cloud.
+    System,
+    /// What a trust is for.
     Elsewhere,
 }
 
@@ -83,6 +88,12 @@ pub struct AuthRequest {
     pub methods: Vec<AuthMethod>,
     /// For what.
     pub scope: ScopeRequest,
+}
+
+impl Serialize for AuthRequest {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(sink)
+    }
 }
 
 impl AuthRequest {
@@ -145,7 +156,9 @@ impl AuthRequest {
             ScopeRequest::Project(project) => {
                 auth["scope"] = json!({"project": named_json(project)})
             }
-            ScopeRequest::Elsewhere => auth["scope"] = json!({"system": {"all": true}}),
+            ScopeRequest::Domain(domain) => auth["scope"] = json!({"domain": domain_json(domain)}),
+            ScopeRequest::System => auth["scope"] = json!({"system": {"all": true}}),
+            ScopeRequest::Elsewhere => auth["scope"] = json!({"OS-TRUST:trust": {}}),
         }
         json!({ "auth": auth })
     }
@@ -204,9 +217,9 @@ fn parse_scope(auth: &Value) -> Result<ScopeRequest, Malformed> {
             Ok(ScopeRequest::Project(parse_named(project, "project")?))
         }
         Some((key, _)) if key == "unscoped" => Ok(ScopeRequest::Unscoped),
-        Some((key, _)) if matches!(key.as_str(), "domain" | "system" | "OS-TRUST:trust") => {
-            Ok(ScopeRequest::Elsewhere)
-        }
+        Some((key, domain)) if key == "domain" => Ok(ScopeRequest::Domain(parse_domain(domain)?)),
+        Some((key, _)) if key == "system" => Ok(ScopeRequest::System),
+        Some((key, _)) if key == "OS-TRUST:trust" => Ok(ScopeRequest::Elsewhere),
         Some(_) => Err(invalid(
             "it must name a project, a domain, the system or a trust",
         )),
@@ -224,33 +237,34 @@ fn parse_named(object: &Value, what: &'static str) -> Result<NamedRef, Malformed
         return Ok(NamedRef::Id(id));
     }
     let name = need_text(object, what, "name")?;
-    let domain = need(object, what, "domain")?;
+    let domain = parse_domain(need(object, what, "domain")?)?;
+    Ok(NamedRef::Name { name, domain })
+}
+
+fn parse_domain(domain: &Value) -> Result<DomainRef, Malformed> {
     if !domain.is_object() {
         return Err(Malformed::Invalid {
             field: "domain",
             reason: "it must be an object",
         });
     }
-    let domain = match optional_text(domain, "id")? {
+    Ok(match optional_text(domain, "id")? {
         Some(id) => DomainRef::Id(id),
         None => DomainRef::Name(need_text(domain, "domain", "name")?),
-    };
-    Ok(NamedRef::Name { name, domain })
+    })
+}
+
+fn domain_json(domain: &DomainRef) -> Value {
+    match domain {
+        DomainRef::Id(id) => json!({ "id": id }),
+        DomainRef::Name(name) => json!({ "name": name }),
+    }
 }
 
 fn named_json(named: &NamedRef) -> Map<String, Value> {
     let value = match named {
         NamedRef::Id(id) => json!({ "id": id }),
-        NamedRef::Name {
-            name,
-            domain: DomainRef::Id(id),
-        } => json!({"name": name, "domain": {"id": id}}),
-        NamedRef::Name {
-            name,
-            domain: DomainRef::Name(domain),
-        } => {
-            json!({"name": name, "domain": {"name": domain}})
-        }
+        NamedRef::Name { name, domain } => json!({"name": name, "domain": domain_json(domain)}),
     };
     match value {
         Value::Object(object) => object,
@@ -317,7 +331,7 @@ mod tests {
                 "another method, system",
                 json!({"identity": {"methods": ["totp"], "totp": {}}, "scope": {"system": {"all": true}}}),
                 vec![AuthMethod::Other("totp".to_owned())],
-                ScopeRequest::Elsewhere,
+                ScopeRequest::System,
             ),
             (
                 "null is not given",

@@ -1,6 +1,7 @@
 //! Bodies that make or change users and projects.
 
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::auth::Secret;
 use super::{DOMAIN_ID, Malformed, need, need_text, optional, optional_bool, optional_text};
@@ -12,6 +13,18 @@ pub struct ProjectCreate {
     pub name: String,
     pub description: String,
     pub enabled: bool,
+}
+
+impl Serialize for ProjectCreate {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        let project = json!({
+            "name": self.name,
+            "description": self.description,
+            "domain_id": DOMAIN_ID,
+            "enabled": self.enabled,
+        });
+        json!({ "project": project }).serialize(sink)
+    }
 }
 
 impl ProjectCreate {
@@ -41,6 +54,19 @@ pub struct UserCreate {
     pub password: Secret,
     pub default_project_id: Option<String>,
     pub enabled: bool,
+}
+
+impl Serialize for UserCreate {
+    fn serialize<S: Serializer>(&self, sink: S) -> Result<S::Ok, S::Error> {
+        let user = json!({
+            "name": self.name,
+            "password": self.password.0,
+            "default_project_id": self.default_project_id,
+            "domain_id": DOMAIN_ID,
+            "enabled": self.enabled,
+        });
+        json!({ "user": user }).serialize(sink)
+    }
 }
 
 impl UserCreate {

@@ -2,8 +2,9 @@
 
 use emberkeep_model::{Limit, OperationDefinition, OperationType, PolicyId, VaultId};
 
-use super::word;
-use crate::cbr::form::{Fields, Refused, Text, body};
+use super::{maybe_ours, ours};
+use crate::cbr::form::Refused;
+use crate::cbr::{self, ask};
 
 /// `POST /policies`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,16 +24,13 @@ pub struct PolicyCreate {
 impl PolicyCreate {
     /// Reads the body. What patterns and numbers mean together is checked where they are used.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let policy = Fields::wrapped(&map, "policy")?;
+        let asked = ask::NewPolicy::read(bytes)?;
         Ok(Self {
-            name: policy.wanted("name", Text::Name)?,
-            enabled: policy.flag("enabled")?.unwrap_or(true),
-            operation_type: word(&policy, "operation_type", &["backup", "replication"])?
-                .ok_or_else(|| policy.missing("operation_type"))?,
-            definition: definition(&policy)?
-                .ok_or_else(|| policy.missing("operation_definition"))?,
-            patterns: patterns(&policy)?.ok_or_else(|| policy.missing("trigger"))?,
+            name: asked.name,
+            enabled: asked.enabled.unwrap_or(true),
+            operation_type: ours("operation_type", asked.operation_type)?,
+            definition: definition(asked.operation_definition)?,
+            patterns: asked.pattern,
         })
     }
 }
@@ -52,63 +50,31 @@ pub struct PolicyUpdate {
 impl PolicyUpdate {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let policy = Fields::wrapped(&map, "policy")?;
+        let asked = ask::PolicyChange::read(bytes)?;
         Ok(Self {
-            name: policy.text("name", Text::Name)?,
-            enabled: policy.flag("enabled")?,
-            operation_type: word(&policy, "operation_type", &["backup", "replication"])?,
-            definition: definition(&policy)?,
-            patterns: patterns(&policy)?,
+            name: asked.name,
+            enabled: asked.enabled,
+            operation_type: maybe_ours("operation_type", asked.operation_type)?,
+            definition: asked.operation_definition.map(definition).transpose()?,
+            patterns: asked.pattern,
         })
     }
 }
 
-fn definition(policy: &Fields<'_>) -> Result<Option<OperationDefinition>, Refused> {
-    let Some(given) = policy.object("operation_definition")? else {
-        return Ok(None);
-    };
-    let number = |name: &str| -> Result<Option<i32>, Refused> {
-        let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
-        Ok(given
-            .whole(name, range)?
-            .and_then(|n| i32::try_from(n).ok()))
-    };
-    let limit = |name: &str| Ok::<_, Refused>(number(name)?.map(Limit));
-    let project = given.text("destination_project_id", Text::Any(64))?;
-    Ok(Some(OperationDefinition {
-        max_backups: limit("max_backups")?,
-        retention_duration_days: limit("retention_duration_days")?,
-        day_backups: limit("day_backups")?,
-        week_backups: limit("week_backups")?,
-        month_backups: limit("month_backups")?,
-        year_backups: limit("year_backups")?,
-        timezone: given.text("timezone", Text::Any(64))?,
-        destination_region: given
-            .text("destination_region", Text::Any(255))?
-            .filter(|region| !region.is_empty()),
-        destination_project_id: project
-            .filter(|id| !id.is_empty())
-            .map(|id| {
-                id.parse()
-                    .map_err(|error| given.refuse("destination_project_id", error))
-            })
-            .transpose()?,
-        full_backup_interval: number("full_backup_interval")?,
-    }))
-}
-
-fn patterns(policy: &Fields<'_>) -> Result<Option<Vec<String>>, Refused> {
-    let Some(trigger) = policy.object("trigger")? else {
-        return Ok(None);
-    };
-    let properties = trigger
-        .object("properties")?
-        .ok_or_else(|| trigger.missing("properties"))?;
-    let patterns = properties
-        .texts("pattern")?
-        .ok_or_else(|| properties.missing("pattern"))?;
-    Ok(Some(patterns))
+fn definition(asked: cbr::OperationDefinition) -> Result<OperationDefinition, Refused> {
+    let limit = |number: Option<i32>| number.map(Limit);
+    Ok(OperationDefinition {
+        max_backups: limit(asked.max_backups),
+        retention_duration_days: limit(asked.retention_duration_days),
+        day_backups: limit(asked.day_backups),
+        week_backups: limit(asked.week_backups),
+        month_backups: limit(asked.month_backups),
+        year_backups: limit(asked.year_backups),
+        timezone: asked.timezone,
+        destination_region: asked.destination_region,
+        destination_project_id: maybe_ours("destination_project_id", asked.destination_project_id)?,
+        full_backup_interval: asked.full_backup_interval,
+    })
 }
 
 /// `POST /vaults/{id}/associatepolicy` and `/dissociatepolicy`.
@@ -121,23 +87,12 @@ pub struct PolicyBound {
 }
 
 impl PolicyBound {
-    /// Reads the body; Huawei's clients may name the one policy in a list.
+    /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let top = Fields::top(&map);
-        let listed = top.texts("add_policy_ids")?;
-        let policy_id = match (top.id("policy_id")?, listed.as_deref()) {
-            (Some(id), None) => id,
-            (None, Some([one])) => crate::cbr::uuid("add_policy_ids", one)?,
-            (None, None) => return Err(top.missing("policy_id")),
-            (None, Some(_)) => return Err(top.refuse("add_policy_ids", "must name one policy")),
-            (Some(_), Some(_)) => {
-                return Err(top.refuse("add_policy_ids", "cannot go with policy_id"));
-            }
-        };
+        let asked = ask::PolicyBinding::read(bytes)?;
         Ok(Self {
-            policy_id,
-            destination_vault_id: top.id("destination_vault_id")?,
+            policy_id: ours("policy_id", asked.policy_id)?,
+            destination_vault_id: maybe_ours("destination_vault_id", asked.destination_vault_id)?,
         })
     }
 }

@@ -2,7 +2,9 @@
 
 use emberkeep_model::{BackupId, ProjectId, VaultId};
 
-use crate::cbr::form::{Fields, Refused, Text, body};
+use super::ours;
+use crate::cbr::ask;
+use crate::cbr::form::Refused;
 
 /// `POST /checkpoints/replicate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,24 +40,11 @@ pub struct ReplicateTo {
 }
 
 impl ReplicateTo {
-    fn read(fields: &Fields<'_>) -> Result<Self, Refused> {
-        let region = fields.wanted("destination_region", Text::Any(255))?;
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !region.chars().all(fits) {
-            return Err(fields.refuse(
-                "destination_region",
-                "takes letters, digits, dots, '_' and '-'",
-            ));
-        }
+    fn of(asked: ask::NewReplication) -> Result<Self, Refused> {
         Ok(Self {
-            project_id: fields
-                .wanted("destination_project_id", Text::Filled(64))?
-                .parse()
-                .map_err(|error| fields.refuse("destination_project_id", error))?,
-            region,
-            vault_id: fields
-                .id("destination_vault_id")?
-                .ok_or_else(|| fields.missing("destination_vault_id"))?,
+            project_id: ours("destination_project_id", asked.destination_project_id)?,
+            region: asked.destination_region,
+            vault_id: ours("destination_vault_id", asked.destination_vault_id)?,
         })
     }
 }
@@ -63,14 +52,11 @@ impl ReplicateTo {
 impl ReplicateVault {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let fields = Fields::wrapped(&map, "replicate")?;
+        let asked = ask::VaultReplication::read(bytes)?;
         Ok(Self {
-            vault_id: fields
-                .id("vault_id")?
-                .ok_or_else(|| fields.missing("vault_id"))?,
-            to: ReplicateTo::read(&fields)?,
-            automatic: fields.flag("auto_trigger")?.unwrap_or(false),
+            vault_id: ours("vault_id", asked.vault_id)?,
+            automatic: asked.to.auto_trigger.unwrap_or(false),
+            to: ReplicateTo::of(asked.to)?,
         })
     }
 }
@@ -78,12 +64,11 @@ impl ReplicateVault {
 impl ReplicateBackup {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let fields = Fields::wrapped(&map, "replicate")?;
+        let mut asked = ask::NewReplication::read(bytes)?;
         Ok(Self {
-            to: ReplicateTo::read(&fields)?,
-            name: fields.text("name", Text::Name)?,
-            description: fields.text("description", Text::Free(255))?,
+            name: asked.name.take(),
+            description: asked.description.take(),
+            to: ReplicateTo::of(asked)?,
         })
     }
 }
@@ -98,13 +83,9 @@ pub struct SyncVault {
 impl SyncVault {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let fields = Fields::wrapped(&map, "sync")?;
-        fields.flag("auto_trigger")?;
+        let asked = ask::VaultToSync::read(bytes)?;
         Ok(Self {
-            vault_id: fields
-                .id("vault_id")?
-                .ok_or_else(|| fields.missing("vault_id"))?,
+            vault_id: ours("vault_id", asked.vault_id)?,
         })
     }
 }
@@ -119,16 +100,8 @@ pub struct SyncBackups {
 impl SyncBackups {
     /// Reads the body.
     pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let map = body(bytes)?;
-        let top = Fields::top(&map);
-        let items = top.objects("sync")?.ok_or_else(|| top.missing("sync"))?;
-        if items.is_empty() {
-            return Err(top.refuse("sync", "must name a backup"));
-        }
-        let ids = items.iter().map(|item| {
-            item.id("backup_id")?
-                .ok_or_else(|| item.missing("backup_id"))
-        });
+        let asked = ask::BackupsToSync::read(bytes)?.sync.into_iter();
+        let ids = asked.map(|one| ours("backup_id", one.backup_id));
         Ok(Self {
             backup_ids: ids.collect::<Result<_, _>>()?,
         })

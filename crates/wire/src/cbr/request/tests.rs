@@ -1,7 +1,9 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::cbr::Code;
+use crate::cbr::ask::Rename;
 
 const DISK: &str = "b0a7c1d2-3e4f-4a5b-8c6d-7e8f9a0b1c2d";
 const VAULT: &str = "2f1d7b1e-59a4-4b50-8d7d-9a9d3b1c5e02";
@@ -439,8 +441,8 @@ fn a_restore_names_its_target() {
     ] {
         assert!(target(body.clone()).is_err(), "{body}");
     }
-    assert!(Rename::parse(br#"{"backup":{"name":"b-2"}}"#).is_ok());
-    assert!(Rename::parse(br#"{"backup":{}}"#).is_err());
+    assert!(Rename::read(br#"{"backup":{"name":"b-2"}}"#).is_ok());
+    assert!(Rename::read(br#"{"backup":{}}"#).is_err());
 }
 
 proptest! {
@@ -459,7 +461,7 @@ proptest! {
             let _ = RemoveResources::parse(body);
             let _ = CheckpointCreate::parse(body);
             let _ = RestoreAsked::parse(body);
-            let _ = Rename::parse(body);
+            let _ = Rename::read(body);
         }
     }
 }

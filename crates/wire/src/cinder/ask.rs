@@ -1,11 +1,51 @@
-//! What is asked for: the bodies of requests. What was not said is not sent.
+//! The bodies of requests: what clients send and the service reads, one type for both.
+//!
+//! What was not said is not sent. The service reads each type with its own `read`, which stands
+//! beside the table that the form is checked by.
 
 use std::collections::BTreeMap;
 
 use emberkeep_model::Gib;
 use serde::Serialize;
 
-use crate::ids::{BackupId, SnapshotId, VolumeId};
+use super::{
+    BackupAction, ExtraSpecsBody, Field, MetadataBody, RecordView, SnapshotAction, VolumeAction,
+};
+use crate::ids::{BackupId, ProjectId, SnapshotId, VolumeId};
+
+#[cfg(test)]
+mod samples;
+
+crate::request::requests! {
+    keyed {
+        NewVolume: "volume",
+        VolumeChange: "volume",
+        NewSnapshot: "snapshot",
+        SnapshotChange: "snapshot",
+        NewBackup: "backup",
+        BackupChange: "backup",
+        BackupRestore: "restore",
+        NewAttachment: "attachment",
+        AttachmentChange: "attachment",
+        NewVolumeType: "volume_type",
+        VolumeTypeChange: "volume_type",
+        NewQuotas: "quota_set",
+        NewClassQuotas: "quota_class_set",
+    }
+    whole {
+        AttachmentAction,
+        BackupAction,
+        SnapshotAction,
+        VolumeAction,
+        ServiceSwitch,
+        TypeAccessChange,
+        ExtraSpecsBody,
+        MetadataBody,
+    }
+    as_answers {
+        RecordView,
+    }
+}
 
 /// A volume to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -42,18 +82,29 @@ pub struct NewVolume {
     pub image_id: Option<String>,
 }
 
-/// Changes of a volume or a snapshot; what is none stays.
+/// Changes of a volume; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct VolumeChange {
-    /// The new name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The new text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// The whole new set of pairs; of volumes only.
+    /// The new name; null takes it away.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub name: Field<String>,
+    /// The new text; null takes it away.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub description: Field<String>,
+    /// The whole new set of pairs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// Changes of a snapshot; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SnapshotChange {
+    /// The new name; null takes it away.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub name: Field<String>,
+    /// The new text; null takes it away.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub description: Field<String>,
 }
 
 /// A snapshot to be taken.
@@ -105,27 +156,29 @@ pub struct NewBackup {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Changes of a backup, since 3.9; what is none stays.
+/// Changes of a backup, since 3.9; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BackupChange {
-    /// The new name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The new text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
+    /// The new name; null takes it away.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub name: Field<String>,
+    /// The new text; null takes it away.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub description: Field<String>,
     /// The whole new set of pairs; since 3.43.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
-/// Where a backup is restored to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RestoreTo {
-    /// A volume that exists; what it holds is lost.
-    Volume(VolumeId),
-    /// A new volume, of this name if there is one.
-    NewVolume(Option<String>),
+/// What becomes of a backup's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BackupRestore {
+    /// It is put onto this volume, whose own is lost; onto a new one if none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_id: Option<VolumeId>,
+    /// The new volume's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// An attachment to be made, since 3.27.
@@ -164,18 +217,72 @@ pub struct NewVolumeType {
     pub extra_specs: BTreeMap<String, String>,
 }
 
-/// Changes of a type of volumes; what is none stays.
+/// Who takes an attachment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AttachmentChange {
+    /// What the other side says of itself.
+    pub connector: BTreeMap<String, String>,
+}
+
+/// Something to be done with an attachment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum AttachmentAction {
+    /// The other side has it.
+    #[serde(rename = "os-complete")]
+    Complete(()),
+}
+
+/// Changes of a type of volumes; what is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct VolumeTypeChange {
     /// The new name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The new text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
+    /// The new text; null takes it away.
+    #[serde(skip_serializing_if = "Field::is_absent")]
+    pub description: Field<String>,
     /// Whether every project may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_public: Option<bool>,
+}
+
+/// Who may use a type of volumes that is not public.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum TypeAccessChange {
+    /// This project, from now on.
+    #[serde(rename = "addProjectAccess")]
+    Add {
+        /// Which.
+        project: ProjectId,
+    },
+    /// This project no more.
+    #[serde(rename = "removeProjectAccess")]
+    Remove {
+        /// Which.
+        project: ProjectId,
+    },
+}
+
+/// What a project may have of each thing, by the keys of [`QuotaSet`](super::QuotaSet).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct NewQuotas(pub BTreeMap<String, i64>);
+
+/// The same, for a class of projects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct NewClassQuotas(pub BTreeMap<String, i64>);
+
+/// A service that work is to go to, or to go to no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServiceSwitch {
+    /// What it is, e.g. `cinder-backup`.
+    pub binary: String,
+    /// Where it is.
+    pub host: String,
+    /// Why no work is to go to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_reason: Option<String>,
 }
 
 fn is_false(flag: &bool) -> bool {
