@@ -375,7 +375,7 @@ fn cases() -> Vec<Case> {
             "over the limit",
             fault("overLimit", 413),
             4,
-            "So it is.\n  request id: req-7",
+            "So it is.\n  `emberkeep quota show` shows what the project may have, and has\n  request id: req-7\n  asked: GET /volumes/detail, answered: 413 overLimit",
         ),
         Case::new(
             "in conflict",

@@ -22,6 +22,8 @@ use support::cloud::{Cloud, Reply, sign_in, versions};
 
 const VOLUME: &str = "b0a7c1d2-3e4f-4a5b-8c6d-7e8f9a0b1c2d";
 const BACKUP: &str = "e3b1f5c4-8d2a-4b7e-9f60-0a1b2c3d4e5f";
+const HOMES: &str = "3d0a1b2c-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
+const HOMES_BACKUP: &str = "6a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 const TASK: &str = "41d0a6e2-7b8c-4c9d-8e0f-1a2b3c4d5e6f";
 
 macro_rules! shape {
@@ -49,6 +51,36 @@ fn cinder_backup(status: &str) -> Value {
         "data_timestamp": "2026-03-01T09:40:12.030518"})
 }
 
+/// A file system that can be protected, a vault for such, and a backup of it.
+fn homes(what: &str) -> Value {
+    let mut shown = match what {
+        "instance" => shape!("documented/protectable", "instance"),
+        "vault" => shape!("documented/vault", "vault"),
+        _ => shape!("documented/backup", "backup"),
+    };
+    match what {
+        "instance" => {
+            shown["id"] = json!(HOMES);
+            shown["name"] = json!("homes");
+            shown["type"] = json!("OS::Sfs::Turbo");
+        }
+        "vault" => {
+            shown["name"] = json!("file-systems");
+            shown["billing"]["object_type"] = json!("turbo");
+            shown["resources"] = json!([{"id": HOMES, "name": "homes", "type": "OS::Sfs::Turbo",
+                "protect_status": "available", "backup_count": 0}]);
+        }
+        _ => {
+            shown["id"] = json!(HOMES_BACKUP);
+            shown["name"] = json!("homes-monday");
+            shown["resource_type"] = json!("OS::Sfs::Turbo");
+            shown["resource_id"] = json!(HOMES);
+            shown["resource_name"] = json!("homes");
+        }
+    }
+    shown
+}
+
 /// What a cloud without Emberkeep's own API answers.
 fn elsewhere(line: &str) -> Reply {
     let list = |key: &str, items: Value| Reply::Json(200, json!({key: items, "count": 1}));
@@ -70,6 +102,16 @@ fn elsewhere(line: &str) -> Reply {
             json!({"quota_set": {"id": "p", "backups": {"limit": 10, "in_use": 3, "reserved": 0},
                 "backup_gigabytes": {"limit": -1, "in_use": 60, "reserved": 20}}}),
         ),
+        "/cbr/v3/p/vaults" if line.starts_with("POST ") => {
+            Reply::Json(200, json!({"vault": homes("vault")}))
+        }
+        "/cbr/v3/p/protectables/turbo/instances" => list("instances", json!([homes("instance")])),
+        "/cbr/v3/p/backups" if line.contains("name=homes-monday") => {
+            list("backups", json!([homes("backup")]))
+        }
+        _ if path == format!("/cbr/v3/p/backups/{HOMES_BACKUP}") => {
+            Reply::Json(200, json!({"backup": homes("backup")}))
+        }
         "/cbr/v3/p/vaults" => list(
             "vaults",
             json!([
@@ -165,6 +207,11 @@ fn every_noun_works_with_another_cloud_at_80_and_at_200_columns() {
             "vault list -o yaml -c id -c billing.size",
             "volume list -o json -c name",
             "volume show twins",
+            "protectable list --kind turbo",
+            "vault create file-systems --size 100 --filesystem homes",
+            "restore homes-monday --dry-run",
+            "restore homes-monday --volume data-1",
+            "snapshot delete friday",
         ] {
             let args: Vec<_> = line.split(' ').collect();
             let ended = bench
@@ -192,7 +239,8 @@ fn every_noun_works_with_another_cloud_at_80_and_at_200_columns() {
             // What was typed, sentences and JSON wrap by themselves.
             let tables = wide
                 .iter()
-                .filter(|line| !line.starts_with(['$', ' ']) && !line.starts_with("would "));
+                .filter(|line| !line.starts_with(['$', ' ']) && !line.starts_with("would "))
+                .filter(|line| !line.starts_with("emberkeep: "));
             assert_eq!(tables.count(), 0, "{wide:#?}");
         }
         golden(&format!("client_{columns}.txt"), &told);
@@ -254,6 +302,44 @@ fn several_are_made_and_waited_for_together() {
     let before = cloud.asked().len();
     bench.fails(2, &["backup", "create", "--wait"]);
     assert_eq!(cloud.asked().len(), before);
+}
+
+#[test]
+fn a_restore_that_the_cloud_names_no_task_for_is_followed_in_its_log() {
+    let asked = AtomicU64::new(0);
+    let (bench, cloud) = serve(move |line| {
+        if line == format!("POST /cbr/v3/p/backups/{BACKUP}/restore") {
+            return Reply::Raw(
+                "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
+        }
+        let task = |id: &str, status: &str| {
+            json!({"id": id, "operation_type": "restore", "status": status,
+                "error_info": {"code": "BackupService.2011", "message": "the disk went away"},
+                "extra_info": {"restore": {"backup_id": BACKUP}}})
+        };
+        if line.starts_with("GET /cbr/v3/p/operation-logs?") {
+            let mut all = vec![task("old", "success")];
+            // Not at once, and the backup looks as it always did.
+            if asked.fetch_add(1, Relaxed) > 1 {
+                all.insert(0, task(TASK, "running"));
+            }
+            return Reply::Json(200, json!({"operation_logs": all, "count": all.len()}));
+        }
+        if line == format!("GET /cbr/v3/p/operation-logs/{TASK}") {
+            return Reply::Json(200, json!({"operation_log": task(TASK, "failed")}));
+        }
+        elsewhere(line)
+    });
+    let told = bench.fails(1, &["restore", "before-upgrade", "--wait"]);
+    assert!(told.contains("the disk went away"), "{told}");
+    let asked = cloud.asked();
+    assert!(
+        !asked
+            .iter()
+            .any(|line| line.ends_with("operation-logs/old")),
+        "{asked:#?}"
+    );
 }
 
 /// A terminal; what is shown on it is gathered until nobody has it open any more.

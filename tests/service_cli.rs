@@ -214,7 +214,7 @@ fn policies_tags_quotas_and_restores_are_within_reach() {
 
     // What would go is named, and does not go.
     let text = bench.ok(&words("vault delete disks --dry-run"));
-    assert!(text.contains("1 backups"), "{text}");
+    assert!(text.contains("1 backup"), "{text}");
     bench.ok(&words("vault show disks"));
     let text = bench.fails(3, &words("policy delete weekly"));
     assert!(

@@ -137,7 +137,10 @@ pub(crate) async fn run(args: CheckpointArgs, connect: ConnectArgs) -> Result<()
             if !lookup::is_id(&checkpoint) {
                 return Err(CliError::not_found(format!(
                     "no checkpoint has the id '{checkpoint}'"
-                )));
+                ))
+                .hint(
+                    "runs have no names; `emberkeep task list -c checkpoint_id` shows their ids",
+                ));
             }
             let checkpoint = connection
                 .cbr()

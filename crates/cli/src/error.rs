@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use emberkeep_sdk::SdkError;
+use emberkeep_sdk::{Refusal, SdkError};
+
+use crate::advice;
 
 /// The exit codes; documented in `--help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ struct Report {
     message: String,
     hint: Option<String>,
     request_id: Option<String>,
+    /// What was asked, and what was answered.
+    exchange: Option<String>,
 }
 
 impl CliError {
@@ -145,6 +149,9 @@ impl fmt::Display for CliError {
         if let Some(id) = &report.request_id {
             write!(f, "\n  request id: {id}")?;
         }
+        if let Some(exchange) = &report.exchange {
+            write!(f, "\n  {exchange}")?;
+        }
         Ok(())
     }
 }
@@ -197,10 +204,10 @@ impl From<SdkError> for CliError {
                 .hint("set the clock if it is off (`timedatectl`), else the certificate is to be renewed"),
             SdkError::Refused { refusal } => match refusal.status {
                 404 => Self::not_found(words),
-                401 | 403 => {
-                    Self::refused(words).hint("the role of this user is not enough for it")
-                }
-                400..=499 => Self::refused(words),
+                400..=499 => match advice::next_step(refusal) {
+                    Some(advice) => Self::refused(words).hint(advice),
+                    None => Self::refused(words),
+                },
                 _ => Self::failed(format!("the service failed: {words}"))
                     .hint("its log says more under the request id"),
             },
@@ -216,15 +223,23 @@ impl From<SdkError> for CliError {
         };
         if let (Some(report), Some(refusal)) = (&mut told.report, error.refusal()) {
             report.request_id.clone_from(&refusal.request_id);
+            report.exchange = Some(exchange(refusal));
         }
         told
     }
 }
 
+/// Says what was asked and what was answered, for whoever looks into it.
+fn exchange(refusal: &Refusal) -> String {
+    let Refusal { asked, status, .. } = refusal;
+    match &refusal.code {
+        Some(code) => format!("asked: {asked}, answered: {status} {code}"),
+        None => format!("asked: {asked}, answered: {status}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use emberkeep_sdk::Refusal;
-
     use super::*;
 
     #[test]
@@ -252,7 +267,7 @@ mod tests {
             CliError::from(refused(404))
                 .doing("backing up 'X'")
                 .to_string(),
-            "backing up 'X': Volume X could not be found.\n  request id: req-1"
+            "backing up 'X': Volume X could not be found.\n  request id: req-1\n  asked: POST /backups, answered: 404"
         );
     }
 

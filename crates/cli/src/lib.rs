@@ -3,6 +3,7 @@
 //!
 //! Start at `args.rs`, which says what there is; each noun has a file of its own.
 
+mod advice;
 mod args;
 mod backup;
 mod checkpoint;

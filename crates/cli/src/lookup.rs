@@ -12,7 +12,7 @@ use emberkeep_sdk::{
 };
 
 use crate::error::CliError;
-use crate::output::{or_dash, time};
+use crate::output::time;
 
 /// What has an id and may have a name.
 pub(crate) trait Nameable {
@@ -250,12 +250,9 @@ pub(crate) fn choose<T: Nameable>(wanted: &str, candidates: Vec<T>) -> Result<T,
             named.push(last);
             let list: Vec<_> = named
                 .iter()
-                .map(|item| {
-                    format!(
-                        "  {}  made {}",
-                        item.id(),
-                        time(Some(&or_dash(item.created_at())))
-                    )
+                .map(|item| match item.created_at() {
+                    Some(made) => format!("  {}  made {}", item.id(), time(Some(made))),
+                    None => format!("  {}", item.id()),
                 })
                 .collect();
             Err(CliError::refused(format!(
@@ -268,6 +265,15 @@ pub(crate) fn choose<T: Nameable>(wanted: &str, candidates: Vec<T>) -> Result<T,
                 list.join("\n")
             )))
         }
+    }
+}
+
+/// Says how many there are.
+pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    match number.try_into() {
+        Ok(1) => format!("1 {noun}"),
+        Ok(number) => format!("{number} {}", plural(noun)),
+        Err(_) => plural(noun),
     }
 }
 
@@ -315,6 +321,13 @@ mod tests {
           3  made 2026-03-01 12:00:00
           4  made 2026-03-01 12:00:00
         ");
+    }
+
+    #[test]
+    fn one_is_not_several() {
+        assert_eq!(count(1_usize, "backup"), "1 backup");
+        assert_eq!(count(0_u32, "backup"), "0 backups");
+        assert_eq!(count(2_u64, "policy"), "2 policies");
     }
 
     #[test]

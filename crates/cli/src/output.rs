@@ -381,6 +381,11 @@ fn field<'a>(item: &'a Value, name: &str) -> Option<&'a Value> {
 
 fn no_column<T>(columns: &[Column<T>], name: &str) -> CliError {
     let names: Vec<_> = columns.iter().map(|column| column.key).collect();
+    let (column, direction) = name.split_once(':').unwrap_or((name, ""));
+    if !direction.is_empty() && names.contains(&column) {
+        return CliError::usage(format!("'{direction}' is no direction to sort in"))
+            .hint(format!("'{column}:asc' or '{column}:desc'"));
+    }
     CliError::usage(format!("there is no column '{name}'"))
         .hint(format!("columns: {}", names.join(", ")))
 }

@@ -1,9 +1,9 @@
 //! `emberkeep restore`: a backup that lies in a vault, back onto what it is of or another one of its kind.
 
 use clap::Args;
-use emberkeep_sdk::cbr::word::{ObjectType, ResourceType, TaskStatus};
-use emberkeep_sdk::cbr::{Mapping, RestoreTarget};
-use emberkeep_sdk::{TaskFilter, VolumeId};
+use emberkeep_sdk::cbr::word::{ObjectType, ResourceType, TaskKind, TaskStatus};
+use emberkeep_sdk::cbr::{Backup, Mapping, RestoreTarget, TaskQuery};
+use emberkeep_sdk::{Connection, TaskFilter, TaskId, VolumeId};
 use serde_json::json;
 
 use crate::connect::ConnectArgs;
@@ -96,13 +96,17 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
         );
         return output.done(&words, onto.as_str(), &told(false, None));
     }
+    let earlier = match args.wait.wait {
+        true => restores(&connection, &backup).await,
+        false => None,
+    };
     let task = api
         .restore_backup(&backup.id, &target)
         .await
         .map_err(|error| {
             CliError::from(error).doing(format_args!("restoring backup '{}'", args.backup))
         })?;
-    let id = task.as_ref().map(emberkeep_sdk::TaskId::as_str);
+    let id = task.as_ref().map(TaskId::as_str);
     if !args.wait.wait {
         let words = format!("restore of backup {} to {noun} {onto} begun", backup.id);
         return output.done(&words, onto.as_str(), &told(false, id));
@@ -112,14 +116,25 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
         ..TaskFilter::default()
     };
     let patience = args.wait.patience();
+    let mut named = task.clone();
     wait::until(
         &connection,
         "restoring",
         Some(filter),
         patience,
         async || {
-            let Some(id) = &task else {
-                // A cloud that names no task shows the end of it at the backup.
+            // A cloud that names no task shows it in its log, a moment later.
+            if named.is_none()
+                && let Some(earlier) = &earlier
+            {
+                let all = restores(&connection, &backup).await.unwrap_or_default();
+                named = all.into_iter().find(|id| !earlier.contains(id));
+                if named.is_none() {
+                    return Ok(None);
+                }
+            }
+            let Some(id) = &named else {
+                // One that has no log either shows the end of it at the backup.
                 let status = api.backup(&backup.id).await?.status;
                 return Ok((status == "available").then_some(()));
             };
@@ -139,6 +154,24 @@ pub(crate) async fn run(args: RestoreArgs, connect: ConnectArgs) -> Result<(), C
     .await?;
     let words = format!("backup {} restored to {noun} {onto}", backup.id);
     output.done(&words, onto.as_str(), &told(true, id))
+}
+
+/// Lists the newest restores of a backup, where the cloud keeps a log of them.
+async fn restores(connection: &Connection, backup: &Backup) -> Option<Vec<TaskId>> {
+    const ENOUGH: usize = 100;
+    let query = TaskQuery {
+        operation_type: Some(TaskKind::Restore),
+        resource_id: Some(backup.resource_id.clone()),
+        ..TaskQuery::default()
+    };
+    let newest = connection.cbr().tasks(&query).at_most(ENOUGH);
+    let found = newest.all().await.ok()?.into_iter();
+    // Some clouds leave out which backup it is of; that it is of this resource is known.
+    let of_it = found.filter(|task| match &task.extra_info.restore {
+        Some(restore) => restore.backup_id == backup.id || restore.backup_id.as_str().is_empty(),
+        None => true,
+    });
+    Some(of_it.map(|task| task.id).collect())
 }
 
 /// Reads `BACKUP=VOLUME`.

@@ -177,5 +177,20 @@ pub(crate) async fn in_vault(connection: &Connection, wanted: &str) -> Result<Ba
         ..BackupQuery::default()
     };
     let found = connection.cbr().backups(&query).all().await?;
-    Ok(lookup::choose(wanted, found)?.id)
+    if found.iter().any(|backup| backup.name == wanted) {
+        return Ok(lookup::choose(wanted, found)?.id);
+    }
+    // `backup list` shows it all the same: it is to be told why it is not found here.
+    match lookup::backup(connection, wanted).await {
+        Ok(_) => Err(
+            CliError::not_found(format!("backup '{wanted}' lies in no vault")).hint(format!(
+                "to restore it: `emberkeep backup restore {wanted}`"
+            )),
+        ),
+        // A cloud without Block Storage has no others.
+        Err(_) => Err(
+            CliError::not_found(format!("no backup has the name or id '{wanted}'"))
+                .hint("`emberkeep backup list` shows what there is"),
+        ),
+    }
 }

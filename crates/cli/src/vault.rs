@@ -168,11 +168,11 @@ fn used(vault: &Vault) -> String {
 
 fn resource(resource: &VaultResource) -> String {
     format!(
-        "{}  {}  {}  {} backups",
+        "{}  {}  {}  {}",
         resource.id,
         or_dash(Some(&resource.name)),
         or_dash(Some(resource.protect_status.as_str())),
-        resource.backup_count,
+        lookup::count(resource.backup_count, "backup"),
     )
 }
 
@@ -267,10 +267,10 @@ pub(crate) async fn run(args: VaultArgs, connect: ConnectArgs) -> Result<(), Cli
             if dry_run.dry_run {
                 let backups = api.backups(&BackupQuery::in_vault(&vault.id)).all().await?;
                 let words = format!(
-                    "'{}', {} resources, {} backups, {} stored",
+                    "'{}', {}, {}, {} stored",
                     vault.name,
-                    vault.resources.len(),
-                    backups.len(),
+                    lookup::count(vault.resources.len(), "resource"),
+                    lookup::count(backups.len(), "backup"),
                     used(&vault)
                 );
                 return dry_run::tell(&output, "vault", &[Doomed::new(&vault.id, words)]);
@@ -336,8 +336,8 @@ async fn would_remove(
         let inside = vault.resources.iter().find(|resource| resource.id == *id);
         let name = inside.map_or("-", |resource| &resource.name);
         let words = format!(
-            "'{name}' with its {} backups in '{}'",
-            backups.len(),
+            "'{name}' with its {} in '{}'",
+            lookup::count(backups.len(), "backup"),
             vault.name
         );
         doomed.push(Doomed::new(id, words));
