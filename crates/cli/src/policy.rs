@@ -271,6 +271,7 @@ pub(crate) async fn run(args: PolicyArgs, connect: ConnectArgs) -> Result<(), Cl
                 enabled,
                 operation_definition: (keep != OperationDefinition::default()).then_some(keep),
                 pattern: (!at.is_empty()).then_some(at),
+                operation_type: None,
             };
             output.record(SHOW, &api.update_policy(&id, &change).await?)
         }
