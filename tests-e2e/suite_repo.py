@@ -1,10 +1,13 @@
 """The engine without a service: `emberkeep repo …` on a directory, as the README shows it."""
 
+import concurrent.futures
 import json
 import os
+import random
+import threading
 import unittest
 
-from support import GIB, MIB, change, digest, emberkeep, fill_with_filesystem, same_bytes, scratch, sparse_copy
+from support import GIB, MIB, change, digest, discard, emberkeep, fill_with_filesystem, same_bytes, scratch, sparse_copy
 
 
 class OfflineRepository(unittest.TestCase):
@@ -155,3 +158,83 @@ class OfflineRepository(unittest.TestCase):
         code, _, err = emberkeep("repo", "list", self.room / "nowhere", check=False)
         self.assertNotEqual(code, 0)
         self.assertTrue(err.startswith("emberkeep: "), err)
+
+
+class SeveralProcesses(unittest.TestCase):
+    """Backups, restores, deletes, checks and sweeps of one repository, each a process, all at once."""
+
+    WORKERS, ROUNDS = 3, 5
+
+    def setUp(self):
+        self.room = scratch("repo-many", None)
+        self.addCleanup(discard, self.room)
+        self.repository = self.room / "repository"
+        emberkeep("repo", "init", self.repository)
+        # Volumes share parts, so that chunks die and are wanted again all the time.
+        self.parts = [random.Random(n).randbytes(MIB) for n in range(9)]
+        self.kept, self.lock, self.busy = {}, threading.Lock(), True
+
+    def repo(self, verb, *arguments, check=True):
+        return emberkeep("repo", verb, self.repository, *arguments, check=check)
+
+    def comes_back(self, name, content, me):
+        out = self.room / f"out-{me}.img"
+        out.unlink(missing_ok=True)
+        self.repo("restore", name, out)
+        self.assertTrue(out.read_bytes() == content, name)
+
+    def work(self, me):
+        chance = random.Random(me)
+        image = self.room / f"disk-{me}.img"
+        for n in range(self.ROUNDS):
+            content = b"".join(chance.choice(self.parts) for _ in range(5)) + bytes(MIB)
+            image.write_bytes(content)
+            name = f"{me}-{n}"
+            self.repo("backup", image, "--name", name)
+            self.comes_back(name, content, me)
+            with self.lock:
+                self.kept[name] = content
+            if chance.random() < 0.6:
+                with self.lock:
+                    mine = [one for one in self.kept if one.startswith(f"{me}-")]
+                    victim = chance.choice(mine)
+                    content = self.kept.pop(victim)
+                self.comes_back(victim, content, me)
+                self.repo("delete", victim)
+
+    def sweep(self):
+        swept = 0
+        while self.busy:
+            code, out, err = self.repo("sweep", check=False)
+            # Two sweep here: one of them may be told that the other does.
+            self.assertTrue(code == 0 or "sweep" in err, out + err)
+            swept += code == 0
+        return swept
+
+    def check(self):
+        while self.busy:
+            self.repo("check", "--read-data")
+
+    def test_nothing_is_lost(self):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            others = [pool.submit(self.sweep), pool.submit(self.sweep), pool.submit(self.check)]
+            workers = [pool.submit(self.work, me) for me in range(self.WORKERS)]
+            concurrent.futures.wait(workers)
+            self.busy = False
+            for worker in workers:
+                worker.result()
+            swept = others[0].result() + others[1].result()
+            others[2].result()
+        self.assertGreater(swept, 1)
+        listed = json.loads(self.repo("list", "-o", "json")[1])
+        self.assertEqual(sorted(one["name"] for one in listed), sorted(self.kept))
+        for _ in range(2):
+            self.repo("sweep")
+        for name, content in self.kept.items():
+            self.comes_back(name, content, "last")
+        self.repo("check", "--read-data")
+        used = sum(path.stat().st_size for path in self.repository.rglob("packs/*/*"))
+        live = len({self.parts.index(kept[at:at + MIB]) for kept in self.kept.values() for at in range(0, 5 * MIB, MIB)})
+        # Packs of which less than a part is dead are not worth being written again.
+        self.assertLess(used, (live + 1) * MIB * 2)
+        print(f"    {swept} sweeps beside {self.WORKERS * self.ROUNDS} backups; {used >> 20} MiB for {live} live")

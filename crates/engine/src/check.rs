@@ -137,14 +137,16 @@ pub(crate) fn check(
                 None => DamageCause::Missing,
             };
             let object = space.names.pack(record.pack);
-            bad.packs.insert(
-                as_u32(at),
-                findings.keep(Damage {
-                    object,
-                    offset: None,
-                    cause,
-                }),
-            );
+            let found = findings.keep(Damage {
+                object,
+                offset: None,
+                cause,
+            });
+            bad.packs.insert(as_u32(at), found);
+            if index.standing(as_u32(at)).condemned {
+                // A sweep that began before us deletes it, and has moved what is needed of it.
+                findings.passing.insert(found);
+            }
         }
     }
     let mut report = CheckReport {
@@ -222,6 +224,8 @@ struct Findings {
     lost: BTreeMap<(usize, BackupId), Vec<Range<u64>>>,
     /// Places of what was found on the way, by what it says.
     said: HashMap<String, usize>,
+    /// What is damage only if it hurts somebody.
+    passing: BTreeSet<usize>,
 }
 
 impl Findings {
@@ -272,6 +276,11 @@ impl Findings {
             let lost = ranges.into_iter().map(|range| LostRange { backup, range });
             problems[at].lost.extend(lost);
         }
+        let mut at = 0;
+        problems.retain(|problem| {
+            at += 1;
+            !problem.backups.is_empty() || !self.passing.contains(&(at - 1))
+        });
         problems
     }
 }
@@ -324,7 +333,7 @@ fn mark_damaged(
     let mut whole = Vec::new();
     for (at, record) in index.packs().iter().enumerate() {
         let name = space.names.damaged_pack(record.pack);
-        let is_bad = found.contains(&as_u32(at));
+        let is_bad = found.contains(&as_u32(at)) && !index.standing(as_u32(at)).condemned;
         let is_whole = !is_bad && read.contains(&as_u32(at));
         if is_bad && !marked.contains(&record.pack) {
             space.store.put(&name, &[])?;

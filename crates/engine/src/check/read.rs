@@ -35,7 +35,12 @@ pub(super) fn read_packs(
     let mut groups: Vec<&[u32]> = order
         .iter()
         .map(Vec::as_slice)
-        .filter(|group| !group.is_empty() && !index.standing(pack_of(group)).missing)
+        .filter(|group| !group.is_empty())
+        .filter(|group| {
+            // What a sweep is about to delete may go while it is being read.
+            let standing = index.standing(pack_of(group));
+            !standing.missing && !standing.condemned
+        })
         .collect();
     choose(&mut groups, options, size_of, |group| {
         ledger.last(index.packs()[pack_of(group) as usize].pack)
