@@ -60,3 +60,21 @@ class Cancel(unittest.TestCase):
         backup = self.client.create_backup(self.volume, "whole")
         self.client.backup_settled(backup, {"available"})
         self.assertGreater(self.stored(), DATA * 9 // 10)
+
+    def test_03_a_restore_stops_when_its_backup_is_said_to_be_in_error(self):
+        backup = self.client.create_backup(self.volume, "to restore")
+        self.client.backup_settled(backup, {"available"})
+        target = self.client.restore(backup, name="cut short")["volume_id"]
+
+        def running():
+            tasks = [task for task in self.client.tasks() if task["kind"] == "restore"]
+            return tasks and tasks[0]["status"] == "running"
+
+        support.wait_until("the restore is under way", running, 60, 0.02)
+        reset = {"os-reset_status": {"status": "error"}}
+        self.client.cinder("POST", f"/backups/{backup}/action", reset).expect(202)
+        self.assertEqual(self.client.volume_settled(target, {"error", "available"}, SECONDS)["status"], "error")
+        # The backup has lost nothing by it.
+        self.assertEqual(self.client.backup_settled(backup, {"available"})["status"], "available")
+        again = self.client.restore(backup, name="whole")["volume_id"]
+        self.assertEqual(self.client.volume_settled(again, {"error", "available"}, 120)["status"], "available")

@@ -10,8 +10,8 @@ mod sqlite;
 
 pub use port::{Catalog, CatalogError, Change, Key, Renewal, Row};
 pub use query::{
-    AttachmentQuery, BackupField, BackupQuery, BackupText, Direction, InventoryQuery, MessageQuery,
-    Page, Paging, PolicyQuery, Shared, SnapshotQuery, Sort, TaskQuery, TextFilter, VaultQuery,
-    VolumeField, VolumeQuery,
+    AttachmentField, AttachmentQuery, BackupField, BackupQuery, Direction, InventoryQuery,
+    MessageField, MessageQuery, Page, Paging, PolicyQuery, Shared, SnapshotField, SnapshotQuery,
+    Sort, TaskQuery, TextFilter, VaultQuery, VolumeField, VolumeQuery,
 };
 pub use sqlite::SqliteCatalog;

@@ -1,9 +1,9 @@
 //! What can be asked of a list. Each list has a filter, an order and a page.
 
 use emberkeep_model::{
-    AttachmentId, AttachmentStatus, BackupId, CheckpointId, Gib, MemberStatus, MessageId,
-    ObjectType, OperationType, PolicyId, ProjectId, ProtectType, ResourceId, SnapshotId, TaskId,
-    Timestamp, VaultId, VaultStatus, VolumeId,
+    AttachmentId, AttachmentStatus, BackupId, CheckpointId, Gib, MemberStatus, MessageAction,
+    MessageDetail, MessageId, ObjectType, OperationType, PolicyId, ProjectId, ProtectType,
+    ResourceId, SnapshotId, TaskId, Timestamp, VaultId, VaultStatus, VolumeId,
 };
 
 /// Which way a list runs.
@@ -55,16 +55,35 @@ pub struct Page<T> {
 /// first key (newest first if there is none), so that it is total.
 pub type Sort<Field> = Vec<(Field, Direction)>;
 
-/// What volumes can be sorted by.
+/// A column that volumes can be sorted and filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field it is named for")]
 pub enum VolumeField {
     CreatedAt,
     UpdatedAt,
     Id,
+    ProjectId,
+    UserId,
     Name,
+    Description,
     Size,
     Status,
+    AvailabilityZone,
+    Bootable,
+    VolumeTypeId,
+    SnapshotId,
+    SourceVolumeId,
+}
+
+/// A condition on a column, read as text. What lists have no condition of their own for, no index may know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextFilter<F> {
+    /// Which column.
+    pub field: F,
+    /// What it must be.
+    pub value: String,
+    /// It is enough that the column holds the value somewhere (in SQL's `LIKE`).
+    pub like: bool,
 }
 
 /// Which volumes, in which order.
@@ -88,10 +107,28 @@ pub struct VolumeQuery {
     pub snapshot: Option<SnapshotId>,
     /// Having all these pairs.
     pub metadata: Vec<(String, String)>,
+    /// Meeting all of these.
+    pub text: Vec<TextFilter<VolumeField>>,
     /// Order.
     pub sort: Sort<VolumeField>,
     /// Page.
     pub paging: Paging<VolumeId>,
+}
+
+/// A column that snapshots can be sorted and filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub enum SnapshotField {
+    CreatedAt,
+    UpdatedAt,
+    Id,
+    ProjectId,
+    UserId,
+    Name,
+    Description,
+    Size,
+    Status,
+    VolumeId,
 }
 
 /// Which snapshots, in which order.
@@ -107,13 +144,15 @@ pub struct SnapshotQuery {
     pub volume: Option<VolumeId>,
     /// Having all these pairs.
     pub metadata: Vec<(String, String)>,
+    /// Meeting all of these.
+    pub text: Vec<TextFilter<SnapshotField>>,
     /// Order.
-    pub sort: Sort<VolumeField>,
+    pub sort: Sort<SnapshotField>,
     /// Page.
     pub paging: Paging<SnapshotId>,
 }
 
-/// What backups can be sorted by.
+/// A column that backups can be sorted and filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field it is named for")]
 pub enum BackupField {
@@ -123,40 +162,59 @@ pub enum BackupField {
     /// When the manifest became durable (CBR's `protected_at`).
     SealedAt,
     Id,
+    ProjectId,
+    UserId,
     Name,
+    Description,
     Size,
     /// Our own state word.
     State,
     VolumeId,
+    SnapshotId,
+    ParentId,
+    RestoreVolumeId,
+    Container,
+    AvailabilityZone,
+    FailReason,
+    // What Cinder keeps besides.
+    Host,
+    Service,
+    ServiceMetadata,
+    ObjectCount,
+    TempVolumeId,
+    TempSnapshotId,
+    NumDependentBackups,
+    EncryptionKeyId,
 }
 
-/// A column of text that backups can be filtered by.
+/// A column that attachments can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field it is named for")]
-pub enum BackupText {
+pub enum AttachmentField {
+    CreatedAt,
     Id,
-    UserId,
-    Name,
-    Description,
-    Container,
-    FailReason,
-    AvailabilityZone,
-    SnapshotId,
-    RestoreVolumeId,
+    VolumeId,
+    InstanceId,
+    Host,
+    Mountpoint,
+    Mode,
+    Status,
+    AttachedAt,
 }
 
-/// A condition on a column of text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextFilter {
-    /// Which column.
-    pub field: BackupText,
-    /// What it must be.
-    pub value: String,
-    /// It is enough that the column holds the value somewhere (in SQL's `LIKE`).
-    pub like: bool,
+/// A column that messages can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field it is named for")]
+pub enum MessageField {
+    CreatedAt,
+    Id,
+    ResourceType,
+    ResourceId,
+    RequestId,
+    ExpiresAt,
 }
 
-/// Which attachments, newest first.
+/// Which attachments, in which order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttachmentQuery {
     /// Of this project only.
@@ -167,11 +225,13 @@ pub struct AttachmentQuery {
     pub instance: Option<String>,
     /// With this status.
     pub status: Option<AttachmentStatus>,
+    /// Order.
+    pub sort: Sort<AttachmentField>,
     /// Page.
     pub paging: Paging<AttachmentId>,
 }
 
-/// Which messages, newest first.
+/// Which messages, in which order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MessageQuery {
     /// Of this project only.
@@ -182,6 +242,10 @@ pub struct MessageQuery {
     pub resource_type: Option<String>,
     /// Of this request.
     pub request_id: Option<String>,
+    /// Of this event: what was being done, and why it failed.
+    pub event: Option<(MessageAction, MessageDetail)>,
+    /// Order.
+    pub sort: Sort<MessageField>,
     /// Page.
     pub paging: Paging<MessageId>,
 }
@@ -229,8 +293,14 @@ pub struct BackupQuery {
     pub content: Option<BackupId>,
     /// Of this size.
     pub size: Option<Gib>,
+    /// With the content of this instant.
+    pub taken_at: Option<Timestamp>,
+    /// Last changed at this instant.
+    pub updated_at: Option<Timestamp>,
+    /// Having all these pairs.
+    pub metadata: Vec<(String, String)>,
     /// Meeting all of these.
-    pub text: Vec<TextFilter>,
+    pub text: Vec<TextFilter<BackupField>>,
     /// Shared with a project.
     pub shared: Option<Shared>,
     /// Deleted ones too.

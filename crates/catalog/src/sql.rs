@@ -617,7 +617,7 @@ pub(crate) fn plan_probes() -> Vec<PlanProbe> {
     }
     // Every order that clients ask for, and every filter with the usual order.
     {
-        use crate::{BackupField as B, VolumeField as V};
+        use crate::{BackupField as B, SnapshotField, VolumeField as V};
         let only = Some(project.clone());
         let orders = [
             (B::Name, "backups_by_name (project_id="),
@@ -701,8 +701,8 @@ pub(crate) fn plan_probes() -> Vec<PlanProbe> {
             );
         }
         let orders = [
-            (V::Name, "snapshots_by_name (project_id="),
-            (V::Status, "snapshots_by_status (project_id="),
+            (SnapshotField::Name, "snapshots_by_name (project_id="),
+            (SnapshotField::Status, "snapshots_by_status (project_id="),
         ];
         for (field, index) in orders {
             let query = SnapshotQuery {

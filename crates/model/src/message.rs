@@ -32,6 +32,8 @@ words! {
         ServiceDown = "018",
         /// The back end failed while making it.
         CreateDriverError = "020",
+        /// There was nobody to give it to.
+        ScheduleError = "024",
         /// The back end failed while deleting it.
         DeleteDriverError = "025",
         /// The back end failed while restoring it.

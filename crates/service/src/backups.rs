@@ -143,7 +143,7 @@ impl Service {
             &caller.request_id,
             About::Backup(backup.id),
             MessageAction::CreateBackup,
-            MessageDetail::ServiceDown,
+            MessageDetail::ScheduleError,
         ));
         self.commit(changes).await?;
         Ok(backup)

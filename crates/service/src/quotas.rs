@@ -224,6 +224,11 @@ impl Service {
                 rule: "volume_extension:quotas:show",
             });
         }
+        self.quota_lines(project).await
+    }
+
+    /// Returns what a project may have and has; limits are nobody's secret.
+    pub async fn quota_lines(&self, project: &ProjectId) -> Result<Vec<QuotaLine>, ServiceError> {
         let set = self.catalog.quota_set(project).await?;
         let set = set.unwrap_or_else(|| QuotaSet {
             project_id: project.clone(),

@@ -76,6 +76,9 @@ impl Service {
         record: BackupRecord,
     ) -> Result<Imported, ServiceError> {
         self.allow(caller, "backup:backup-import")?;
+        if !self.is_on(Binary::Backup).await? {
+            return Err(Refusal::NobodyImports(record.service).into());
+        }
         let fields = fields_of(&record.url)?;
         let id = id_of(&fields)?;
         let size = size_of(&fields)?;
@@ -86,9 +89,6 @@ impl Service {
                 .is_some_and(|known| known.deleted_at.is_none())
             {
                 return Err(Refusal::BackupExists(id).into());
-            }
-            if !self.is_on(Binary::Backup).await? {
-                return Err(Refusal::NobodyImports.into());
             }
             let _turn = self.quota_turn(&caller.project_id).await;
             let need = Need {

@@ -47,8 +47,8 @@ pub enum Refusal {
     #[error("{0}")]
     Record(&'static str),
     /// Nobody is there to take an import.
-    #[error("Service <backup_service> could not be found.")]
-    NobodyImports,
+    #[error("Service {0} could not be found.")]
+    NobodyImports(String),
 
     // ---- quotas ----
     #[error("BackupLimitExceeded: Maximum number of backups allowed ({allowed}) exceeded")]
@@ -177,7 +177,7 @@ impl Refusal {
             R::TypeExists(_) | R::TypeAccessExists { .. } | R::AppCredentialExists(_) => {
                 Fault::Conflict
             }
-            R::NobodyImports | R::IdentityUnreachable => Fault::Unavailable,
+            R::NobodyImports(_) | R::IdentityUnreachable => Fault::Unavailable,
         }
     }
 }

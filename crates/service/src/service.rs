@@ -259,6 +259,18 @@ impl Service {
         self.settings.policy.check(caller, rule)
     }
 
+    /// Tells whether the caller may see whose a backup is: its project, and its user.
+    pub fn may_see_owners(&self, caller: &Caller) -> bool {
+        let rule = "backup:backup_project_attribute";
+        self.settings.policy.allows(caller, rule)
+    }
+
+    /// Tells whether the caller may see, with the limits of a project, how much of them is used.
+    pub fn may_see_usage(&self, caller: &Caller) -> bool {
+        let rule = "limits_extension:used_limits";
+        self.settings.policy.allows(caller, rule)
+    }
+
     /// Tells a run of this process to stop.
     pub(crate) fn cancel_run(&self, task: TaskId) {
         let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -209,3 +209,37 @@ async fn what_a_task_is_about_goes_on() {
         .await;
     assert_eq!(shown.size, Gib(2));
 }
+
+/// Whoever says of a backup that is being restored that it is in error stops that; the backup has lost nothing.
+#[tokio::test]
+async fn a_restore_is_stopped_by_saying_how_the_backup_stands() {
+    let mut house = House::new().await.work();
+    let alice = caller("0a", Role::Member);
+    let root = caller("0a", Role::Admin);
+    let volume = house.volume(&alice, "v1").await;
+    let whole = house.backup(&alice, of(volume.id)).await;
+    let targets = [
+        house.volume(&alice, "t1").await,
+        house.volume(&alice, "t2").await,
+    ];
+    for (target, available) in targets.into_iter().zip([false, true]) {
+        // Nobody works yet, so that the restore is caught.
+        let idle = house.restarted().await;
+        let to = emberkeep_service::RestoreTo::Existing(target.id);
+        let service = &idle.service;
+        service.restore_backup(&alice, whole.id, to).await.unwrap();
+        service
+            .reset_backup(&root, whole.id, available)
+            .await
+            .unwrap();
+        let shown = service.backup(&alice, whole.id).await.unwrap();
+        let is_available = matches!(shown.state, BackupState::Available(_));
+        assert_eq!(is_available, available);
+        house = idle.work();
+        house
+            .volume_is(&alice, target.id, VolumeStatus::ErrorRestoring)
+            .await;
+        let shown = house.available(&alice, whole.id).await;
+        assert_eq!(shown.fail_reason, None);
+    }
+}

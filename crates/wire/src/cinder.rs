@@ -33,7 +33,7 @@ pub use actions::{BackupAction, Settled, SnapshotAction, VolumeAction};
 pub use attachments::{AttachmentDetail, AttachmentSummary, CreateAttachment, VolumeAttachment};
 pub use backups::{
     BackupDetail, BackupSummary, CreateBackup, RestoreBackup, RestoreStarted, UpdateBackup,
-    states_shown_as, status_of,
+    states_holding, states_shown_as, status_of,
 };
 pub use connection::ConnectionInfo;
 pub use fault::{Fault, FaultKind};
@@ -42,7 +42,8 @@ pub use json::Json;
 pub use limits::{AbsoluteLimits, Limits, Most, Usage};
 pub use links::{Link, Site};
 pub use listing::{
-    Counted, Listed, Listing, MAX_LIMIT, Resource, ResourceFilters, SortKey, query_flag, query_text,
+    Counted, Listed, Listing, MAX_LIMIT, Resource, ResourceFilters, SortKey, query_bool,
+    query_flag, query_text,
 };
 pub use messages::MessageView;
 pub use metadata::{MetaBody, MetadataBody, parse_meta_item};

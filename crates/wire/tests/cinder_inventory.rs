@@ -294,7 +294,7 @@ fn types_limits_and_filters_are_shown() {
         backups: 10,
         backup_gigabytes: -1,
     };
-    assert_snapshot!("limits", text(&Limits::new(most, usage)));
+    assert_snapshot!("limits", text(&Limits::new(most, Some(usage))));
     assert_eq!(
         serde_json::to_string(&ResourceFilters::of(Some("backup"))).expect("serialises"),
         r#"[{"resource":"backup","filters":["name","status","volume_id"]}]"#

@@ -28,6 +28,9 @@ pub(super) fn backups(query: &BackupQuery) -> Option<Statement> {
         created_to: None,
         content: None,
         size: None,
+        taken_at: None,
+        updated_at: None,
+        metadata,
         text,
         shared: None,
         with_deleted,
@@ -37,7 +40,7 @@ pub(super) fn backups(query: &BackupQuery) -> Option<Statement> {
     else {
         return None;
     };
-    if !volumes.is_empty() || !text.is_empty() {
+    if !volumes.is_empty() || !metadata.is_empty() || !text.is_empty() {
         return None;
     }
     let mut wanted = Conditions::default();

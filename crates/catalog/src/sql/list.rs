@@ -12,24 +12,28 @@ use super::row::Stored;
 use super::statement::{Conditions, Statement, columns_of};
 use super::value::Field;
 use crate::{
-    AttachmentQuery, BackupField, BackupQuery, BackupText, Direction, InventoryQuery, MessageQuery,
-    Paging, PolicyQuery, SnapshotQuery, TaskQuery, VaultQuery, VolumeField, VolumeQuery,
+    AttachmentField, AttachmentQuery, BackupField, BackupQuery, Direction, InventoryQuery,
+    MessageField, MessageQuery, Paging, PolicyQuery, SnapshotField, SnapshotQuery, TaskQuery,
+    TextFilter, VaultQuery, VolumeField, VolumeQuery,
 };
 
 /// The longest page, and the longest way to it, that still counts as quick.
 const QUICK_ROWS: u32 = 1000;
 
-/// A column to sort by.
+/// A column to sort and filter by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Column {
     name: &'static str,
     nullable: bool,
+    /// It is a member of another column, which is kept as JSON.
+    member_of: Option<&'static str>,
 }
 
 const fn always(name: &'static str) -> Column {
     Column {
         name,
         nullable: false,
+        member_of: None,
     }
 }
 
@@ -37,6 +41,42 @@ const fn maybe(name: &'static str) -> Column {
     Column {
         name,
         nullable: true,
+        member_of: None,
+    }
+}
+
+/// A text that Cinder keeps of a backup besides.
+const fn cinders(name: &'static str) -> Column {
+    Column {
+        name,
+        nullable: true,
+        member_of: Some("cinder"),
+    }
+}
+
+/// A number that Cinder keeps of a backup besides; zero is left out.
+const fn cinders_number(name: &'static str) -> Column {
+    Column {
+        name,
+        nullable: false,
+        member_of: Some("cinder"),
+    }
+}
+
+impl Column {
+    /// Writes the column of a row.
+    fn of(&self, row: &str) -> String {
+        let name = self.name;
+        match (self.member_of, self.nullable) {
+            (None, _) => format!("{row}.{name}"),
+            (Some(whole), true) => format!("({row}.{whole} ->> '{name}')"),
+            (Some(whole), false) => format!("COALESCE({row}.{whole} ->> '{name}', 0)"),
+        }
+    }
+
+    /// Tells whether it is a column of the table's own, which an index may begin with.
+    fn is_own(&self) -> bool {
+        self.member_of.is_none()
     }
 }
 
@@ -45,9 +85,32 @@ fn volume_column(field: VolumeField) -> Column {
         VolumeField::CreatedAt => always("created_at"),
         VolumeField::UpdatedAt => maybe("updated_at"),
         VolumeField::Id => always("id"),
+        VolumeField::ProjectId => always("project_id"),
+        VolumeField::UserId => always("user_id"),
         VolumeField::Name => maybe("name"),
+        VolumeField::Description => maybe("description"),
         VolumeField::Size => always("size"),
         VolumeField::Status => always("status"),
+        VolumeField::AvailabilityZone => always("availability_zone"),
+        VolumeField::Bootable => always("bootable"),
+        VolumeField::VolumeTypeId => maybe("volume_type_id"),
+        VolumeField::SnapshotId => maybe("snapshot_id"),
+        VolumeField::SourceVolumeId => maybe("source_volume_id"),
+    }
+}
+
+fn snapshot_column(field: SnapshotField) -> Column {
+    match field {
+        SnapshotField::CreatedAt => always("created_at"),
+        SnapshotField::UpdatedAt => maybe("updated_at"),
+        SnapshotField::Id => always("id"),
+        SnapshotField::ProjectId => always("project_id"),
+        SnapshotField::UserId => always("user_id"),
+        SnapshotField::Name => maybe("name"),
+        SnapshotField::Description => maybe("description"),
+        SnapshotField::Size => always("size"),
+        SnapshotField::Status => always("status"),
+        SnapshotField::VolumeId => always("volume_id"),
     }
 }
 
@@ -58,24 +121,86 @@ fn backup_column(field: BackupField) -> Column {
         BackupField::DataTimestamp => always("data_timestamp"),
         BackupField::SealedAt => maybe("sealed_at"),
         BackupField::Id => always("id"),
+        BackupField::ProjectId => always("project_id"),
+        BackupField::UserId => always("user_id"),
         BackupField::Name => maybe("name"),
+        BackupField::Description => maybe("description"),
         BackupField::Size => always("size"),
         BackupField::State => always("state"),
         BackupField::VolumeId => always("volume_id"),
+        BackupField::SnapshotId => maybe("snapshot_id"),
+        BackupField::ParentId => maybe("parent_id"),
+        BackupField::RestoreVolumeId => maybe("restore_volume_id"),
+        BackupField::Container => maybe("container"),
+        BackupField::AvailabilityZone => maybe("availability_zone"),
+        BackupField::FailReason => maybe("fail_reason"),
+        BackupField::Host => cinders("host"),
+        BackupField::Service => cinders("service"),
+        BackupField::ServiceMetadata => cinders("service_metadata"),
+        BackupField::ObjectCount => cinders_number("object_count"),
+        BackupField::TempVolumeId => cinders("temp_volume_id"),
+        BackupField::TempSnapshotId => cinders("temp_snapshot_id"),
+        BackupField::NumDependentBackups => cinders_number("num_dependent_backups"),
+        BackupField::EncryptionKeyId => cinders("encryption_key_id"),
     }
 }
 
-fn backup_text(field: BackupText) -> &'static str {
+fn attachment_column(field: AttachmentField) -> Column {
     match field {
-        BackupText::Id => "id",
-        BackupText::UserId => "user_id",
-        BackupText::Name => "name",
-        BackupText::Description => "description",
-        BackupText::Container => "container",
-        BackupText::FailReason => "fail_reason",
-        BackupText::AvailabilityZone => "availability_zone",
-        BackupText::SnapshotId => "snapshot_id",
-        BackupText::RestoreVolumeId => "restore_volume_id",
+        AttachmentField::CreatedAt => always("created_at"),
+        AttachmentField::Id => always("id"),
+        AttachmentField::VolumeId => always("volume_id"),
+        AttachmentField::InstanceId => maybe("instance_id"),
+        AttachmentField::Host => maybe("host"),
+        AttachmentField::Mountpoint => maybe("mountpoint"),
+        AttachmentField::Mode => always("mode"),
+        AttachmentField::Status => always("status"),
+        AttachmentField::AttachedAt => maybe("attached_at"),
+    }
+}
+
+fn message_column(field: MessageField) -> Column {
+    match field {
+        MessageField::CreatedAt => always("created_at"),
+        MessageField::Id => always("id"),
+        MessageField::ResourceType => always("resource_type"),
+        MessageField::ResourceId => always("resource_id"),
+        MessageField::RequestId => always("request_id"),
+        MessageField::ExpiresAt => always("expires_at"),
+    }
+}
+
+/// Tells whether an index gives backups in this order.
+fn is_indexed(field: BackupField) -> bool {
+    matches!(
+        field,
+        BackupField::CreatedAt
+            | BackupField::UpdatedAt
+            | BackupField::DataTimestamp
+            | BackupField::SealedAt
+            | BackupField::Id
+            | BackupField::Name
+            | BackupField::Size
+            | BackupField::State
+            | BackupField::VolumeId
+    )
+}
+
+/// Wants columns, read as text, to hold some values.
+fn matching<F: Copy>(wanted: &mut Conditions, filters: &[TextFilter<F>], column: fn(F) -> Column) {
+    for filter in filters {
+        let column = column(filter.field);
+        let text = column.of("t");
+        if filter.like {
+            let place = wanted.bind(&format!("%{}%", filter.value));
+            wanted.add(format!("CAST({text} AS TEXT) LIKE {place}"));
+        } else if column.is_own() {
+            // As it stands, so that an index may find it.
+            wanted.equal(column.name, Some(&filter.value));
+        } else {
+            let place = wanted.bind(&filter.value);
+            wanted.add(format!("CAST({text} AS TEXT) = {place}"));
+        }
     }
 }
 
@@ -114,6 +239,7 @@ pub(crate) fn volumes(query: &VolumeQuery) -> List {
     wanted.equal("size", query.size.as_ref());
     wanted.equal("snapshot_id", query.snapshot.as_ref());
     wanted.pairs("metadata", &query.metadata);
+    matching(&mut wanted, &query.text, volume_column);
     list::<Volume, _, _>(wanted, &query.sort, volume_column, &query.paging)
 }
 
@@ -124,7 +250,8 @@ pub(crate) fn snapshots(query: &SnapshotQuery) -> List {
     wanted.equal("status", query.status.as_ref());
     wanted.equal("volume_id", query.volume.as_ref());
     wanted.pairs("metadata", &query.metadata);
-    list::<Snapshot, _, _>(wanted, &query.sort, volume_column, &query.paging)
+    matching(&mut wanted, &query.text, snapshot_column);
+    list::<Snapshot, _, _>(wanted, &query.sort, snapshot_column, &query.paging)
 }
 
 pub(crate) fn backups(query: &BackupQuery) -> List {
@@ -199,19 +326,20 @@ fn backups_with(query: &BackupQuery, columns: &str) -> List {
     }
     wanted.equal("content_id", query.content.as_ref());
     wanted.equal("size", query.size.as_ref());
-    for filter in &query.text {
-        let column = backup_text(filter.field);
-        if filter.like {
-            wanted.compare(column, "LIKE", Some(&format!("%{}%", filter.value)));
-        } else {
-            wanted.equal(column, Some(&filter.value));
-        }
-    }
+    wanted.equal("data_timestamp", query.taken_at.as_ref());
+    wanted.equal("updated_at", query.updated_at.as_ref());
+    wanted.pairs("metadata", &query.metadata);
+    matching(&mut wanted, &query.text, backup_column);
     let mut list =
         list_of::<Backup, _, _>(wanted, &query.sort, backup_column, &query.paging, columns);
     list.count_by(count::backups(query));
     // What no index knows of is looked for in every row.
-    list.is_quick &= query.text.is_empty() && query.shared.is_none();
+    list.is_quick &= query.text.is_empty()
+        && query.metadata.is_empty()
+        && query.taken_at.is_none()
+        && query.updated_at.is_none()
+        && query.shared.is_none()
+        && query.sort.iter().all(|&(field, _)| is_indexed(field));
     list
 }
 
@@ -288,7 +416,7 @@ pub(crate) fn attachments(query: &AttachmentQuery) -> List {
     wanted.any_of("volume_id", &query.volumes);
     wanted.equal("instance_id", query.instance.as_ref());
     wanted.equal("status", query.status.as_ref());
-    list::<Attachment, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+    list::<Attachment, _, _>(wanted, &query.sort, attachment_column, &query.paging)
 }
 
 pub(crate) fn messages(query: &MessageQuery) -> List {
@@ -297,7 +425,11 @@ pub(crate) fn messages(query: &MessageQuery) -> List {
     wanted.equal("resource_id", query.resource_id.as_ref());
     wanted.equal("resource_type", query.resource_type.as_ref());
     wanted.equal("request_id", query.request_id.as_ref());
-    list::<Message, VolumeField, _>(wanted, &[], volume_column, &query.paging)
+    if let Some((action, detail)) = &query.event {
+        wanted.equal("action", Some(action));
+        wanted.equal("detail", Some(detail));
+    }
+    list::<Message, _, _>(wanted, &query.sort, message_column, &query.paging)
 }
 
 fn list<T: Stored, F: Copy, Id: Field>(
@@ -372,12 +504,12 @@ fn total_order(sort: impl Iterator<Item = (Column, Direction)>) -> Vec<(Column, 
 }
 
 fn order_by(&(column, way): &(Column, Direction)) -> String {
-    let name = column.name;
+    let text = column.of("t");
     match (way, column.nullable) {
-        (Direction::Ascending, false) => format!("t.{name} ASC"),
-        (Direction::Descending, false) => format!("t.{name} DESC"),
-        (Direction::Ascending, true) => format!("t.{name} ASC NULLS FIRST"),
-        (Direction::Descending, true) => format!("t.{name} DESC NULLS LAST"),
+        (Direction::Ascending, false) => format!("{text} ASC"),
+        (Direction::Descending, false) => format!("{text} DESC"),
+        (Direction::Ascending, true) => format!("{text} ASC NULLS FIRST"),
+        (Direction::Descending, true) => format!("{text} DESC NULLS LAST"),
     }
 }
 
@@ -387,49 +519,39 @@ fn after_marker(keys: &[(Column, Direction)]) -> String {
     let mut ways = Vec::new();
     for key in keys {
         ways.push(format!("({equal}{})", beyond(key)));
-        let name = key.0.name;
+        let (row, marker) = (key.0.of("t"), key.0.of("m"));
         let is = if key.0.nullable {
             "IS NOT DISTINCT FROM"
         } else {
             "="
         };
-        equal.push_str(&format!("t.{name} {is} m.{name} AND "));
+        equal.push_str(&format!("{row} {is} {marker} AND "));
     }
     let after = format!("({})", ways.join(" OR "));
     match keys.first() {
         // Follows from the rest, but this one an index can begin at.
-        Some((
-            Column {
-                name,
-                nullable: false,
-            },
-            Direction::Ascending,
-        )) => {
-            format!("t.{name} >= m.{name} AND {after}")
-        }
-        Some((
-            Column {
-                name,
-                nullable: false,
-            },
-            Direction::Descending,
-        )) => {
-            format!("t.{name} <= m.{name} AND {after}")
+        Some((column, way)) if !column.nullable && column.is_own() => {
+            let name = column.name;
+            let beyond = match way {
+                Direction::Ascending => ">=",
+                Direction::Descending => "<=",
+            };
+            format!("t.{name} {beyond} m.{name} AND {after}")
         }
         _ => after,
     }
 }
 
 fn beyond(&(column, way): &(Column, Direction)) -> String {
-    let name = column.name;
+    let (row, marker) = (column.of("t"), column.of("m"));
     match (way, column.nullable) {
-        (Direction::Ascending, false) => format!("t.{name} > m.{name}"),
-        (Direction::Descending, false) => format!("t.{name} < m.{name}"),
+        (Direction::Ascending, false) => format!("{row} > {marker}"),
+        (Direction::Descending, false) => format!("{row} < {marker}"),
         (Direction::Ascending, true) => {
-            format!("(t.{name} > m.{name} OR (t.{name} IS NOT NULL AND m.{name} IS NULL))")
+            format!("({row} > {marker} OR ({row} IS NOT NULL AND {marker} IS NULL))")
         }
         (Direction::Descending, true) => {
-            format!("(t.{name} < m.{name} OR (t.{name} IS NULL AND m.{name} IS NOT NULL))")
+            format!("({row} < {marker} OR ({row} IS NULL AND {marker} IS NOT NULL))")
         }
     }
 }

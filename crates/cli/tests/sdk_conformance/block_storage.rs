@@ -262,7 +262,10 @@ async fn block_storage_is_understood_to_the_last_field() {
             .is_empty()
     );
     assert_eq!(api.availability_zones().await.expect("a list").len(), 1);
-    assert_eq!(api.limits().await.expect("limits").total_volumes_used, 1);
+    assert_eq!(
+        api.limits().await.expect("limits").total_volumes_used,
+        Some(1)
+    );
     api.limits_of(&project).await.expect("limits");
     api.set_quotas(&project, &BTreeMap::from([("backups".to_owned(), 7)]))
         .await

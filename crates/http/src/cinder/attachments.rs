@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use emberkeep_service::query::{AttachmentQuery, Paging};
+use emberkeep_service::query::{AttachmentField, AttachmentQuery, Paging};
 use emberkeep_service::{AttachmentUpdate, NewAttachment};
 use emberkeep_wire::cinder::ask::{AttachmentAction, AttachmentChange};
 use emberkeep_wire::cinder::{
@@ -10,13 +10,14 @@ use emberkeep_wire::cinder::{
 };
 
 use super::call::{Answer, Call, attachment_id, json, keyed};
-use super::query;
+use super::query::{self, Key};
 
 /// `GET /attachments` and `/attachments/detail`.
 pub(super) async fn list(call: &Call, detail: bool) -> Answer {
     let admin = call.caller.is_admin();
     let listing = Listing::parse(&call.query, Resource::Attachment, call.version, admin)?;
     let mut asked = AttachmentQuery {
+        sort: query::sort(&listing, AttachmentField::CreatedAt, field)?,
         paging: Paging {
             limit: Some(listing.limit),
             offset: listing.offset,
@@ -41,7 +42,8 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
                 Ok(id) => asked.project = Some(id),
                 Err(_) => nothing = true,
             },
-            other => return Err(Listing::invalid_filters(&[other]).into()),
+            // No attachment has a column of another name.
+            _ => nothing = true,
         }
     }
     let found = if nothing {
@@ -65,6 +67,23 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
     let path = "attachments";
     let page = listing.page(Resource::Attachment, path, items, last, None, &call.site);
     Ok(json(StatusCode::OK, &page))
+}
+
+/// Finds a column to sort by.
+fn field(key: &str) -> Option<Key<AttachmentField>> {
+    Some(Key::By(match key {
+        "created_at" => AttachmentField::CreatedAt,
+        "id" => AttachmentField::Id,
+        "volume_id" => AttachmentField::VolumeId,
+        "instance_uuid" | "instance_id" => AttachmentField::InstanceId,
+        "attached_host" => AttachmentField::Host,
+        "mountpoint" => AttachmentField::Mountpoint,
+        "attach_mode" => AttachmentField::Mode,
+        "attach_status" | "status" => AttachmentField::Status,
+        "attach_time" | "attached_at" => AttachmentField::AttachedAt,
+        "updated_at" | "deleted_at" | "deleted" | "detach_time" => return Some(Key::Same),
+        _ => return None,
+    }))
 }
 
 /// `POST /attachments`.

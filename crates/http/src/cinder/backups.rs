@@ -28,7 +28,8 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
     };
     let shown = page.items.iter().map(AsRef::as_ref);
     if detail {
-        let view = ShownBackups::new(&call.site, call.version, admin);
+        let owners = call.service().may_see_owners(&call.caller);
+        let view = ShownBackups::new(&call.site, call.version, owners);
         let body = view.details(shown, &listing, page.total, &call.site);
         return Ok(written(StatusCode::OK, body));
     }
@@ -69,8 +70,8 @@ pub(super) async fn create(call: &Call) -> Answer {
 /// `GET /backups/{id}`.
 pub(super) async fn show(call: &Call, id: &str) -> Answer {
     let backup = call.service().backup(&call.caller, backup_id(id)?).await?;
-    let admin = call.caller.is_admin();
-    let view = ShownBackups::new(&call.site, call.version, admin);
+    let owners = call.service().may_see_owners(&call.caller);
+    let view = ShownBackups::new(&call.site, call.version, owners);
     Ok(written(StatusCode::OK, view.detail(&backup)))
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn limits(call: &Call) -> Answer {
         Some(id) if call.caller.is_admin() => project_id(&id)?,
         _ => call.caller.project_id.clone(),
     };
-    let lines = call.service().quota_set(&call.caller, &project).await?;
+    let lines = call.service().quota_lines(&project).await?;
     let line = |name: &str| {
         let found = lines.iter().find(|line| line.name == name);
         found.map_or((-1, 0), |line| (line.limit, line.in_use))
@@ -41,6 +41,7 @@ pub(super) async fn limits(call: &Call) -> Answer {
         backups: backups.1,
         backup_gigabytes: backup_gigabytes.1,
     };
+    let usage = Some(usage).filter(|_| call.service().may_see_usage(&call.caller));
     keyed(StatusCode::OK, &Limits::new(most, usage))
 }
 

@@ -165,7 +165,7 @@ fn refused(refusal: &StorageRefusal) -> Fault {
         R::TypeExists(_) | R::TypeAccessExists { .. } | R::AppCredentialExists(_) => {
             Fault::new(FaultKind::ConflictingRequest, text)
         }
-        R::NobodyImports | R::IdentityUnreachable => {
+        R::NobodyImports(_) | R::IdentityUnreachable => {
             Fault::new(FaultKind::ServiceUnavailable, text)
         }
     }

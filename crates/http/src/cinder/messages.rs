@@ -2,16 +2,20 @@
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use emberkeep_service::query::{MessageQuery, Paging};
+use emberkeep_model::{MessageAction, MessageDetail};
+use emberkeep_service::query::{MessageField, MessageQuery, Paging};
 use emberkeep_wire::cinder::{Listing, MessageView, Resource};
 
 use super::call::{Answer, Call, json, keyed, message_id};
+use super::query::{self, Key};
 
-/// `GET /messages`.
+/// `GET /messages`: all of them below 3.5, which knows no filters, orders and pages.
 pub(super) async fn list(call: &Call) -> Answer {
     let admin = call.caller.is_admin();
-    let listing = Listing::parse(&call.query, Resource::Message, call.version, admin)?;
+    let asked = if call.since(5) { &call.query } else { "" };
+    let listing = Listing::parse(asked, Resource::Message, call.version, admin)?;
     let mut query = MessageQuery {
+        sort: query::sort(&listing, MessageField::CreatedAt, field)?,
         paging: Paging {
             limit: Some(listing.limit),
             offset: listing.offset,
@@ -20,19 +24,31 @@ pub(super) async fn list(call: &Call) -> Answer {
         },
         ..MessageQuery::default()
     };
+    let mut nothing = false;
     for (key, value) in &listing.filters {
         match key.as_str() {
             "resource_uuid" => query.resource_id = Some(value.clone()),
             "resource_type" => query.resource_type = Some(value.to_ascii_uppercase()),
+            "event_id" => match event(value) {
+                Some((kind, action, detail)) => {
+                    query.resource_type = Some(kind);
+                    query.event = Some((action, detail));
+                }
+                None => nothing = true,
+            },
             "request_id" => query.request_id = Some(value.clone()),
             // All of ours are errors.
             "message_level" if value.eq_ignore_ascii_case("error") => {}
-            other => return Err(Listing::invalid_filters(&[other]).into()),
+            // No message has another level, or a column of another name.
+            _ => nothing = true,
         }
     }
-    let page = call.service().messages(&call.caller, query).await?;
-    let items: Vec<_> = page
-        .items
+    let found = if nothing {
+        Vec::new()
+    } else {
+        call.service().messages(&call.caller, query).await?.items
+    };
+    let items: Vec<_> = found
         .iter()
         .map(|one| MessageView::new(one, &call.site))
         .collect();
@@ -46,6 +62,27 @@ pub(super) async fn list(call: &Call) -> Answer {
         &call.site,
     );
     Ok(json(StatusCode::OK, &page))
+}
+
+/// Finds a column to sort by; all messages of ours have the same level.
+fn field(key: &str) -> Option<Key<MessageField>> {
+    Some(Key::By(match key {
+        "created_at" => MessageField::CreatedAt,
+        "id" => MessageField::Id,
+        "resource_type" => MessageField::ResourceType,
+        "resource_uuid" => MessageField::ResourceId,
+        "request_id" => MessageField::RequestId,
+        "expires_at" | "guaranteed_until" => MessageField::ExpiresAt,
+        "updated_at" | "deleted_at" | "deleted" | "message_level" => return Some(Key::Same),
+        _ => return None,
+    }))
+}
+
+/// Takes an event's name apart: the kind of thing, what was being done with it, why it failed.
+fn event(name: &str) -> Option<(String, MessageAction, MessageDetail)> {
+    let (rest, detail) = name.strip_prefix("VOLUME_")?.rsplit_once('_')?;
+    let (kind, action) = rest.rsplit_once('_')?;
+    Some((kind.to_owned(), action.parse().ok()?, detail.parse().ok()?))
 }
 
 /// `GET /messages/{id}`.

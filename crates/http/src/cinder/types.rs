@@ -12,6 +12,7 @@ use emberkeep_wire::cinder::{
 };
 
 use super::call::{Answer, Call, accepted, json, keyed, project_id};
+use super::query;
 
 /// `GET /types`: newest first unless asked for in another order.
 pub(super) async fn list(call: &Call) -> Answer {
@@ -26,6 +27,15 @@ pub(super) async fn list(call: &Call) -> Answer {
     };
     let mut types = call.service().volume_types(&call.caller).await?;
     types.retain(|one| public.is_none_or(|public| one.is_public == public));
+    if let Some(wanted) = query_text(&call.query, "extra_specs").filter(|_| call.since(52)) {
+        let wanted = query::pairs(&wanted)?;
+        types.retain(|one| {
+            let mut shown = one.extra_specs.clone();
+            VolumeTypeView::hide_specs(&mut shown, admin);
+            let has = |(key, value): &(String, String)| shown.get(key) == Some(value);
+            wanted.iter().all(has)
+        });
+    }
     sort(&mut types, &listing)?;
     let total = u64::try_from(types.len()).ok();
     if let Some(marker) = &listing.marker {

@@ -381,6 +381,14 @@ async fn while_backups_are_switched_off_nothing_is_begun() {
         let answer = tenant.ask_as(&admin, method, &path, 0, body).await;
         refused(&answer, 404, "itemNotFound", gone);
     }
+    // Cinder looks for somebody to take the record before it looks at the record.
+    let record = json!({"backup-record": {
+        "backup_service": "cinder.backup.drivers.posix.PosixBackupDriver", "backup_url": "rubbish",
+    }});
+    let path = "backups/import_record";
+    let answer = tenant.ask_as(&admin, "POST", path, 0, record).await;
+    let nobody = "Service cinder.backup.drivers.posix.PosixBackupDriver could not be found.";
+    refused(&answer, 503, "serviceUnavailable", nobody);
     let volumes = tenant.get("volumes").await;
     assert_eq!(
         volumes["volumes"].as_array().map(Vec::len),
@@ -400,12 +408,27 @@ async fn while_backups_are_switched_off_nothing_is_begun() {
     tenant.wait(&format!("volumes/{volume}"), "available").await;
     let answer = tenant.ask("GET", "messages", 3, Value::Null).await;
     let message = answer.json()["messages"][0].clone();
-    assert_eq!(message["event_id"], "VOLUME_VOLUME_BACKUP_013_018");
+    assert_eq!(message["event_id"], "VOLUME_VOLUME_BACKUP_013_024");
     assert_eq!(
         message["user_message"],
-        "create backup:Backup service is down."
+        "create backup:Backup failed to schedule. Service not found for creating backup."
     );
     assert_eq!(message["resource_uuid"], failed.as_str());
+    for (query, minor, found) in [
+        ("event_id=VOLUME_VOLUME_BACKUP_013_024", 5, 1),
+        ("event_id=VOLUME_VOLUME_013_024", 5, 0),
+        ("event_id=VOLUME_VOLUME_BACKUP_015_024", 5, 0),
+        ("event_id=fish", 5, 0),
+        ("event_id=fish", 4, 1),
+        ("resource_type=volume_backup&message_level=ERROR", 5, 1),
+        ("message_level=INFO", 5, 0),
+        ("sort=created_at:asc&limit=1", 5, 1),
+    ] {
+        let path = format!("messages?{query}");
+        let answer = tenant.ask("GET", &path, minor, Value::Null).await.json();
+        let messages = answer["messages"].as_array().map(Vec::len);
+        assert_eq!(messages, Some(found), "{query} at 3.{minor}");
+    }
     let path = format!("messages/{}", text(&message["id"]));
     assert_eq!(
         tenant.ask("GET", &path, 3, Value::Null).await.json()["message"],

@@ -380,6 +380,23 @@ async fn volumes_carry_flags_and_image_properties_through_a_backup() {
         .await;
     let shown = tenant.wait(&path, "available").await;
     assert_eq!(shown["metadata"], json!({"a": "1", "readonly": "True"}));
+    // A backup of a volume without any says nothing of them: the target keeps its own.
+    let plain = tenant.volume("plain").await;
+    let silent = tenant.backup(&plain, "b2", false).await;
+    let body = json!({"restore": {"volume_id": restored}});
+    tenant
+        .ask("POST", &format!("backups/{silent}/restore"), 0, body)
+        .await;
+    let shown = tenant
+        .wait(&format!("volumes/{restored}"), "available")
+        .await;
+    let kept = json!({"a": "1", "src_backup_id": silent});
+    assert_eq!(shown["metadata"], kept);
+    assert_eq!(shown["volume_image_metadata"], json!({"os": "linux"}));
+    tenant.wait(&format!("backups/{silent}"), "available").await;
+    let gone = format!("volumes/{plain}");
+    tenant.ask("DELETE", &gone, 0, Value::Null).await;
+    tenant.wait_gone(&gone).await;
 
     let summary = tenant
         .ask("GET", "volumes/summary", 36, Value::Null)

@@ -245,18 +245,12 @@ async fn other_projects_see_nothing_and_readers_change_nothing() {
         ),
         (format!("all_tenants=True&project_id={}", beta.id), vec![]),
         ("all_tenants=True&nonsense=1".to_owned(), vec![]),
+        ("all_tenants=True&host=h".to_owned(), vec![]),
     ] {
         let path = format!("/volume/v3/backups?{query}");
         let found = tenant.house.get(&path, &admin).await.json();
         assert_eq!(ids(&found["backups"]), want, "{query}");
     }
-    let answer = tenant.house.get("/volume/v3/backups?host=h", &admin).await;
-    refused(
-        &answer,
-        400,
-        "badRequest",
-        "Invalid filters host are found in query options.",
-    );
 
     tenant
         .house
@@ -345,7 +339,7 @@ async fn lists_are_filtered_sorted_and_paged() {
             "Backup x could not be found.".to_owned(),
         ),
         (
-            "sort=host".to_owned(),
+            "sort=fish".to_owned(),
             0,
             400,
             "badRequest",

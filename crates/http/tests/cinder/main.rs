@@ -6,6 +6,7 @@ mod house;
 mod admin;
 mod around;
 mod backups;
+mod columns;
 mod fields;
 mod grids;
 mod habits;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, MessageAction, MessageDetail, ObjectType, ProtectStatus,
-    SourceFacts, Task, Volume, VolumeId, VolumeStatus,
+    Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ObjectType,
+    ProtectStatus, Sealed, SourceFacts, Task, Volume, VolumeId, VolumeStatus,
 };
 use emberkeep_volumes::TargetState;
 
@@ -139,7 +139,11 @@ impl Service {
         fresh: bool,
         verdict: &Verdict,
     ) -> Result<Vec<Change>, ServiceError> {
-        let mut changes = Vec::new();
+        let mut changes: Vec<Change> = self
+            .restore_given_up(found.as_ref())
+            .await?
+            .into_iter()
+            .collect();
         if let Some(mut backup) = found.clone()
             // An administrator may have moved it on meanwhile.
             && Wanted::Restore(volume_id).by(&backup.state)
@@ -183,6 +187,26 @@ impl Service {
         changes.extend(self.protect_status(volume_id, protect).await?);
         Ok(changes)
     }
+
+    /// Returns the change of a backup that was said to be in error while it was being restored, which stops
+    /// that: once it has stopped the backup is as good as before, as Cinder has it.
+    async fn restore_given_up(
+        &self,
+        found: Option<&Backup>,
+    ) -> Result<Option<Change>, ServiceError> {
+        let said = |backup: &&Backup| matches!(backup.state, BackupState::Failed { .. });
+        let Some(backup) = found.filter(said) else {
+            return Ok(None);
+        };
+        let sealed = match backup.foreign() {
+            Some(_) => Some(Sealed::unread(self.now())),
+            None => self.sealed_of(backup).await?,
+        };
+        let mut backup = backup.clone();
+        let event = sealed.map(BackupEvent::ResetToAvailable);
+        let taken = event.is_some_and(|event| backup.take(event, self.now()).is_ok());
+        Ok(taken.then(|| Change::Save(Row::Backup(backup))))
+    }
 }
 
 /// Makes a restored volume say what the backed up one said (`cinder-backup.md §3.3`).
@@ -190,7 +214,10 @@ fn put_back(volume: &mut Volume, backup: &Backup, source: Option<&SourceFacts>) 
     const SOURCE: &str = "src_backup_id";
     let id = backup.id.to_string();
     if let Some(source) = source {
-        volume.metadata = source.metadata.clone();
+        // What the source had none of was not kept, and leaves the target's as it is.
+        if !source.metadata.is_empty() {
+            volume.metadata = source.metadata.clone();
+        }
         let nameless = volume
             .name
             .as_ref()

@@ -223,6 +223,14 @@ pub fn states_shown_as(status: &str) -> &'static [&'static str] {
     }
 }
 
+/// Returns our own words for the states whose names at Cinder hold `text` somewhere, in any case.
+pub fn states_holding(text: &str) -> Vec<&'static str> {
+    let text = text.to_ascii_lowercase();
+    let named = ["creating", "available", "restoring", "deleting", "error"];
+    let named = named.into_iter().filter(|status| status.contains(&text));
+    named.flat_map(states_shown_as).copied().collect()
+}
+
 /// How a backup stands in a short list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSummary {

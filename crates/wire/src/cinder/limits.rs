@@ -47,21 +47,36 @@ pub struct AbsoluteLimits {
     /// GiB of backups it may have, each at the full size of its volume.
     #[serde(deserialize_with = "lenient::number")]
     pub max_total_backup_gigabytes: i64,
-    /// Volumes it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_volumes_used: u64,
+    /// Volumes it has; none of what it has is told to those who may not see it.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub total_volumes_used: Option<u64>,
     /// GiB of volumes and snapshots it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_gigabytes_used: u64,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub total_gigabytes_used: Option<u64>,
     /// Snapshots it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_snapshots_used: u64,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub total_snapshots_used: Option<u64>,
     /// Backups it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_backups_used: u64,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub total_backups_used: Option<u64>,
     /// GiB of backups it has.
-    #[serde(deserialize_with = "lenient::number")]
-    pub total_backup_gigabytes_used: u64,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe_number"
+    )]
+    pub total_backup_gigabytes_used: Option<u64>,
 }
 
 /// How much a project may have of each thing; −1: as much as it wants.
@@ -76,8 +91,8 @@ pub struct Most {
 }
 
 impl Limits {
-    /// Shows what a project may have and has.
-    pub fn new(most: Most, usage: Usage) -> Self {
+    /// Shows what a project may have and, to those who may see it, what it has.
+    pub fn new(most: Most, usage: Option<Usage>) -> Self {
         Self {
             rate: Vec::new(),
             absolute: AbsoluteLimits {
@@ -86,11 +101,11 @@ impl Limits {
                 max_total_volume_gigabytes: most.gigabytes,
                 max_total_backups: most.backups,
                 max_total_backup_gigabytes: most.backup_gigabytes,
-                total_volumes_used: usage.volumes,
-                total_gigabytes_used: usage.gigabytes,
-                total_snapshots_used: usage.snapshots,
-                total_backups_used: usage.backups,
-                total_backup_gigabytes_used: usage.backup_gigabytes,
+                total_volumes_used: usage.map(|usage| usage.volumes),
+                total_gigabytes_used: usage.map(|usage| usage.gigabytes),
+                total_snapshots_used: usage.map(|usage| usage.snapshots),
+                total_backups_used: usage.map(|usage| usage.backups),
+                total_backup_gigabytes_used: usage.map(|usage| usage.backup_gigabytes),
             },
         }
     }

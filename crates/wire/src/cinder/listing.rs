@@ -89,34 +89,30 @@ impl Resource {
                 "volume_id",
                 "metadata",
                 "availability_zone",
+                "user_id",
+                "consumes_quota",
             ],
             Self::Volume => &[
                 "name",
                 "status",
                 "metadata",
                 "bootable",
+                "migration_status",
                 "availability_zone",
+                "group_id",
                 "size",
                 "snapshot_id",
+                "consumes_quota",
             ],
-            Self::VolumeType => &["is_public"],
+            Self::VolumeType => &["is_public", "extra_specs"],
             Self::Attachment => &["volume_id", "status", "instance_id", "attach_status"],
             Self::Message => &[
                 "resource_uuid",
                 "resource_type",
+                "event_id",
                 "request_id",
                 "message_level",
             ],
-        }
-    }
-
-    /// Returns what Cinder filters by and we do not.
-    fn unserved(self) -> &'static [&'static str] {
-        match self {
-            Self::Backup | Self::Attachment | Self::Message => &[],
-            Self::Volume => &["migration_status", "group_id", "consumes_quota"],
-            Self::Snapshot => &["user_id", "consumes_quota"],
-            Self::VolumeType => &["extra_specs"],
         }
     }
 }
@@ -168,28 +164,26 @@ impl Listing {
         let offset = offset(take(&mut rest, "offset"))?;
         let sort = sort(&mut rest, resource, version)?;
         let with_count = match take_if(version >= COUNTED, &mut rest, "with_count") {
-            Some(text) => truth(&text).ok_or_else(|| {
+            Some(text) => query_bool(&text).ok_or_else(|| {
                 Fault::bad_request(format!("Value '{text}' for 'with_count' is not a boolean."))
             })?,
             None => false,
         };
         let all_tenants = match take(&mut rest, "all_tenants") {
             // Below 3.31 what a member says is dropped unread.
-            Some(text) if admin || version >= STRICT => truth(&text).ok_or_else(|| {
+            Some(text) if admin || version >= STRICT => query_bool(&text).ok_or_else(|| {
                 Fault::bad_request(format!("all_tenants must be a boolean, got '{text}'."))
             })?,
             _ => false,
         };
         if !admin {
             let known = |key: &str| resource.filters().contains(&key);
-            // Dropping a filter that Cinder honours would show what was not asked for.
-            let refused = |key: &str| version >= STRICT || resource.unserved().contains(&key);
             let strange: Vec<&str> = rest
                 .iter()
                 .map(|(key, _)| key.as_str())
-                .filter(|key| !known(key) && refused(key))
+                .filter(|key| !known(key))
                 .collect();
-            if !strange.is_empty() {
+            if version >= STRICT && !strange.is_empty() {
                 return Err(Self::invalid_filters(&strange));
             }
             rest.retain(|(key, _)| known(key));
@@ -320,7 +314,7 @@ pub fn query_flag(query: &str, key: &str) -> Result<bool, Fault> {
     let Some((_, text)) = found else {
         return Ok(false);
     };
-    truth(&text)
+    query_bool(&text)
         .ok_or_else(|| Fault::bad_request(format!("Value '{text}' for '{key}' is not a boolean.")))
 }
 
@@ -420,7 +414,7 @@ fn sort(
 }
 
 /// Reads a boolean word of a query, in any case.
-fn truth(text: &str) -> Option<bool> {
+pub fn query_bool(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "on" | "y" | "yes" => Some(true),
         "0" | "f" | "false" | "off" | "n" | "no" => Some(false),
@@ -537,8 +531,14 @@ mod tests {
         assert_eq!(all.filters, [("status".to_owned(), "error".to_owned())]);
         assert!(all.with_count);
         assert!(!all.all_tenants, "a member's wish is dropped");
-        let unserved = Listing::parse("group_id=x", Resource::Volume, Microversion::MIN, false);
-        assert!(unserved.is_err(), "a filter of Cinder's is not dropped");
+        let grouped = Listing::parse(
+            "group_id=x&foo=1",
+            Resource::Volume,
+            Microversion::MIN,
+            false,
+        );
+        let grouped = grouped.expect("is good").filters;
+        assert_eq!(grouped, [("group_id".to_owned(), "x".to_owned())]);
         let early = read("all_tenants=rubbish&foo=1&name=a%20b", 30, false).expect("is dropped");
         assert_eq!(early.filters, [("name".to_owned(), "a b".to_owned())]);
         let admin = read("all_tenants=True&project_id=p", 64, true).expect("is good");

@@ -81,6 +81,9 @@ fn detail_text(detail: MessageDetail) -> &'static str {
     match detail {
         MessageDetail::Unknown => "An unknown error occurred.",
         MessageDetail::ServiceDown => "Backup service is down.",
+        MessageDetail::ScheduleError => {
+            "Backup failed to schedule. Service not found for creating backup."
+        }
         MessageDetail::CreateDriverError => "Backup driver failed to create backup.",
         MessageDetail::DeleteDriverError => "Backup driver failed to delete backup.",
         MessageDetail::RestoreDriverError => "Backup driver failed to restore backup.",

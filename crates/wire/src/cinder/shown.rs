@@ -19,12 +19,12 @@ pub struct ShownBackups {
     /// What stands before it in the bookmark.
     bookmark: Vec<u8>,
     version: Microversion,
-    admin: bool,
+    owners: bool,
 }
 
 impl ShownBackups {
-    /// Will show backups at `site`; `admin` says whether the caller may see whose they are.
-    pub fn new(site: &Site, version: Microversion, admin: bool) -> Self {
+    /// Will show backups at `site`; `owners` says whether the caller may see whose they are.
+    pub fn new(site: &Site, version: Microversion, owners: bool) -> Self {
         let [itself, bookmark] = site.roots("backups").map(|root| {
             let mut text = Vec::new();
             put(&mut text, &root);
@@ -36,7 +36,7 @@ impl ShownBackups {
             itself,
             bookmark,
             version,
-            admin,
+            owners,
         }
     }
 
@@ -139,11 +139,11 @@ impl ShownBackups {
             out.extend_from_slice(b",\"metadata\":");
             put(out, &backup.metadata);
         }
-        if self.admin && since(18) {
+        if self.owners && since(18) {
             out.extend_from_slice(b",\"os-backup-project-attr:project_id\":");
             put(out, backup.project_id.as_str());
         }
-        if self.admin && since(56) {
+        if self.owners && since(56) {
             out.extend_from_slice(b",\"user_id\":");
             put(out, backup.user_id.as_str());
         }

@@ -1,11 +1,13 @@
 //! Lists of backups.
 
-use emberkeep_model::{Backup, BackupId, BackupState, Gib, ProjectId, Timestamp, VolumeId};
+use emberkeep_model::{
+    Backup, BackupId, BackupState, CinderFacts, Gib, ProjectId, Timestamp, VolumeId,
+};
 
 use super::{Rank, check_pages, name, number, sorted, sorts, text, time};
 use crate::conformance::insert;
 use crate::conformance::sample::Dice;
-use crate::{BackupField, BackupQuery, Catalog, Row};
+use crate::{BackupField, BackupQuery, Catalog, Row, TextFilter};
 
 fn rank_backup(backup: &Backup, field: BackupField) -> Rank {
     match field {
@@ -18,10 +20,49 @@ fn rank_backup(backup: &Backup, field: BackupField) -> Rank {
         BackupField::Size => Rank::Number(backup.size.0.into()),
         BackupField::State => Rank::Text(backup.state.word().to_owned()),
         BackupField::VolumeId => Rank::Text(backup.volume_id.to_string()),
+        BackupField::ProjectId => Rank::Text(backup.project_id.to_string()),
+        BackupField::UserId => Rank::Text(backup.user_id.to_string()),
+        BackupField::Description => text(backup.description.as_ref()),
+        BackupField::SnapshotId => id(backup.snapshot_id),
+        BackupField::ParentId => id(backup.parent_id),
+        BackupField::RestoreVolumeId => id(backup.restore_volume_id),
+        BackupField::Container => text(backup.container.as_ref()),
+        BackupField::AvailabilityZone => text(backup.availability_zone.as_ref()),
+        BackupField::FailReason => text(backup.fail_reason.as_ref()),
+        BackupField::Host => text(backup.cinder.host.as_ref()),
+        BackupField::Service => text(backup.cinder.service.as_ref()),
+        BackupField::ServiceMetadata => text(backup.cinder.service_metadata.as_ref()),
+        BackupField::ObjectCount => Rank::Number(backup.cinder.object_count),
+        BackupField::TempVolumeId => text(backup.cinder.temp_volume_id.as_ref()),
+        BackupField::TempSnapshotId => text(backup.cinder.temp_snapshot_id.as_ref()),
+        BackupField::NumDependentBackups => Rank::Number(backup.cinder.num_dependent_backups),
+        BackupField::EncryptionKeyId => text(backup.cinder.encryption_key_id.as_ref()),
     }
 }
 
-const BACKUP_FIELDS: [BackupField; 9] = [
+/// What a row is sorted by that names another one.
+fn id(id: Option<impl ToString>) -> Rank {
+    text(id.map(|id| id.to_string()).as_ref())
+}
+
+const BACKUP_FIELDS: [BackupField; 26] = [
+    BackupField::ProjectId,
+    BackupField::UserId,
+    BackupField::Description,
+    BackupField::SnapshotId,
+    BackupField::ParentId,
+    BackupField::RestoreVolumeId,
+    BackupField::Container,
+    BackupField::AvailabilityZone,
+    BackupField::FailReason,
+    BackupField::Host,
+    BackupField::Service,
+    BackupField::ServiceMetadata,
+    BackupField::ObjectCount,
+    BackupField::TempVolumeId,
+    BackupField::TempSnapshotId,
+    BackupField::NumDependentBackups,
+    BackupField::EncryptionKeyId,
     BackupField::CreatedAt,
     BackupField::UpdatedAt,
     BackupField::DataTimestamp,
@@ -45,7 +86,15 @@ fn sample_backups(dice: &mut Dice, projects: &[ProjectId; 2]) -> Vec<Backup> {
         if let BackupState::Available(sealed) = &mut states[2] {
             sealed.at = time(dice);
         }
+        let hosts = ["h1", "h2@b"].map(str::to_owned);
+        let cinder = CinderFacts {
+            host: dice.maybe(|d| d.pick(&hosts)),
+            object_count: dice.pick(&[0, 0, 3, 12, -1]),
+            num_dependent_backups: dice.pick(&[0, 1, -1]),
+            ..CinderFacts::default()
+        };
         rows.push(Backup {
+            cinder,
             project_id: dice.pick(projects),
             volume_id: dice.pick(&volumes),
             volume_name: name(dice),
@@ -84,6 +133,11 @@ pub(super) async fn backups(catalog: &dyn Catalog) {
     let checkpoint = rows.iter().find_map(|r| r.checkpoint_id);
     let parent = rows.iter().find_map(|r| r.parent_id);
     let three = Some(Timestamp(3));
+    let holds = |field, value: &str, like| TextFilter {
+        field,
+        value: value.to_owned(),
+        like,
+    };
     let source = rows.iter().find_map(|row| {
         let stands = row.state != BackupState::Deleted;
         let replica = row.cbr.replica.as_ref().filter(|_| stands);
@@ -228,6 +282,52 @@ pub(super) async fn backups(catalog: &dyn Catalog) {
                 ..all()
             },
             Box::new(|r| r.created_at.0 <= 3),
+        ),
+        (
+            "of an instant",
+            BackupQuery {
+                taken_at: three,
+                ..all()
+            },
+            Box::new(|r| r.data_timestamp.0 == 3),
+        ),
+        (
+            "changed at an instant",
+            BackupQuery {
+                updated_at: three,
+                ..all()
+            },
+            Box::new(|r| r.updated_at.is_some_and(|at| at.0 == 3)),
+        ),
+        (
+            "with a host of Cinder's",
+            BackupQuery {
+                text: vec![holds(BackupField::Host, "h1", false)],
+                ..all()
+            },
+            Box::new(|r| r.cinder.host.as_deref() == Some("h1")),
+        ),
+        (
+            "in so many objects",
+            BackupQuery {
+                text: vec![holds(BackupField::ObjectCount, "0", false)],
+                ..all()
+            },
+            Box::new(|r| r.cinder.object_count == 0),
+        ),
+        (
+            "a name that holds a text, in a zone",
+            BackupQuery {
+                text: vec![
+                    holds(BackupField::Name, "b", true),
+                    holds(BackupField::AvailabilityZone, "nova", false),
+                ],
+                ..all()
+            },
+            Box::new(|r| {
+                let name = r.name.as_deref().unwrap_or_default().to_lowercase();
+                name.contains('b') && r.availability_zone.as_deref() == Some("nova")
+            }),
         ),
         (
             "from and to, full, in vaults",

@@ -5,7 +5,7 @@ use emberkeep_model::{Gib, Snapshot, SnapshotId, SnapshotStatus, Volume, VolumeI
 use super::{Rank, check_pages, name, number, sorted, sorts, text, time};
 use crate::conformance::insert;
 use crate::conformance::sample::Dice;
-use crate::{Catalog, Row, SnapshotQuery, VolumeField, VolumeQuery};
+use crate::{Catalog, Row, SnapshotField, SnapshotQuery, TextFilter, VolumeField, VolumeQuery};
 
 fn rank_volume(volume: &Volume, field: VolumeField) -> Rank {
     match field {
@@ -15,10 +15,31 @@ fn rank_volume(volume: &Volume, field: VolumeField) -> Rank {
         VolumeField::Name => text(volume.name.as_ref()),
         VolumeField::Size => Rank::Number(volume.size.0.into()),
         VolumeField::Status => Rank::Text(volume.status.to_string()),
+        VolumeField::ProjectId => Rank::Text(volume.project_id.to_string()),
+        VolumeField::UserId => Rank::Text(volume.user_id.to_string()),
+        VolumeField::Description => text(volume.description.as_ref()),
+        VolumeField::AvailabilityZone => Rank::Text(volume.availability_zone.clone()),
+        VolumeField::Bootable => Rank::Number(volume.bootable.into()),
+        VolumeField::VolumeTypeId => id(volume.volume_type_id),
+        VolumeField::SnapshotId => id(volume.snapshot_id),
+        VolumeField::SourceVolumeId => id(volume.source_volume_id),
     }
 }
 
-const VOLUME_FIELDS: [VolumeField; 6] = [
+/// What a row is sorted by that names another one.
+fn id(id: Option<impl ToString>) -> Rank {
+    text(id.map(|id| id.to_string()).as_ref())
+}
+
+const VOLUME_FIELDS: [VolumeField; 14] = [
+    VolumeField::ProjectId,
+    VolumeField::UserId,
+    VolumeField::Description,
+    VolumeField::AvailabilityZone,
+    VolumeField::Bootable,
+    VolumeField::VolumeTypeId,
+    VolumeField::SnapshotId,
+    VolumeField::SourceVolumeId,
     VolumeField::CreatedAt,
     VolumeField::UpdatedAt,
     VolumeField::Id,
@@ -51,6 +72,12 @@ pub(super) async fn volumes(catalog: &dyn Catalog) {
         .chain([dice.id()])
         .collect();
     type Keep = Box<dyn Fn(&Volume) -> bool>;
+    let whose = rows[3].user_id.clone();
+    let holds = |field, value: &str, like| TextFilter {
+        field,
+        value: value.to_owned(),
+        like,
+    };
     let (first, all) = (projects[0].clone(), VolumeQuery::default);
     let filters: Vec<(&str, VolumeQuery, Keep)> = vec![
         ("all", all(), Box::new(|_| true)),
@@ -103,6 +130,25 @@ pub(super) async fn volumes(catalog: &dyn Catalog) {
             Box::new(move |r| some.contains(&r.id)),
         ),
         (
+            "a user's",
+            VolumeQuery {
+                text: vec![holds(VolumeField::UserId, whose.as_str(), false)],
+                ..all()
+            },
+            Box::new(move |r| r.user_id == whose),
+        ),
+        (
+            "of a size as text, with a status that holds a text",
+            VolumeQuery {
+                text: vec![
+                    holds(VolumeField::Size, "1", true),
+                    holds(VolumeField::Status, "avail", true),
+                ],
+                ..all()
+            },
+            Box::new(|r| r.size != Gib(2) && r.status == S::Available),
+        ),
+        (
             "no ids",
             VolumeQuery {
                 ids: Some(Vec::new()),
@@ -142,16 +188,33 @@ pub(super) async fn volumes(catalog: &dyn Catalog) {
     }
 }
 
-fn rank_snapshot(snapshot: &Snapshot, field: VolumeField) -> Rank {
+fn rank_snapshot(snapshot: &Snapshot, field: SnapshotField) -> Rank {
     match field {
-        VolumeField::CreatedAt => number(Some(snapshot.created_at)),
-        VolumeField::UpdatedAt => number(snapshot.updated_at),
-        VolumeField::Id => Rank::Text(snapshot.id.to_string()),
-        VolumeField::Name => text(snapshot.name.as_ref()),
-        VolumeField::Size => Rank::Number(snapshot.size.0.into()),
-        VolumeField::Status => Rank::Text(snapshot.status.to_string()),
+        SnapshotField::CreatedAt => number(Some(snapshot.created_at)),
+        SnapshotField::UpdatedAt => number(snapshot.updated_at),
+        SnapshotField::Id => Rank::Text(snapshot.id.to_string()),
+        SnapshotField::ProjectId => Rank::Text(snapshot.project_id.to_string()),
+        SnapshotField::UserId => Rank::Text(snapshot.user_id.to_string()),
+        SnapshotField::Name => text(snapshot.name.as_ref()),
+        SnapshotField::Description => text(snapshot.description.as_ref()),
+        SnapshotField::Size => Rank::Number(snapshot.size.0.into()),
+        SnapshotField::Status => Rank::Text(snapshot.status.to_string()),
+        SnapshotField::VolumeId => Rank::Text(snapshot.volume_id.to_string()),
     }
 }
+
+const SNAPSHOT_FIELDS: [SnapshotField; 10] = [
+    SnapshotField::CreatedAt,
+    SnapshotField::UpdatedAt,
+    SnapshotField::Id,
+    SnapshotField::ProjectId,
+    SnapshotField::UserId,
+    SnapshotField::Name,
+    SnapshotField::Description,
+    SnapshotField::Size,
+    SnapshotField::Status,
+    SnapshotField::VolumeId,
+];
 
 pub(super) async fn snapshots(catalog: &dyn Catalog) {
     use SnapshotStatus as S;
@@ -200,6 +263,18 @@ pub(super) async fn snapshots(catalog: &dyn Catalog) {
             Box::new(|r| r.status == S::Error),
         ),
         (
+            "a name that holds a text",
+            SnapshotQuery {
+                text: vec![TextFilter {
+                    field: SnapshotField::Name,
+                    value: "ä".to_owned(),
+                    like: true,
+                }],
+                ..all()
+            },
+            Box::new(|r| r.name.as_deref().is_some_and(|name| name.contains('ä'))),
+        ),
+        (
             "volume",
             SnapshotQuery {
                 volume: Some(volume),
@@ -211,7 +286,7 @@ pub(super) async fn snapshots(catalog: &dyn Catalog) {
     for (what, query, keep) in &filters {
         let kept: Vec<_> = rows.iter().filter(|r| keep(r)).cloned().collect();
         let orders = if *what == "all" {
-            sorts(&VOLUME_FIELDS)
+            sorts(&SNAPSHOT_FIELDS)
         } else {
             vec![query.sort.clone()]
         };
