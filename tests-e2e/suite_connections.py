@@ -23,8 +23,8 @@ class Connections(unittest.TestCase):
         cls.address = (host, int(port))
 
     def setUpAgain(self):
-        """Starts the service with the patience it has by default: the idle ones shall stay."""
-        service = support.Service(self.place / "data").start()
+        """Starts the service with patience for a busy machine: the idle ones shall stay."""
+        service = support.Service(self.place / "data", idle_secs=600).start()
         self.addCleanup(service.kill)
         host, port = service.url.removeprefix("http://").split(":")
         type(self).service, type(self).address = service, (host, int(port))

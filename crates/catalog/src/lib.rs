@@ -10,8 +10,8 @@ mod sqlite;
 
 pub use port::{Catalog, CatalogError, Change, Key, Renewal, Row};
 pub use query::{
-    AttachmentField, AttachmentQuery, BackupField, BackupQuery, Direction, InventoryQuery,
-    MessageField, MessageQuery, Page, Paging, PolicyQuery, Shared, SnapshotField, SnapshotQuery,
-    Sort, TaskQuery, TextFilter, VaultQuery, VolumeField, VolumeQuery,
+    AttachmentField, AttachmentQuery, BackupField, BackupQuery, Comparison, Direction,
+    InventoryQuery, MessageField, MessageQuery, Page, Paging, PolicyQuery, Shared, SnapshotField,
+    SnapshotQuery, Sort, TaskQuery, TextFilter, TimeFilter, VaultQuery, VolumeField, VolumeQuery,
 };
 pub use sqlite::SqliteCatalog;

@@ -86,6 +86,29 @@ pub struct TextFilter<F> {
     pub like: bool,
 }
 
+/// How an instant stands to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the comparison it is named for")]
+pub enum Comparison {
+    Above,
+    From,
+    Equal,
+    Unequal,
+    Below,
+    UpTo,
+}
+
+/// A condition on a column that holds an instant; where it holds none, none is met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeFilter<F> {
+    /// Which column.
+    pub field: F,
+    /// How it must stand …
+    pub is: Comparison,
+    /// … to this one.
+    pub at: Timestamp,
+}
+
 /// Which volumes, in which order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct VolumeQuery {
@@ -109,6 +132,8 @@ pub struct VolumeQuery {
     pub metadata: Vec<(String, String)>,
     /// Meeting all of these.
     pub text: Vec<TextFilter<VolumeField>>,
+    /// Meeting all of these.
+    pub times: Vec<TimeFilter<VolumeField>>,
     /// Order.
     pub sort: Sort<VolumeField>,
     /// Page.

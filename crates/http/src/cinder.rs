@@ -247,6 +247,10 @@ async fn dispatch_rarer(call: Call, method: &Method, route: Route) -> Answer {
         ("GET", Route::Messages) => messages::list(&call).await,
         ("GET", Route::Message(id)) => messages::show(&call, &id).await,
         ("DELETE", Route::Message(id)) => messages::delete(&call, &id).await,
+        ("GET", Route::Nothing("qos_specs")) => {
+            call.service().may_see_qos(&call.caller)?;
+            extras::nothing("qos_specs")
+        }
         ("GET", Route::Nothing(key)) => extras::nothing(key),
         ("GET", Route::Zones) => extras::zones(&call),
         ("GET", Route::Limits) => extras::limits(&call).await,

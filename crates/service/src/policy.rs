@@ -88,6 +88,8 @@ const TABLE: &[(&str, Who)] = &[
     ("volume_extension:types_extra_specs:create",                   Admin),
     ("volume_extension:types_extra_specs:delete",                   Admin),
     ("volume_extension:volume_type_access",                         Admin),
+    ("volume_extension:volume_type_encryption:get",                 Admin),
+    ("volume_extension:qos_specs_manage:get_all",                   Admin),
     // Around them
     ("volume_extension:quotas:show",                                Reader),
     ("volume_extension:quotas:update",                              Admin),

@@ -265,6 +265,11 @@ impl Service {
         project: &ProjectId,
         wanted: &BTreeMap<String, i64>,
     ) -> Result<Vec<QuotaLine>, ServiceError> {
+        // As Cinder has it: keys before roles.
+        let known = self.default_lines().await?;
+        if let Some(strange) = strange(&known, wanted) {
+            return Err(Refusal::NoSuchQuota(strange).into());
+        }
         self.allow(caller, "volume_extension:quotas:update")?;
         racing(|| async {
             let _turn = self.quota_turn(project).await;
@@ -273,7 +278,6 @@ impl Service {
             let usage = self.catalog.quota_usage(project).await?;
             let types = self.catalog.volume_types().await?;
             let known = lines(&limits, &usage, &types);
-            refuse_unknown(&known, wanted)?;
             for line in &known {
                 let Some(limit) = wanted.get(&line.name) else {
                     continue;
@@ -340,8 +344,10 @@ impl Service {
         name: &str,
         wanted: &BTreeMap<String, i64>,
     ) -> Result<Vec<QuotaLine>, ServiceError> {
+        if let Some(strange) = strange(&self.default_lines().await?, wanted) {
+            return Err(Refusal::NoSuchClassQuota(strange).into());
+        }
         self.allow(caller, "volume_extension:quota_classes:update")?;
-        refuse_unknown(&self.default_lines().await?, wanted)?;
         racing(|| async {
             let change = match self.catalog.quota_class(name).await? {
                 Some(mut class) => {
@@ -364,17 +370,14 @@ impl Service {
     }
 }
 
-fn refuse_unknown(known: &[QuotaLine], wanted: &BTreeMap<String, i64>) -> Result<(), ServiceError> {
+/// Names what nothing is called, if there is any of it.
+fn strange(known: &[QuotaLine], wanted: &BTreeMap<String, i64>) -> Option<String> {
     let strange: Vec<&str> = wanted
         .keys()
         .map(String::as_str)
         .filter(|name| known.iter().all(|line| line.name != *name))
         .collect();
-    if strange.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::NoSuchQuota(strange.join(",")).into())
-    }
+    (!strange.is_empty()).then(|| strange.join(","))
 }
 
 /// What counts: the project's own word, then the class's, then the default.

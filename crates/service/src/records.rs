@@ -80,8 +80,10 @@ impl Service {
             return Err(Refusal::NobodyImports(record.service).into());
         }
         let fields = fields_of(&record.url)?;
-        let id = id_of(&fields)?;
+        let named = text(&fields, "id");
+        let named = named.ok_or(Refusal::Record("Provided backup record is missing an id"))?;
         let size = size_of(&fields)?;
+        let id = id_of(&named)?;
         racing(|| async {
             let known = self.catalog.backup(id).await?;
             if known
@@ -283,9 +285,7 @@ fn fields_of(url: &str) -> Result<Dict, Refusal> {
     }
 }
 
-fn id_of(fields: &Dict) -> Result<BackupId, Refusal> {
-    let text = text(fields, "id");
-    let text = text.ok_or(Refusal::Record("Provided backup record is missing an id"))?;
+fn id_of(text: &str) -> Result<BackupId, Refusal> {
     text.parse()
         .map_err(|_| Refusal::Record("Provided backup record has an id that is no UUID"))
 }

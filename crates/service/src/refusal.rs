@@ -25,8 +25,15 @@ pub enum Refusal {
     },
     #[error("application credential {0} could not be found")]
     NoSuchAppCredential(String),
-    #[error("Metadata key {0} could not be found.")]
-    NoSuchImageProperty(String),
+    #[error("Glance metadata for volume/snapshot {0} cannot be found.")]
+    NoSuchImageProperty(VolumeId),
+    #[error("Volume type with name {0} could not be found.")]
+    NoSuchTypeNamed(String),
+    #[error("Availability zone '{0}' is invalid.")]
+    NoSuchZone(String),
+    /// A part of the service at a host where it is not.
+    #[error("Service {binary} could not be found on host {host}.")]
+    NoSuchServiceAt { binary: String, host: String },
 
     // ---- backups ----
     #[error("Incremental backups exist for this backup.")]
@@ -90,6 +97,8 @@ pub enum Refusal {
     },
     #[error("Bad key(s) in quota set: {0}")]
     NoSuchQuota(String),
+    #[error("Bad key(s) in quota class set: {0}")]
+    NoSuchClassQuota(String),
 
     // ---- volumes, attachments, types ----
     /// A volume that cannot be deleted as it stands; by force its status is not asked.
@@ -148,6 +157,8 @@ impl Refusal {
             | R::NoSuchExtraSpec { .. }
             | R::NoSuchTypeAccess { .. }
             | R::NoSuchAppCredential(_)
+            | R::NoSuchServiceAt { .. }
+            | R::NoSuchTypeNamed(_)
             | R::NoSuchImageProperty(_) => Fault::NotFound,
             R::BackupHasDependents(_)
             | R::ParentMissing { .. }
@@ -158,6 +169,8 @@ impl Refusal {
             | R::Record(_)
             | R::QuotaBelowUsage { .. }
             | R::NoSuchQuota(_)
+            | R::NoSuchClassQuota(_)
+            | R::NoSuchZone(_)
             | R::Volume { .. }
             | R::VolumeNotDeletable { .. }
             | R::SnapshotNotDeletable

@@ -85,7 +85,11 @@ impl Service {
             .into_iter()
             .find(|one| one.word() == binary && one.host() == host);
         let Some(found) = found else {
-            return Err(Refusal::NoSuchService(binary.to_owned()).into());
+            return Err(Refusal::NoSuchServiceAt {
+                binary: binary.to_owned(),
+                host: host.to_owned(),
+            }
+            .into());
         };
         racing(|| async {
             let switches = self.catalog.service_switches().await?;

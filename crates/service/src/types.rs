@@ -35,6 +35,22 @@ pub struct TypeEdit {
 }
 
 impl Service {
+    /// Tells that a volume type, named by its id, encrypts nothing.
+    pub async fn type_encryption(&self, caller: &Caller, id: &str) -> Result<(), ServiceError> {
+        self.allow(caller, "volume_extension:volume_type_encryption:get")?;
+        let types = self.catalog.volume_types().await?;
+        if types.iter().any(|one| one.id.to_string() == id) {
+            Ok(())
+        } else {
+            Err(ServiceError::NoSuchVolumeType(id.to_owned()))
+        }
+    }
+
+    /// Checks that the caller may list specifications of quality; there are none.
+    pub fn may_see_qos(&self, caller: &Caller) -> Result<(), ServiceError> {
+        self.allow(caller, "volume_extension:qos_specs_manage:get_all")
+    }
+
     /// Makes a volume type.
     pub async fn create_type(
         &self,

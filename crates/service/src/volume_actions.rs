@@ -124,7 +124,7 @@ impl Service {
         self.change_volume(caller, id, rule, |volume| {
             match volume.image_metadata.remove(key) {
                 Some(_) => Ok(()),
-                None => Err(Refusal::NoSuchImageProperty(key.to_owned()).into()),
+                None => Err(Refusal::NoSuchImageProperty(id).into()),
             }
         })
         .await
@@ -136,7 +136,11 @@ impl Service {
         caller: &Caller,
         id: VolumeId,
     ) -> Result<BTreeMap<String, String>, ServiceError> {
-        Ok(self.volume(caller, id).await?.image_metadata)
+        let all = self.volume(caller, id).await?.image_metadata;
+        if all.is_empty() {
+            return Err(Refusal::NoSuchImageProperty(id).into());
+        }
+        Ok(all)
     }
 
     /// Gives a volume another type. All types keep their bytes in the same place here, so nothing moves.
@@ -147,7 +151,7 @@ impl Service {
         name: &str,
     ) -> Result<(), ServiceError> {
         self.visible_volume(caller, id).await?;
-        let wanted = self.type_named(caller, Some(name)).await?;
+        let wanted = self.type_wanted(caller, Some(name)).await?;
         self.change_volume(caller, id, "volume:retype", |volume| {
             let fits = matches!(volume.status, VolumeStatus::Available | VolumeStatus::InUse);
             if !fits || volume.volume_type_id == Some(wanted.id) {

@@ -117,9 +117,9 @@ impl Service {
         if let Some(zone) = &new.availability_zone
             && *zone != self.settings.availability_zone
         {
-            return Err(bad("availability_zone", format!("'{zone}' is not known")));
+            return Err(Refusal::NoSuchZone(zone.clone()).into());
         }
-        let volume_type = self.type_named(caller, new.volume_type.as_deref()).await?;
+        let volume_type = self.type_wanted(caller, new.volume_type.as_deref()).await?;
         Ok(Volume {
             id: VolumeId(Uuid::new_v4()),
             project_id: caller.project_id.clone(),
@@ -416,6 +416,21 @@ impl Service {
             .filter(|one| may_use(caller, one))
             .find(|t| t.name == wanted || t.id.to_string() == wanted)
             .ok_or_else(|| ServiceError::NoSuchVolumeType(wanted.to_owned()))
+    }
+
+    /// The same, for what is to be made of it: what is no id was meant as a name.
+    pub(crate) async fn type_wanted(
+        &self,
+        caller: &Caller,
+        name: Option<&str>,
+    ) -> Result<VolumeType, ServiceError> {
+        let found = self.type_named(caller, name).await;
+        found.map_err(|error| match error {
+            ServiceError::NoSuchVolumeType(name) if Uuid::parse_str(&name).is_err() => {
+                Refusal::NoSuchTypeNamed(name).into()
+            }
+            other => other,
+        })
     }
 
     /// Makes the default volume type if there is none of its name yet.

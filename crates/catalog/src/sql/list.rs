@@ -12,9 +12,9 @@ use super::row::Stored;
 use super::statement::{Conditions, Statement, columns_of};
 use super::value::Field;
 use crate::{
-    AttachmentField, AttachmentQuery, BackupField, BackupQuery, Direction, InventoryQuery,
-    MessageField, MessageQuery, Paging, PolicyQuery, SnapshotField, SnapshotQuery, TaskQuery,
-    TextFilter, VaultQuery, VolumeField, VolumeQuery,
+    AttachmentField, AttachmentQuery, BackupField, BackupQuery, Comparison, Direction,
+    InventoryQuery, MessageField, MessageQuery, Paging, PolicyQuery, SnapshotField, SnapshotQuery,
+    TaskQuery, TextFilter, VaultQuery, VolumeField, VolumeQuery,
 };
 
 /// The longest page, and the longest way to it, that still counts as quick.
@@ -240,6 +240,17 @@ pub(crate) fn volumes(query: &VolumeQuery) -> List {
     wanted.equal("snapshot_id", query.snapshot.as_ref());
     wanted.pairs("metadata", &query.metadata);
     matching(&mut wanted, &query.text, volume_column);
+    for filter in &query.times {
+        let operator = match filter.is {
+            Comparison::Above => ">",
+            Comparison::From => ">=",
+            Comparison::Equal => "=",
+            Comparison::Unequal => "<>",
+            Comparison::Below => "<",
+            Comparison::UpTo => "<=",
+        };
+        wanted.compare(volume_column(filter.field).name, operator, Some(&filter.at));
+    }
     list::<Volume, _, _>(wanted, &query.sort, volume_column, &query.paging)
 }
 

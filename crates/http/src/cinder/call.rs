@@ -1,5 +1,7 @@
 //! One request, after all that is common to them has been checked.
 
+use std::str::FromStr;
+
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -94,22 +96,27 @@ pub(super) fn accepted() -> Answer {
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
+/// Characters of an id with its dashes; without them it names nothing in a path.
+const ID_LENGTH: usize = 36;
+
+fn id<T: FromStr>(text: &str) -> Option<T> {
+    let whole = text.len() == ID_LENGTH;
+    whole.then(|| text.parse().ok()).flatten()
+}
+
 /// Reads a backup's id: what is none names no backup.
 pub(super) fn backup_id(text: &str) -> Result<BackupId, Fault> {
-    text.parse()
-        .map_err(|_| Fault::not_found(format!("Backup {text} could not be found.")))
+    id(text).ok_or_else(|| Fault::not_found(format!("Backup {text} could not be found.")))
 }
 
 /// Reads a volume's id.
 pub(super) fn volume_id(text: &str) -> Result<VolumeId, Fault> {
-    text.parse()
-        .map_err(|_| Fault::not_found(format!("Volume {text} could not be found.")))
+    id(text).ok_or_else(|| Fault::not_found(format!("Volume {text} could not be found.")))
 }
 
 /// Reads a snapshot's id.
 pub(super) fn snapshot_id(text: &str) -> Result<SnapshotId, Fault> {
-    text.parse()
-        .map_err(|_| Fault::not_found(format!("Snapshot {text} could not be found.")))
+    id(text).ok_or_else(|| Fault::not_found(format!("Snapshot {text} could not be found.")))
 }
 
 /// Reads an attachment's id.

@@ -139,6 +139,8 @@ fn refused(refusal: &StorageRefusal) -> Fault {
         | R::NoSuchExtraSpec { .. }
         | R::NoSuchTypeAccess { .. }
         | R::NoSuchAppCredential(_)
+        | R::NoSuchServiceAt { .. }
+        | R::NoSuchTypeNamed(_)
         | R::NoSuchImageProperty(_) => Fault::not_found(text),
         R::BackupHasDependents(_)
         | R::ParentMissing { .. }
@@ -147,8 +149,12 @@ fn refused(refusal: &StorageRefusal) -> Fault {
         | R::BackupExists(_)
         | R::SourceBackupStatus
         | R::BackupWithoutContent(_) => Fault::bad_request(format!("Invalid backup: {text}")),
-        R::Record(_) | R::NoSuchQuota(_) | R::SmallerThanSource(_) => Fault::invalid_input(text),
-        R::QuotaBelowUsage { .. } | R::Snapshot(_) | R::Attachment(_) => Fault::bad_request(text),
+        R::Record(_) | R::NoSuchQuota(_) | R::NoSuchClassQuota(_) | R::SmallerThanSource(_) => {
+            Fault::invalid_input(text)
+        }
+        R::QuotaBelowUsage { .. } | R::Snapshot(_) | R::Attachment(_) | R::NoSuchZone(_) => {
+            Fault::bad_request(text)
+        }
         R::Volume { .. } | R::VolumeNotDeletable { .. } | R::SourceVolumeStatus => {
             Fault::bad_request(format!("Invalid volume: {text}"))
         }

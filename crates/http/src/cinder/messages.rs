@@ -4,16 +4,21 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_model::{MessageAction, MessageDetail};
 use emberkeep_service::query::{MessageField, MessageQuery, Paging};
-use emberkeep_wire::cinder::{Listing, MessageView, Resource};
+use emberkeep_wire::cinder::{Listing, MessageView, Resource, query_text};
 
 use super::call::{Answer, Call, json, keyed, message_id};
 use super::query::{self, Key};
 
-/// `GET /messages`: all of them below 3.5, which knows no filters, orders and pages.
+/// `GET /messages`: below 3.5, which knows no filters and orders, only the limit is looked at.
 pub(super) async fn list(call: &Call) -> Answer {
     let admin = call.caller.is_admin();
-    let asked = if call.since(5) { &call.query } else { "" };
-    let listing = Listing::parse(asked, Resource::Message, call.version, admin)?;
+    let limit = query_text(&call.query, "limit").filter(|_| !call.since(5));
+    let asked = match &limit {
+        _ if call.since(5) => call.query.clone(),
+        Some(limit) => format!("limit={limit}"),
+        None => String::new(),
+    };
+    let listing = Listing::parse(&asked, Resource::Message, call.version, admin)?;
     let mut query = MessageQuery {
         sort: query::sort(&listing, MessageField::CreatedAt, field)?,
         paging: Paging {

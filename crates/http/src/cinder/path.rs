@@ -374,6 +374,9 @@ impl Route {
             Self::Attachments { .. } | Self::Attachment(_) => Microversion::v3(27),
             Self::ResourceFilters => Microversion::v3(33),
             Self::AttachmentAction(_) => Microversion::v3(44),
+            Self::Nothing("group_types") => Microversion::v3(11),
+            Self::Nothing("groups") => Microversion::v3(13),
+            Self::Nothing("group_snapshots") => Microversion::v3(14),
             _ => Microversion::MIN,
         }
     }

@@ -3,13 +3,21 @@
 use emberkeep_model::{Gib, Timestamp};
 use emberkeep_service::Reach;
 use emberkeep_service::query::{
-    BackupField, BackupQuery, Direction, Paging, SnapshotField, SnapshotQuery, Sort, TextFilter,
-    VolumeField, VolumeQuery,
+    BackupField, BackupQuery, Comparison, Direction, Paging, SnapshotField, SnapshotQuery, Sort,
+    TextFilter, TimeFilter, VolumeField, VolumeQuery,
 };
-use emberkeep_wire::cinder::{Fault, Json, Listing, query_bool, states_holding, states_shown_as};
+use emberkeep_wire::cinder::{
+    Fault, Json, Listing, Microversion, query_bool, states_holding, states_shown_as,
+};
 use emberkeep_wire::time;
 
 use super::call::{backup_id, snapshot_id, volume_id};
+
+/// From here on a word that is no boolean is refused.
+const BOOTABLE_IS_CHECKED: Microversion = Microversion::v3(2);
+
+/// From here on volumes can be filtered by instants.
+const TIMES_ARE_HEARD: Microversion = Microversion::v3(31);
 
 /// Backups' columns by Cinder's names.
 const BACKUP_COLUMNS: [(&str, BackupField); 24] = [
@@ -40,7 +48,7 @@ const BACKUP_COLUMNS: [(&str, BackupField); 24] = [
 ];
 
 /// Volumes' columns by Cinder's names.
-const VOLUME_COLUMNS: [(&str, VolumeField); 14] = [
+const VOLUME_COLUMNS: [(&str, VolumeField); 15] = [
     ("created_at", VolumeField::CreatedAt),
     ("updated_at", VolumeField::UpdatedAt),
     ("id", VolumeField::Id),
@@ -53,12 +61,14 @@ const VOLUME_COLUMNS: [(&str, VolumeField); 14] = [
     ("availability_zone", VolumeField::AvailabilityZone),
     ("bootable", VolumeField::Bootable),
     ("volume_type_id", VolumeField::VolumeTypeId),
+    ("volume_type", VolumeField::VolumeTypeId),
     ("snapshot_id", VolumeField::SnapshotId),
     ("source_volid", VolumeField::SourceVolumeId),
 ];
 
 /// Columns of Cinder's that hold the same of all volumes here: an order by them says nothing.
-const SAME_FOR_VOLUMES: [&str; 12] = [
+const SAME_FOR_VOLUMES: [&str; 13] = [
+    "volume_metadata",
     "host",
     "migration_status",
     "replication_status",
@@ -82,7 +92,7 @@ const SNAPSHOT_COLUMNS: [(&str, SnapshotField); 10] = [
     ("user_id", SnapshotField::UserId),
     ("display_name", SnapshotField::Name),
     ("display_description", SnapshotField::Description),
-    ("size", SnapshotField::Size),
+    ("volume_size", SnapshotField::Size),
     ("status", SnapshotField::Status),
     ("volume_id", SnapshotField::VolumeId),
 ];
@@ -102,8 +112,6 @@ fn column<F: Copy>(columns: &[(&str, F)], name: &str) -> Option<F> {
     let name = match name {
         "name" => "display_name",
         "description" => "display_description",
-        // Of a snapshot.
-        "volume_size" => "size",
         name => name,
     };
     let found = columns.iter().find(|(known, _)| *known == name);
@@ -161,7 +169,10 @@ pub(super) fn backups(listing: &Listing) -> Result<Question<BackupQuery>, Fault>
     };
     for (key, value) in &listing.filters {
         if key == "metadata" {
-            query.metadata = pairs(value)?;
+            match pairs(value) {
+                Some(pairs) => query.metadata = pairs,
+                None => return Ok(Question::Nothing),
+            }
         } else if narrow_backups(&mut query, key, value).is_none() {
             return Ok(Question::Nothing);
         }
@@ -197,7 +208,10 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 /// Asks for volumes.
-pub(super) fn volumes(listing: &Listing) -> Result<Question<VolumeQuery>, Fault> {
+pub(super) fn volumes(
+    listing: &Listing,
+    version: Microversion,
+) -> Result<Question<VolumeQuery>, Fault> {
     let mut query = VolumeQuery {
         sort: sort(listing, VolumeField::CreatedAt, |key| {
             let same = SAME_FOR_VOLUMES.contains(&key).then_some(Key::Same);
@@ -207,10 +221,21 @@ pub(super) fn volumes(listing: &Listing) -> Result<Question<VolumeQuery>, Fault>
         ..VolumeQuery::default()
     };
     for (key, value) in &listing.filters {
-        if key == "metadata" {
-            query.metadata = pairs(value)?;
-        } else if narrow_volumes(&mut query, key, value).is_none() {
-            return Ok(Question::Nothing);
+        match key.as_str() {
+            "bootable" if version >= BOOTABLE_IS_CHECKED && query_bool(value).is_none() => {
+                return Err(Fault::invalid_input(format!("'bootable = {value}'")));
+            }
+            "created_at" | "updated_at" if version < TIMES_ARE_HEARD => {}
+            "created_at" => query
+                .times
+                .extend(times(key, VolumeField::CreatedAt, value)?),
+            "updated_at" => query
+                .times
+                .extend(times(key, VolumeField::UpdatedAt, value)?),
+            _ if narrow_volumes(&mut query, key, value).is_none() => {
+                return Ok(Question::Nothing);
+            }
+            _ => {}
         }
     }
     Ok(Question::Ask(query))
@@ -227,6 +252,7 @@ fn narrow_volumes(query: &mut VolumeQuery, key: &str, value: &str) -> Option<()>
         "snapshot_id" => query.snapshot = Some(value.parse().ok()?),
         "id" => query.ids = Some(vec![value.parse().ok()?]),
         "project_id" => query.project = Some(value.parse().ok()?),
+        "metadata" => query.metadata = pairs(value)?,
         // All do.
         "consumes_quota" if query_bool(value) == Some(true) => {}
         // None is encrypted, or in several hands.
@@ -249,9 +275,7 @@ pub(super) fn snapshots(listing: &Listing, zone: &str) -> Result<Question<Snapsh
     for (key, value) in &listing.filters {
         // There is one zone: any other has no snapshots.
         let own_zone = key == "availability_zone" && value == zone;
-        if key == "metadata" {
-            query.metadata = pairs(value)?;
-        } else if !own_zone && narrow_snapshots(&mut query, key, value).is_none() {
+        if !own_zone && narrow_snapshots(&mut query, key, value).is_none() {
             return Ok(Question::Nothing);
         }
     }
@@ -265,6 +289,7 @@ fn narrow_snapshots(query: &mut SnapshotQuery, key: &str, value: &str) -> Option
         "status" => query.status = Some(value.to_owned()),
         "volume_id" => query.volume = Some(value.parse().ok()?),
         "project_id" => query.project = Some(value.parse().ok()?),
+        "metadata" => query.metadata = pairs(value)?,
         // All do.
         "consumes_quota" if query_bool(value) == Some(true) => {}
         other => query
@@ -275,17 +300,35 @@ fn narrow_snapshots(query: &mut SnapshotQuery, key: &str, value: &str) -> Option
 }
 
 /// Reads pairs as clients write them into a query: a dictionary of Python's, or one of JSON.
-pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, Fault> {
-    let wrong = || Fault::bad_request(format!("Could not evaluate value {text} of 'metadata'"));
+pub(super) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let read = |text: &str| Json::read(text.as_bytes()).ok();
     // Good enough for what clients send: their keys and values hold no quotes.
-    let json = read(text).or_else(|| read(&text.replace('\'', "\"")));
-    let json = json.ok_or_else(wrong)?;
-    let members = json.members().ok_or_else(wrong)?;
+    let json = read(text).or_else(|| read(&text.replace('\'', "\"")))?;
+    let members = json.members()?.iter();
     members
-        .iter()
-        .map(|(key, value)| Ok((key.clone(), value.text().ok_or_else(wrong)?.to_owned())))
+        .map(|(key, value)| Some((key.clone(), value.text()?.to_owned())))
         .collect()
+}
+
+/// Reads instants to compare with, as in `gt:2026-11-29T00:00:00,lt:2026-11-30T00:00:00`.
+fn times<F: Copy>(key: &str, field: F, text: &str) -> Result<Vec<TimeFilter<F>>, Fault> {
+    let one = |unit: &str| {
+        let (operator, at) = unit.split_once(':').unwrap_or((unit, ""));
+        let is = match operator {
+            "gt" => Comparison::Above,
+            "gte" => Comparison::From,
+            "eq" => Comparison::Equal,
+            "neq" => Comparison::Unequal,
+            "lt" => Comparison::Below,
+            "lte" => Comparison::UpTo,
+            _ => return Err(Fault::bad_request(format!("Invalid {operator} operator"))),
+        };
+        // A day alone is its beginning.
+        let at = instant(at).or_else(|| instant(&format!("{at}T00:00:00")));
+        let at = at.ok_or_else(|| Fault::bad_request(format!("Invalid {key} value")))?;
+        Ok(TimeFilter { field, is, at })
+    };
+    text.split(',').map(one).collect()
 }
 
 /// What a key of an order means.

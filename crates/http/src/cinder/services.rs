@@ -5,7 +5,7 @@ use axum::response::Response;
 use emberkeep_service::{Binary, ServiceState};
 use emberkeep_wire::cinder::ask::ServiceSwitch;
 use emberkeep_wire::cinder::{
-    Fault, Field, PoolView, ServiceSwitched, ServiceView, parse_reason, query_flag, query_text,
+    Field, PoolView, ServiceSwitched, ServiceView, parse_reason, query_flag, query_text,
 };
 use serde_json::{Map, Value};
 
@@ -64,10 +64,8 @@ pub(super) async fn switch(call: &Call, verb: &str) -> Answer {
     let (disabled, reason) = match verb {
         "enable" => (false, None),
         "disable" => (true, None),
-        "disable-log-reason" => (true, Some(parse_reason(&call.body)?)),
-        other => {
-            return Err(Fault::bad_request(format!("Unknown action: {other}")).into());
-        }
+        "disable-log-reason" => (true, parse_reason(&call.body)?),
+        _ => return Ok(super::unknown()),
     };
     let ServiceSwitch { binary, host, .. } = ServiceSwitch::read(&call.body)?;
     let state = call
@@ -120,5 +118,8 @@ pub(super) async fn pools(call: &Call) -> Answer {
         name: "emberkeep@files#files".to_owned(),
         capabilities,
     };
-    keyed(StatusCode::OK, &[pool][..])
+    let wanted = query_text(&call.query, "name");
+    let found = wanted.is_none_or(|name| name == pool.name);
+    let pools = [pool];
+    keyed(StatusCode::OK, if found { &pools[..] } else { &[] })
 }

@@ -8,7 +8,7 @@ use emberkeep_service::{NewType, ServiceError, TypeEdit};
 use emberkeep_wire::cinder::ask::{NewVolumeType, TypeAccessChange, VolumeTypeChange};
 use emberkeep_wire::cinder::{
     ExtraSpecsBody, Fault, Listing, Resource, TypeAccessView, VolumeTypeView, parse_extra_spec,
-    query_flag, query_text,
+    query_bool, query_text,
 };
 
 use super::call::{Answer, Call, accepted, json, keyed, project_id};
@@ -23,17 +23,20 @@ pub(super) async fn list(call: &Call) -> Answer {
         _ if !admin => None,
         None => Some(true),
         Some(word) if word.eq_ignore_ascii_case("none") => None,
-        Some(_) => Some(query_flag(&call.query, "is_public")?),
+        Some(word) => {
+            let wrong = || Fault::bad_request(format!("Invalid is_public filter [{word}]"));
+            Some(query_bool(&word).ok_or_else(wrong)?)
+        }
     };
     let mut types = call.service().volume_types(&call.caller).await?;
     types.retain(|one| public.is_none_or(|public| one.is_public == public));
     if let Some(wanted) = query_text(&call.query, "extra_specs").filter(|_| call.since(52)) {
-        let wanted = query::pairs(&wanted)?;
+        let wanted = query::pairs(&wanted);
         types.retain(|one| {
             let mut shown = one.extra_specs.clone();
             VolumeTypeView::hide_specs(&mut shown, admin);
             let has = |(key, value): &(String, String)| shown.get(key) == Some(value);
-            wanted.iter().all(has)
+            wanted.as_ref().is_some_and(|all| all.iter().all(has))
         });
     }
     sort(&mut types, &listing)?;
@@ -148,7 +151,7 @@ pub(super) async fn access(call: &Call, id: &str) -> Answer {
 
 /// `GET /types/{id}/encryption`: none of ours is encrypted by its type.
 pub(super) async fn encryption(call: &Call, id: &str) -> Answer {
-    call.service().volume_type(&call.caller, id).await?;
+    call.service().type_encryption(&call.caller, id).await?;
     Ok(json(StatusCode::OK, &BTreeMap::<String, String>::new()))
 }
 

@@ -21,7 +21,7 @@ use super::query::{self, Question};
 pub(super) async fn list(call: &Call, detail: bool) -> Answer {
     let admin = call.caller.is_admin();
     let listing = Listing::parse(&call.query, Resource::Volume, call.version, admin)?;
-    let page = match query::volumes(&listing)? {
+    let page = match query::volumes(&listing, call.version)? {
         Question::Ask(query) => {
             call.service()
                 .volumes(&call.caller, query, query::reach(&listing))
@@ -210,7 +210,8 @@ pub(super) async fn act(call: &Call, id: &str) -> Answer {
 
 /// `GET /volumes/summary`: how many volumes and GiB the project has, from 3.36 with all their pairs.
 pub(super) async fn summary(call: &Call) -> Answer {
-    let reach = if query_flag(&call.query, "all_tenants")? {
+    // What others than administrators say is dropped unread.
+    let reach = if call.caller.is_admin() && query_flag(&call.query, "all_tenants")? {
         Reach::AllProjects
     } else {
         Reach::Own

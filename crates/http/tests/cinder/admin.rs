@@ -461,7 +461,7 @@ async fn while_backups_are_switched_off_nothing_is_begun() {
         &answer,
         404,
         "itemNotFound",
-        "Service cinder-fish could not be found.",
+        "Service cinder-fish could not be found on host emberkeep.",
     );
     let answer = tenant.ask("GET", "os-services", 0, Value::Null).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);

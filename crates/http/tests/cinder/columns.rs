@@ -166,8 +166,20 @@ async fn volumes_and_snapshots_are_filtered_as_clients_do() {
         ("volumes", "migration_status=error".to_owned(), false, false),
         ("volumes", "consumes_quota=true".to_owned(), false, true),
         ("volumes", "consumes_quota=false".to_owned(), false, false),
-        ("snapshots", format!("user_id={user}"), false, true),
-        ("snapshots", "user_id=x".to_owned(), false, false),
+        (
+            "volumes",
+            "created_at=gt:2020-01-01T00:00:00".to_owned(),
+            false,
+            true,
+        ),
+        (
+            "volumes",
+            "created_at=gt:2020-01-01,lt:2021-01-01".to_owned(),
+            false,
+            false,
+        ),
+        ("snapshots", format!("user_id={user}"), true, true),
+        ("snapshots", "user_id=x".to_owned(), true, false),
         ("snapshots", "consumes_quota=false".to_owned(), false, false),
         ("snapshots", "display_name~=s".to_owned(), true, true),
     ] {

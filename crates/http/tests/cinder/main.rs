@@ -6,6 +6,7 @@ mod house;
 mod admin;
 mod around;
 mod backups;
+mod beside;
 mod columns;
 mod fields;
 mod grids;

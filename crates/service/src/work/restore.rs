@@ -205,7 +205,7 @@ impl Service {
         let mut backup = backup.clone();
         let event = sealed.map(BackupEvent::ResetToAvailable);
         let taken = event.is_some_and(|event| backup.take(event, self.now()).is_ok());
-        Ok(taken.then(|| Change::Save(Row::Backup(backup))))
+        Ok(taken.then_some(Change::Save(Row::Backup(backup))))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use emberkeep_model::{Gib, SnapshotStatus, VolumeStatus};
 
-use super::schema::{Kind, Shape, missing, pairs, refuse, rule, wrong_type};
+use super::schema::{Kind, Shape, missing, pairs, refuse, rule, unexpected, wrong_type};
 use super::{Fault, Json, Microversion};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub enum Settled {
 
 pub(super) static RESET_BACKUP: Shape = Shape {
     required: &["status"],
-    ..Shape::new("os-reset_status", &[rule("status", Kind::Text)])
+    ..Shape::new("os-reset_status", &[rule("status", Kind::LongText)])
 };
 
 impl Serialize for BackupAction {
@@ -138,15 +138,57 @@ fn progress(inner: &Json) -> Result<Option<u32>, Fault> {
     Ok(Some(number))
 }
 
+/// Cinder's statuses of snapshots, in its order; some of them none of ours ever has.
+const SNAPSHOT_STATUSES: [&str; 10] = [
+    "error",
+    "available",
+    "creating",
+    "deleting",
+    "deleted",
+    "updating",
+    "error_deleting",
+    "unmanaging",
+    "backing-up",
+    "restoring",
+];
+
+/// Cinder's statuses of volumes, in its order.
+const VOLUME_STATUSES: [&str; 22] = [
+    "creating",
+    "available",
+    "deleting",
+    "error",
+    "error_deleting",
+    "error_managing",
+    "managing",
+    "attaching",
+    "in-use",
+    "detaching",
+    "maintenance",
+    "restoring-backup",
+    "error_restoring",
+    "reserved",
+    "awaiting-transfer",
+    "backing-up",
+    "error_backing-up",
+    "error_extending",
+    "downloading",
+    "uploading",
+    "retyping",
+    "extending",
+];
+
 fn status<T: std::str::FromStr>(key: &str, inner: &Json) -> Result<T, Fault> {
     let Some(value) = object(key, inner)?.get("status") else {
         return Err(refuse(key, inner, &missing("status")));
     };
     let word = value.text().map(str::to_ascii_lowercase);
     word.and_then(|word| word.parse().ok()).ok_or_else(|| {
-        Fault::invalid_input(format!(
-            "Must specify a valid status, not '{}'",
-            value.shown()
+        let statuses = SNAPSHOT_STATUSES.map(|status| format!("'{status}'"));
+        Fault::bad_request(format!(
+            "Snapshot status: {} is invalid, valid statuses are: ({}).",
+            value.shown(),
+            statuses.join(", ")
         ))
     })
 }
@@ -358,6 +400,9 @@ fn attach(inner: &Json) -> Result<VolumeAction, Fault> {
         let found = object.get(name).and_then(Json::text);
         found.filter(|text| !text.is_empty()).map(str::to_owned)
     };
+    let Some(mountpoint) = text("mountpoint") else {
+        return Err(refuse(KEY, inner, &missing("mountpoint")));
+    };
     let (instance_id, host) = (text("instance_uuid"), text("host_name"));
     if instance_id.is_none() && host.is_none() {
         return Err(Fault::bad_request(
@@ -373,9 +418,6 @@ fn attach(inner: &Json) -> Result<VolumeAction, Fault> {
             "Invalid request to attach volume with an invalid mode. Attaching mode should be 'rw' or 'ro', not '{mode}'"
         )));
     }
-    let Some(mountpoint) = text("mountpoint") else {
-        return Err(refuse(KEY, inner, &missing("mountpoint")));
-    };
     Ok(VolumeAction::Attach {
         instance_id,
         host,
@@ -387,6 +429,12 @@ fn attach(inner: &Json) -> Result<VolumeAction, Fault> {
 fn reset(inner: &Json) -> Result<VolumeAction, Fault> {
     const KEY: &str = "os-reset_status";
     let object = object(KEY, inner)?;
+    let known = ["status", "attach_status", "migration_status"];
+    let keys = object.members().unwrap_or_default().iter();
+    let strange = keys.map(|(key, _)| key.as_str());
+    if let Some(message) = unexpected(strange.filter(|key| !known.contains(key))) {
+        return Err(refuse(KEY, inner, &message));
+    }
     let word = |key: &str| {
         let text = object.get(key).and_then(Json::text).unwrap_or_default();
         text.to_ascii_lowercase()
@@ -413,10 +461,7 @@ fn reset(inner: &Json) -> Result<VolumeAction, Fault> {
         });
     }
     let status = status.parse().map_err(|_| {
-        let valid: Vec<String> = VolumeStatus::ALL
-            .iter()
-            .map(|status| format!("'{status}'"))
-            .collect();
+        let valid = VOLUME_STATUSES.map(|status| format!("'{status}'"));
         Fault::bad_request(format!(
             "Volume status: {} is invalid, valid statuses are: ({}).",
             object

@@ -180,6 +180,7 @@ impl Kind {
                 json!({"type": ["string", "null"], "maxLength": MAX_TEXT, "pattern": "^[ -~]*$"})
             }
             Self::LongText => json!({"type": "string"}),
+            Self::ShortText => json!({"type": "string", "maxLength": MAX_TEXT}),
             Self::Flag => any(&flag()),
             Self::FlagOrNull => any(&[&flag()[..], &[null()]].concat()),
             Self::Metadata => pairs(),

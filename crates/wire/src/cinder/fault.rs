@@ -96,6 +96,13 @@ impl Fault {
         Self::new(FaultKind::ItemNotFound, message)
     }
 
+    /// Makes the 400 that tells nothing.
+    pub fn malformed() -> Self {
+        Self::bad_request(
+            "The server could not comply with the request since it is either malformed or otherwise incorrect.",
+        )
+    }
+
     /// Makes the 404 of a method that the microversion does not have.
     pub fn no_such_resource() -> Self {
         Self::not_found("The resource could not be found.")

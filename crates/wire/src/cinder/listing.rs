@@ -12,8 +12,8 @@ const MAX_INT: u64 = 0x7fff_ffff;
 const STRICT: Microversion = Microversion::v3(31);
 /// From here on matches can be counted.
 const COUNTED: Microversion = Microversion::v3(45);
-/// From here on backups can be sorted by `name`, not only by `display_name`.
-const BACKUPS_BY_NAME: Microversion = Microversion::v3(37);
+/// From here on snapshots can be filtered by their pairs.
+const SNAPSHOTS_BY_METADATA: Microversion = Microversion::v3(22);
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +33,6 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Every one.
-    pub const ALL: [Self; 6] = [
-        Self::Backup,
-        Self::Volume,
-        Self::Snapshot,
-        Self::VolumeType,
-        Self::Attachment,
-        Self::Message,
-    ];
-
     /// Returns its name, as lists of filters say it.
     pub fn word(self) -> &'static str {
         match self {
@@ -79,7 +69,7 @@ impl Resource {
         }
     }
 
-    /// Returns what everybody may filter by.
+    /// Returns what everybody may filter by, as the list of filters says it.
     pub fn filters(self) -> &'static [&'static str] {
         match self {
             Self::Backup => &["name", "status", "volume_id"],
@@ -89,7 +79,6 @@ impl Resource {
                 "volume_id",
                 "metadata",
                 "availability_zone",
-                "user_id",
                 "consumes_quota",
             ],
             Self::Volume => &[
@@ -101,7 +90,8 @@ impl Resource {
                 "availability_zone",
                 "group_id",
                 "size",
-                "snapshot_id",
+                "created_at",
+                "updated_at",
                 "consumes_quota",
             ],
             Self::VolumeType => &["is_public", "extra_specs"],
@@ -113,6 +103,26 @@ impl Resource {
                 "request_id",
                 "message_level",
             ],
+        }
+    }
+
+    /// Tells whether everybody may filter by `key` in a microversion; below 3.31 fewer are heard.
+    fn hears(self, key: &str, version: Microversion) -> bool {
+        let early = match (self, key) {
+            (Self::Snapshot, "metadata") => version >= SNAPSHOTS_BY_METADATA,
+            (Self::Snapshot, "availability_zone" | "consumes_quota")
+            | (Self::Volume, "group_id" | "created_at" | "updated_at") => false,
+            _ => true,
+        };
+        self.filters().contains(&key) && (early || version >= STRICT)
+    }
+
+    /// Tells since when it can be sorted by `name`, not only by `display_name`.
+    fn by_name_since(self) -> Microversion {
+        match self {
+            Self::Backup => Microversion::v3(37),
+            Self::Snapshot => Microversion::v3(30),
+            Self::Volume | Self::VolumeType | Self::Attachment | Self::Message => Microversion::MIN,
         }
     }
 }
@@ -170,14 +180,14 @@ impl Listing {
             None => false,
         };
         let all_tenants = match take(&mut rest, "all_tenants") {
-            // Below 3.31 what a member says is dropped unread.
-            Some(text) if admin || version >= STRICT => query_bool(&text).ok_or_else(|| {
+            // What others say is dropped unread.
+            Some(text) if admin => query_bool(&text).ok_or_else(|| {
                 Fault::bad_request(format!("all_tenants must be a boolean, got '{text}'."))
             })?,
             _ => false,
         };
         if !admin {
-            let known = |key: &str| resource.filters().contains(&key);
+            let known = |key: &str| resource.hears(key, version);
             let strange: Vec<&str> = rest
                 .iter()
                 .map(|(key, _)| key.as_str())
@@ -204,7 +214,7 @@ impl Listing {
     pub fn invalid_filters(keys: &[&str]) -> Fault {
         Fault::bad_request(format!(
             "Invalid filters {} are found in query options.",
-            keys.join(", ")
+            keys.join(",")
         ))
     }
 
@@ -293,16 +303,24 @@ pub struct ResourceFilters {
 impl ResourceFilters {
     /// Shows the filters of one resource, or of all.
     pub fn of(resource: Option<&str>) -> Vec<Self> {
-        Resource::ALL
-            .into_iter()
-            .filter(|one| resource.is_none_or(|wanted| wanted == one.word()))
-            .map(|one| Self {
-                resource: one.word().to_owned(),
-                filters: one
-                    .filters()
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect(),
+        let all = [
+            (Resource::Volume.word(), Resource::Volume.filters()),
+            (Resource::Backup.word(), Resource::Backup.filters()),
+            (Resource::Snapshot.word(), Resource::Snapshot.filters()),
+            // There are none, but clients look for what they might ask.
+            ("group", &["name"]),
+            ("group_snapshot", &["name", "status", "group_id"]),
+            (Resource::Attachment.word(), Resource::Attachment.filters()),
+            (Resource::Message.word(), Resource::Message.filters()),
+            ("pool", &["name", "volume_type"]),
+            (Resource::VolumeType.word(), Resource::VolumeType.filters()),
+        ];
+        let wanted = |(word, _): &(&str, &[&str])| resource.is_none_or(|wanted| wanted == *word);
+        all.into_iter()
+            .filter(wanted)
+            .map(|(word, filters)| Self {
+                resource: word.to_owned(),
+                filters: filters.iter().map(|name| (*name).to_owned()).collect(),
             })
             .collect()
     }
@@ -402,7 +420,7 @@ fn sort(
                 ));
             }
         };
-        let early = resource == Resource::Backup && version < BACKUPS_BY_NAME;
+        let early = version < resource.by_name_since();
         let key = match key.as_str() {
             "name" if early => return Err(Fault::invalid_input("Invalid sort key")),
             "name" => "display_name".to_owned(),
@@ -472,7 +490,7 @@ mod tests {
                 "foo=1&bar=2",
                 31,
                 false,
-                "Invalid filters foo, bar are found in query options.",
+                "Invalid filters foo,bar are found in query options.",
             ),
             (
                 "name~=x",
@@ -531,14 +549,11 @@ mod tests {
         assert_eq!(all.filters, [("status".to_owned(), "error".to_owned())]);
         assert!(all.with_count);
         assert!(!all.all_tenants, "a member's wish is dropped");
-        let grouped = Listing::parse(
-            "group_id=x&foo=1",
-            Resource::Volume,
-            Microversion::MIN,
-            false,
-        );
-        let grouped = grouped.expect("is good").filters;
-        assert_eq!(grouped, [("group_id".to_owned(), "x".to_owned())]);
+        for (minor, heard) in [(0, 0), (30, 0), (31, 1)] {
+            let version = Microversion::v3(minor);
+            let grouped = Listing::parse("group_id=x", Resource::Volume, version, false);
+            assert_eq!(grouped.expect("is good").filters.len(), heard, "3.{minor}");
+        }
         let early = read("all_tenants=rubbish&foo=1&name=a%20b", 30, false).expect("is dropped");
         assert_eq!(early.filters, [("name".to_owned(), "a b".to_owned())]);
         let admin = read("all_tenants=True&project_id=p", 64, true).expect("is good");

@@ -32,8 +32,15 @@ impl MetadataBody {
 /// Reads `{"meta": {key: value}}`, which must hold the key that the path names.
 pub fn parse_meta_item(body: &Json, key: &str) -> Result<String, Fault> {
     let mut pairs = parse_pairs(body, "meta")?;
-    if pairs.len() > 1 {
-        return Err(Fault::bad_request("Request body contains too many items"));
+    let inner = body.get("meta").unwrap_or(&Json::Null);
+    let amount = match pairs.len() {
+        0 => "should be non-empty",
+        1 => "",
+        _ => "has too many properties",
+    };
+    if !amount.is_empty() {
+        let text = format!("{} {amount}", inner.repr());
+        return Err(refuse("meta", inner, &text));
     }
     pairs
         .remove(key)
@@ -72,7 +79,8 @@ mod tests {
             (r#"{"meta": {"b": "1"}}"#, "Request body and URI mismatch"),
             (
                 r#"{"meta": {"a": "1", "b": "2"}}"#,
-                "Request body contains too many items",
+                "Invalid input for field/attribute meta. Value: {'a': '1', 'b': '2'}. \
+                 {'a': '1', 'b': '2'} has too many properties",
             ),
             (r#"{}"#, "'meta' is a required property"),
             (

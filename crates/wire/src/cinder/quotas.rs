@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::ask::{NewClassQuotas, NewQuotas};
-use super::schema::{missing, refuse, wrong_type};
+use super::schema::{missing, refuse, unexpected, wrong_type};
 use super::{Fault, Json};
 use crate::ids::ProjectId;
 use crate::keyed::Keyed;
@@ -127,61 +127,94 @@ impl NewQuotas {
 impl NewClassQuotas {
     /// Reads the body of a request.
     pub fn read(body: &Json) -> Result<Self, Fault> {
-        parse_quotas(body, Self::KEY).map(Self)
+        parse_class_quotas(body, Self::KEY).map(Self)
     }
 }
 
-/// Reads `{"quota_set": {…}}` (or another key): at least one limit, none below −1.
+/// Reads `{"quota_set": {…}}`: at least one limit, none below −1.
 fn parse_quotas(body: &Json, key: &str) -> Result<BTreeMap<String, i64>, Fault> {
-    if body.members().is_none() {
-        return Err(Fault::bad_request(wrong_type(body, "'object'")));
+    let inner = inner_of(body, key)?;
+    if inner.members().is_some_and(<[_]>::is_empty) {
+        let text = format!("{} should be non-empty", inner.repr());
+        return Err(refuse(key, inner, &text));
     }
+    limits_of(inner, limit)
+}
+
+/// Reads `{"quota_class_set": {…}}`: limits, none below −1; they may be said as text.
+fn parse_class_quotas(body: &Json, key: &str) -> Result<BTreeMap<String, i64>, Fault> {
+    limits_of(inner_of(body, key)?, class_limit)
+}
+
+/// Returns the object that is all that `body` holds.
+fn inner_of<'a>(body: &'a Json, key: &str) -> Result<&'a Json, Fault> {
+    let Some(outer) = body.members() else {
+        return Err(Fault::bad_request(wrong_type(body, "'object'")));
+    };
     let inner = body
         .get(key)
         .ok_or_else(|| Fault::bad_request(missing(key)))?;
-    let members = inner
-        .members()
-        .ok_or_else(|| refuse(key, inner, &wrong_type(inner, "'object'")))?;
-    let mut limits = BTreeMap::new();
-    for (name, value) in members {
-        // openstackclient sends these besides.
-        if matches!(name.as_str(), "tenant_id" | "force" | "id") {
-            continue;
-        }
-        limits.insert(name.clone(), limit(name, value)?);
+    if inner.members().is_none() {
+        return Err(refuse(key, inner, &wrong_type(inner, "'object'")));
     }
-    if limits.is_empty() {
-        let text = format!("{} does not have enough properties", inner.repr());
-        return Err(refuse(key, inner, &text));
+    let keys = outer.iter().map(|(key, _)| key.as_str());
+    match unexpected(keys.filter(|other| *other != key)) {
+        Some(message) => Err(Fault::bad_request(message)),
+        None => Ok(inner),
     }
-    Ok(limits)
 }
 
-fn limit(name: &str, value: &Json) -> Result<i64, Fault> {
+fn limits_of(
+    inner: &Json,
+    limit: impl Fn(&str, &Json) -> Result<i64, Fault>,
+) -> Result<BTreeMap<String, i64>, Fault> {
+    // Clients send these besides.
+    let members = inner.members().unwrap_or_default().iter();
+    let limits = members.filter(|(name, _)| !matches!(name.as_str(), "tenant_id" | "id"));
+    limits
+        .map(|(name, value)| Ok((name.clone(), limit(name, value)?)))
+        .collect()
+}
+
+fn class_limit(name: &str, value: &Json) -> Result<i64, Fault> {
     let number = match value {
         Json::Int(number) => Some(*number),
         Json::Text(text) => text.trim().parse::<i128>().ok(),
-        _ => None,
+        _ => {
+            return Err(refuse(
+                name,
+                value,
+                &wrong_type(value, "'integer', 'string'"),
+            ));
+        }
     };
     let Some(number) = number else {
-        return Err(refuse(
-            name,
-            value,
-            &wrong_type(value, "'integer', 'string'"),
-        ));
+        let text = format!("{} does not match '^[0-9]*$'", value.repr());
+        return Err(refuse(name, value, &text));
     };
     match i64::try_from(number) {
         Ok(limit) if (-1..=MAX_LIMIT).contains(&number) => Ok(limit),
-        _ if number < -1 => Err(refuse(
-            name,
-            value,
-            &format!("{number} is less than the minimum of -1"),
-        )),
-        _ => Err(refuse(
-            name,
-            value,
-            &format!("{number} is greater than the maximum of {MAX_LIMIT}"),
-        )),
+        _ if number < -1 => {
+            let text = format!("{number} is less than the minimum of -1");
+            Err(refuse(name, value, &text))
+        }
+        _ => {
+            let text = format!("{number} is greater than the maximum of {MAX_LIMIT}");
+            Err(refuse(name, value, &text))
+        }
+    }
+}
+
+fn limit(name: &str, value: &Json) -> Result<i64, Fault> {
+    match value {
+        Json::Int(number) => match i64::try_from(*number) {
+            Ok(limit) if (-1..=MAX_LIMIT).contains(number) => Ok(limit),
+            _ if *number < -1 => Err(Fault::bad_request(format!("{name} must be >= -1"))),
+            _ => Err(Fault::bad_request(format!("{name} must be <= {MAX_LIMIT}"))),
+        },
+        // As text it stumbles over what it has in use.
+        Json::Text(text) if text.trim().parse::<i128>().is_ok() => Err(Fault::malformed()),
+        _ => Err(Fault::bad_request(format!("{name} must be an integer"))),
     }
 }
 
@@ -195,7 +228,7 @@ mod tests {
             |text: &str| parse_quotas(&Json::read(text.as_bytes()).expect(text), "quota_set");
         let want = BTreeMap::from([("backups".to_owned(), 5), ("volumes".to_owned(), -1)]);
         assert_eq!(
-            parse(r#"{"quota_set": {"backups": "5", "volumes": -1, "tenant_id": "x"}}"#),
+            parse(r#"{"quota_set": {"backups": 5, "volumes": -1, "tenant_id": "x"}}"#),
             Ok(want)
         );
         for body in [
@@ -208,9 +241,21 @@ mod tests {
             r#"{"quota_set": {"backups": null}}"#,
             r#"{"quota_set": {"backups": 99999999999}}"#,
             r#"{"quota_set": {"backups": "many"}}"#,
+            r#"{"quota_set": {"backups": "5"}}"#,
+            r#"{"quota_set": {"backups": 5}, "x": 1}"#,
         ] {
             assert!(parse(body).is_err(), "{body}");
         }
+        let class = |text: &str| {
+            parse_class_quotas(&Json::read(text.as_bytes()).expect(text), "quota_class_set")
+        };
+        for (body, want) in [
+            (r#"{"quota_class_set": {}}"#, 0),
+            (r#"{"quota_class_set": {"backups": "5", "volumes": -1}}"#, 2),
+        ] {
+            assert_eq!(class(body).map(|limits| limits.len()), Ok(want), "{body}");
+        }
+        assert!(class(r#"{"quota_class_set": {"backups": "x"}}"#).is_err());
     }
 
     #[test]

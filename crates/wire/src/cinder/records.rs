@@ -19,7 +19,7 @@ pub(super) static IMPORT: Shape = Shape {
     ..Shape::new(
         "backup-record",
         &[
-            rule("backup_service", Kind::Text),
+            rule("backup_service", Kind::ShortText),
             // A record is as long as its metadata.
             rule("backup_url", Kind::LongText),
         ],
@@ -30,19 +30,15 @@ impl RecordView {
     /// Reads the body of a request.
     pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
         let fields = IMPORT.check(body, version)?;
-        let text = |name: &str| {
-            let found = fields.text(name).filter(|text| !text.is_empty());
-            found.ok_or_else(|| {
-                let value = body
-                    .get("backup-record")
-                    .and_then(|inner| inner.get(name))
-                    .unwrap_or(&Json::Null);
-                refuse(name, value, &format!("{} is too short", value.repr()))
-            })
-        };
+        let url = fields.text("backup_url").unwrap_or_default();
+        if url.is_empty() {
+            let value = Json::Text(url);
+            let text = format!("{} should be non-empty", value.repr());
+            return Err(refuse("backup_url", &value, &text));
+        }
         Ok(Self {
-            backup_service: text("backup_service")?,
-            backup_url: text("backup_url")?,
+            backup_service: fields.text("backup_service").unwrap_or_default(),
+            backup_url: url,
         })
     }
 }

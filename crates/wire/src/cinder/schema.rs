@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Text,
     /// Any number of characters.
     LongText,
+    /// At most 255 characters.
+    ShortText,
     /// At most 255 characters, printable ones only, or null.
     Printable,
     /// At most 255 characters, checked after blanks around it are gone, or null; for volumes.
@@ -277,7 +279,9 @@ fn check_value(name: &str, kind: Kind, value: &Json) -> Result<(), Fault> {
             Ok(())
         }
         (Kind::LongText, Json::Text(_)) => Ok(()),
-        (Kind::LongText, _) => bad(&wrong_type(value, "'string'")),
+        (Kind::ShortText, Json::Text(text)) if text.chars().count() <= MAX_TEXT => Ok(()),
+        (Kind::ShortText, Json::Text(text)) => bad(&too_long(text)),
+        (Kind::LongText | Kind::ShortText, _) => bad(&wrong_type(value, "'string'")),
         (Kind::Text | Kind::Printable, Json::Text(text)) => {
             if text.chars().count() > MAX_TEXT {
                 return bad(&too_long(text));
@@ -425,7 +429,8 @@ pub(super) fn missing(name: &str) -> String {
     format!("{} is a required property", quoted(name))
 }
 
-fn no_schema(value: &Json) -> String {
+/// Says that `value` fits nothing that it might be.
+pub(super) fn no_schema(value: &Json) -> String {
     format!(
         "{} is not valid under any of the given schemas",
         value.repr()

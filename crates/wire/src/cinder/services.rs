@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ask::ServiceSwitch;
-use super::schema::{missing, refuse, wrong_type};
+use super::schema::{MAX_TEXT, no_schema, refuse, wrong_type};
 use super::{Fault, Field, Json};
 use crate::lenient;
 use crate::time::Moment;
@@ -63,14 +63,7 @@ impl ServiceSwitch {
                 .find_map(|name| body.get(name).and_then(Json::text))
                 .map(str::to_owned)
         };
-        let need = |names: &[&str]| {
-            text(names).ok_or_else(|| {
-                Fault::bad_request(format!(
-                    "Missing required element '{}' in request body.",
-                    names[0]
-                ))
-            })
-        };
+        let need = |names: &[&str]| text(names).ok_or_else(|| Fault::bad_request(no_schema(body)));
         let host = need(&["host"])?;
         let binary = need(&["binary", "service"])?;
         Ok(Self {
@@ -81,22 +74,20 @@ impl ServiceSwitch {
     }
 }
 
-/// Reads the reason that must be there.
-pub fn parse_reason(body: &Json) -> Result<String, Fault> {
-    let value = body
-        .get("disabled_reason")
-        .ok_or_else(|| Fault::bad_request(missing("disabled_reason")))?;
-    let text = value
-        .text()
-        .map(str::trim)
-        .filter(|text| (1..=255).contains(&text.chars().count()));
-    text.map(str::to_owned).ok_or_else(|| {
-        refuse(
-            "disabled_reason",
-            value,
-            "Disabled reason contains invalid characters or is too long",
-        )
-    })
+/// Reads the reason, if there is one.
+pub fn parse_reason(body: &Json) -> Result<Option<String>, Fault> {
+    let Some(value) = body.get("disabled_reason") else {
+        return Ok(None);
+    };
+    let wrong = |message: &str| Err(refuse("disabled_reason", value, message));
+    match value.text().map(str::trim) {
+        None => wrong(&wrong_type(value, "'string'")),
+        Some("") => wrong(&format!("{} should be non-empty", value.repr())),
+        Some(text) if text.chars().count() > MAX_TEXT => {
+            wrong(&format!("{} is too long", value.repr()))
+        }
+        Some(text) => Ok(Some(text.to_owned())),
+    }
 }
 
 /// Answers that work goes to a service now, or goes to it no more.

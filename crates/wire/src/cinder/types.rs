@@ -122,7 +122,10 @@ fn type_name(value: &Json) -> Result<String, Fault> {
         .ok_or_else(|| refuse("name", value, &wrong_type(value, "'string'")))?
         .trim();
     match name.chars().count() {
-        0 => Err(Fault::bad_request("Volume type name can not be empty.")),
+        0 => {
+            let text = format!("{} should be non-empty", value.repr());
+            Err(refuse("name", value, &text))
+        }
         1..=MAX_TEXT => Ok(name.to_owned()),
         _ => Err(refuse(
             "name",

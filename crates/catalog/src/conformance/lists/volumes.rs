@@ -1,11 +1,16 @@
 //! Lists of volumes and of snapshots.
 
-use emberkeep_model::{Gib, Snapshot, SnapshotId, SnapshotStatus, Volume, VolumeId, VolumeStatus};
+use emberkeep_model::{
+    Gib, Snapshot, SnapshotId, SnapshotStatus, Timestamp, Volume, VolumeId, VolumeStatus,
+};
 
 use super::{Rank, check_pages, name, number, sorted, sorts, text, time};
 use crate::conformance::insert;
 use crate::conformance::sample::Dice;
-use crate::{Catalog, Row, SnapshotField, SnapshotQuery, TextFilter, VolumeField, VolumeQuery};
+use crate::{
+    Catalog, Comparison, Row, SnapshotField, SnapshotQuery, TextFilter, TimeFilter, VolumeField,
+    VolumeQuery,
+};
 
 fn rank_volume(volume: &Volume, field: VolumeField) -> Rank {
     match field {
@@ -78,6 +83,11 @@ pub(super) async fn volumes(catalog: &dyn Catalog) {
         value: value.to_owned(),
         like,
     };
+    let since = |field, is, at| TimeFilter {
+        field,
+        is,
+        at: Timestamp(at),
+    };
     let (first, all) = (projects[0].clone(), VolumeQuery::default);
     let filters: Vec<(&str, VolumeQuery, Keep)> = vec![
         ("all", all(), Box::new(|_| true)),
@@ -147,6 +157,25 @@ pub(super) async fn volumes(catalog: &dyn Catalog) {
                 ..all()
             },
             Box::new(|r| r.size != Gib(2) && r.status == S::Available),
+        ),
+        (
+            "made between two instants",
+            VolumeQuery {
+                times: vec![
+                    since(VolumeField::CreatedAt, Comparison::Above, -5),
+                    since(VolumeField::CreatedAt, Comparison::UpTo, 3),
+                ],
+                ..all()
+            },
+            Box::new(|r| (0..=3).contains(&r.created_at.0)),
+        ),
+        (
+            "changed, but not at an instant",
+            VolumeQuery {
+                times: vec![since(VolumeField::UpdatedAt, Comparison::Unequal, 3)],
+                ..all()
+            },
+            Box::new(|r| r.updated_at.is_some_and(|at| at.0 != 3)),
         ),
         (
             "no ids",
