@@ -331,7 +331,8 @@ async fn horizon_gets_on() {
             ("GET", format!("os-quota-sets/{project}?usage=False"), 0, Value::Null, 200, vec![("/quota_set/backups", json!(10))]),
             ("GET", "types".into(), 0, Value::Null, 200, vec![("/volume_types/0/name", json!("standard"))]),
             ("GET", "types/default".into(), 0, Value::Null, 200, vec![]),
-            ("GET", "qos-specs".into(), 0, Value::Null, 200, vec![("/qos_specs", json!([]))]),
+            // Administrators only; its page does without.
+            ("GET", "qos-specs".into(), 0, Value::Null, 403, vec![("/forbidden/code", json!(403))]),
             ("GET", "os-volume-transfer/detail".into(), 0, Value::Null, 200, vec![("/transfers", json!([]))]),
             ("GET", "volumes/detail?limit=21&sort=created_at%3Adesc".into(), 13, Value::Null, 200, vec![("/volumes/0/id", json!(volume))]),
             ("GET", "snapshots/detail?limit=21&sort=created_at%3Adesc".into(), 14, Value::Null, 200, vec![("/snapshots", json!([]))]),
