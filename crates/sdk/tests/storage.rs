@@ -314,7 +314,7 @@ async fn types_services_and_limits_are_asked_for() {
     let limits = api.limits().await.expect("limits");
     assert_eq!(
         (limits.max_total_backups, limits.total_backups_used),
-        (10, 3)
+        (10, Some(3))
     );
     assert_eq!(
         api.quota_usage(&q).await.expect("usage")["backups"].in_use,
