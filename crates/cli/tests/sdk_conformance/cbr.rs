@@ -291,6 +291,8 @@ async fn cbr_is_understood_to_the_last_field() {
     api.dissociate_resources(&vault, &[(&db).into()])
         .await
         .expect("begun");
+    // The backups that go with it are at work until they are gone.
+    settled(&api).await;
     api.delete_vault(&vault).await.expect("begun");
 
     // The same without a runtime: from a thread that has none.
