@@ -25,6 +25,7 @@ const ENVIRONMENTS: &[(&str, &[&str])] = &[
     ("keystone", &["keystone"]),
     ("openapi", &["schemathesis"]),
     ("stores", &["moto[server]", "swift"]),
+    ("reader", &["blake3", "zstandard", "cryptography"]),
 ];
 
 /// Those that only `cargo xtask conformance` needs.

@@ -14,6 +14,7 @@ use crate::{clients, packages};
 const END_TO_END: &[(&str, &str)] = &[
     ("helpers", "cli"),
     ("repo", "cli"),
+    ("format", "reader"),
     ("nbd", "cli"),
     ("s3", "cli"),
     ("loop", "cli"),
