@@ -625,6 +625,15 @@ fn secrets_differ() {
 }
 
 #[test]
+fn no_secret_is_taken_for_an_option() {
+    // One in 64 would begin so if nothing prevented it.
+    for _ in 0..2_000 {
+        let secret = new_secret();
+        assert!(!secret.starts_with('-') && secret.len() == 43, "{secret}");
+    }
+}
+
+#[test]
 fn rules_of_access_are_held_against_paths_as_keystonemiddleware_does() {
     for (pattern, path, want) in [
         ("/v3/p/backups", "/v3/p/backups", true),
