@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::process::{find, run, say};
 
 /// What must be there: how we notice, and the Debian package that brings it.
-const NEEDS: [(&str, Need); 13] = [
+const NEEDS: [(&str, Need); 14] = [
     ("python3", Need::Program("python3")),
     ("python3-venv", Need::PythonModule("ensurepip")),
     ("e2fsprogs", Need::Program("mkfs.ext4")),
@@ -21,6 +21,7 @@ const NEEDS: [(&str, Need); 13] = [
     ("util-linux", Need::Program("losetup")),
     ("xfsprogs", Need::Program("mkfs.xfs")),
     ("btrfs-progs", Need::Program("mkfs.btrfs")),
+    ("chromium", Need::Program("chromium")),
 ];
 
 #[derive(Clone, Copy)]
