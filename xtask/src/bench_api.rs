@@ -365,6 +365,8 @@ impl Stock {
         for index in 0..site.backups {
             let volume = &stock.volumes[index % stock.volumes.len()];
             stock.backups.push(make(&mut connection, site, volume)?);
+            // The next one of this volume is refused until the volume is free again.
+            settled(&mut connection, site, "volume", volume)?;
         }
         for backup in &stock.backups {
             settled(&mut connection, site, "backup", backup)?;
