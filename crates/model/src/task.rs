@@ -203,6 +203,11 @@ pub enum TaskState {
         /// Why, for people.
         reason: String,
     },
+    /// Ended because it took longer than a task may.
+    TimedOut {
+        /// How long that is, for people.
+        reason: String,
+    },
     /// Ended because somebody asked so.
     Cancelled,
     /// Never begun, with the reason why.
@@ -220,6 +225,7 @@ impl TaskState {
             Self::Running(_) => "running",
             Self::Succeeded => "succeeded",
             Self::Failed { .. } => "failed",
+            Self::TimedOut { .. } => "timed_out",
             Self::Cancelled => "cancelled",
             Self::Skipped { .. } => "skipped",
         }
@@ -229,7 +235,11 @@ impl TaskState {
     pub fn has_ended(&self) -> bool {
         match self {
             Self::Waiting | Self::Running(_) => false,
-            Self::Succeeded | Self::Failed { .. } | Self::Cancelled | Self::Skipped { .. } => true,
+            Self::Succeeded
+            | Self::Failed { .. }
+            | Self::TimedOut { .. }
+            | Self::Cancelled
+            | Self::Skipped { .. } => true,
         }
     }
 }

@@ -98,6 +98,7 @@ struct File {
     master_key_file: Option<PathBuf>,
     workers: Option<usize>,
     lease_secs: Option<i64>,
+    task_timeout_hours: Option<u32>,
     sweep_delay_secs: Option<i64>,
     policy_min_gap_minutes: Option<u16>,
     verify_gib_a_day: Option<u64>,
@@ -154,6 +155,8 @@ pub struct Config {
     pub workers: usize,
     /// How long a task's lease lasts unless renewed.
     pub lease_secs: i64,
+    /// Hours that copying and restoring may take; 0 for as long as it takes.
+    pub task_timeout_hours: u32,
     /// How long after a deletion the sweep begins.
     pub sweep_delay_secs: i64,
     /// Minutes between two runs of a policy on one day, at least.
@@ -271,6 +274,12 @@ impl Config {
                 .or(file.master_key_file),
             workers: number("WORKERS", env("WORKERS"), file.workers, 4)?,
             lease_secs: number("LEASE_SECS", env("LEASE_SECS"), file.lease_secs, 30)?,
+            task_timeout_hours: number(
+                "TASK_TIMEOUT_HOURS",
+                env("TASK_TIMEOUT_HOURS"),
+                file.task_timeout_hours,
+                0,
+            )?,
             sweep_delay_secs: number(
                 "SWEEP_DELAY_SECS",
                 env("SWEEP_DELAY_SECS"),
@@ -325,6 +334,14 @@ impl Config {
                 "lease_secs",
                 self.lease_secs.to_string(),
                 "must be 5 to 3600",
+            );
+        }
+        // A year: what is meant to be longer is meant to have no limit.
+        if self.task_timeout_hours > 8760 {
+            return refuse(
+                "task_timeout_hours",
+                self.task_timeout_hours.to_string(),
+                "must be 0 (no limit) to 8760",
             );
         }
         if !(1..=3600).contains(&self.idle_secs) {
@@ -571,6 +588,22 @@ mod tests {
     }
 
     #[test]
+    fn tasks_may_take_as_long_as_they_take_unless_told_otherwise() {
+        let hours = |args, env: &[(&str, &str)]| load(args, env).unwrap().task_timeout_hours;
+        assert_eq!(hours(ConfigArgs::default(), &[]), 0);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emberkeep.toml");
+        std::fs::write(&path, "task_timeout_hours = 48\n").unwrap();
+        let args = || ConfigArgs {
+            file: Some(path.clone()),
+            ..ConfigArgs::default()
+        };
+        assert_eq!(hours(args(), &[]), 48);
+        let env = [("EMBERKEEP_TASK_TIMEOUT_HOURS", "8760")];
+        assert_eq!(hours(args(), &env), 8760);
+    }
+
+    #[test]
     fn mistakes_are_explained() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("emberkeep.toml");
@@ -594,6 +627,8 @@ mod tests {
             ("out of range", ("EMBERKEEP_WORKERS", "0")),
             ("no network", ("EMBERKEEP_TRUSTED_PROXIES", "proxy")),
             ("no patience", ("EMBERKEEP_IDLE_SECS", "0")),
+            ("no hours", ("EMBERKEEP_TASK_TIMEOUT_HOURS", "half")),
+            ("beyond a year", ("EMBERKEEP_TASK_TIMEOUT_HOURS", "8761")),
             ("no key", ("EMBERKEEP_TLS_CERTIFICATE", "/c.pem")),
             ("no identity", ("EMBERKEEP_IDENTITY", "ldap")),
             ("a keystone nowhere", ("EMBERKEEP_IDENTITY", "keystone")),

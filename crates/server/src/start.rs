@@ -186,6 +186,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let settings = Settings {
         workers: config.workers,
         lease_secs: config.lease_secs,
+        task_timeout_hours: config.task_timeout_hours,
         sweep_delay_secs: config.sweep_delay_secs,
         policy_min_gap_minutes: config.policy_min_gap_minutes,
         verify_bytes_a_day: Some(config.verify_gib_a_day << 30),

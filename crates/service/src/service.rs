@@ -30,6 +30,9 @@ pub struct Settings {
     pub workers: usize,
     /// How long a lease lasts unless it is renewed.
     pub lease_secs: i64,
+    /// Copying and restoring may take so many hours from when a task was first begun; 0 for as
+    /// long as it takes.
+    pub task_timeout_hours: u32,
     /// A sweep of a project follows a deletion after this long.
     pub sweep_delay_secs: i64,
     /// So many stored bytes are read and verified a day, those first that were not for longest;
@@ -58,6 +61,7 @@ impl Default for Settings {
             default_volume_type: "standard".into(),
             workers: 4,
             lease_secs: 30,
+            task_timeout_hours: 0,
             sweep_delay_secs: 60,
             verify_bytes_a_day: None,
             grace_secs: 10,

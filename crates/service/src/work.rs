@@ -82,10 +82,18 @@ impl Wanted {
 pub(crate) enum Verdict {
     /// Well.
     Done(Facts),
-    /// Badly, for this reason.
-    Failed(String),
+    /// Badly.
+    Failed(Failure),
     /// By request.
     Cancelled,
+}
+
+/// Why a task ended badly.
+pub(crate) struct Failure {
+    /// For people.
+    pub(crate) reason: String,
+    /// It was stopped because it took too long.
+    pub(crate) late: bool,
 }
 
 impl From<ServiceError> for Stop {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use emberkeep_catalog::{Change, Renewal, Row};
 use emberkeep_engine::Run;
-use emberkeep_model::{Progress, Task, TaskState, Work};
+use emberkeep_model::{Progress, Task, TaskState, Timestamp, Work};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::scheduler::reconcile;
 use crate::service::racing;
 use crate::vaults::wholes;
 use crate::verification::verify;
-use crate::work::{Facts, Stop, Verdict};
+use crate::work::{Facts, Failure, Stop, Verdict};
 use crate::{Service, ServiceError};
 
 /// How often a running task renews its lease and notes its progress.
@@ -118,6 +118,17 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
 struct Signals {
     lost: AtomicBool,
     cancelled: AtomicBool,
+    late: AtomicBool,
+}
+
+impl Signals {
+    /// Stops the work if its time is up.
+    fn look_at_the_time(&self, deadline: Option<Timestamp>, now: Timestamp, run: &Run) {
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.late.store(true, Ordering::Release);
+            run.cancel();
+        }
+    }
 }
 
 /// What became of a task whose work here is over.
@@ -141,6 +152,29 @@ impl Service {
         }
     }
 
+    /// Returns when a task has taken longer than it may, counted from its first attempt. What
+    /// operation logs do not show has no limit: a sweep that never came to its end would never
+    /// free anything, and an adoption waits for that of its parent.
+    fn deadline(&self, task: &Task) -> Option<Timestamp> {
+        let limited = matches!(
+            task.work,
+            Work::Backup { .. } | Work::Restore { .. } | Work::Replicate { .. }
+        );
+        let hours = i64::from(self.settings.task_timeout_hours);
+        let begun = task.started_at.filter(|_| limited && hours > 0)?;
+        Some(begun.plus_secs(hours * 3600))
+    }
+
+    /// Says that a task has taken longer than it may.
+    fn too_late(&self) -> Failure {
+        let hours = self.settings.task_timeout_hours;
+        let unit = if hours == 1 { "hour" } else { "hours" };
+        Failure {
+            reason: format!("it took longer than {hours} {unit}"),
+            late: true,
+        }
+    }
+
     /// Does one claimed task and settles it.
     async fn work_on(self, task: Task, stopping: watch::Receiver<bool>) {
         let run = Run::default();
@@ -150,6 +184,8 @@ impl Service {
             signals.cancelled.store(true, Ordering::Release);
             run.cancel();
         }
+        // Between two attempts its time may have come.
+        signals.look_at_the_time(self.deadline(&task), self.now(), &run);
         let beat = tokio::spawn(heartbeat(
             self.clone(),
             task.clone(),
@@ -175,10 +211,20 @@ impl Service {
         let settled = match acted {
             Ok(facts) => self.settle(&task, &Verdict::Done(facts), progress).await,
             Err(Stop::Failed(reason)) => {
-                self.settle(&task, &Verdict::Failed(reason), progress).await
+                let failure = Failure {
+                    reason,
+                    late: false,
+                };
+                self.settle(&task, &Verdict::Failed(failure), progress)
+                    .await
             }
             Err(Stop::Cancelled) if signals.cancelled.load(Ordering::Acquire) => {
                 self.settle(&task, &Verdict::Cancelled, progress).await
+            }
+            Err(Stop::Cancelled) if signals.late.load(Ordering::Acquire) => {
+                let failure = self.too_late();
+                self.settle(&task, &Verdict::Failed(failure), progress)
+                    .await
             }
             Err(Stop::Cancelled) if *stopping.borrow() => self.put_back(&task, 0).await,
             // Cancelled through this process, before the heartbeat noticed.
@@ -209,9 +255,13 @@ impl Service {
             let mut changes = self.rows_after(&row, verdict).await?;
             row.state = match verdict {
                 Verdict::Done(_) => TaskState::Succeeded,
-                Verdict::Failed(reason) => TaskState::Failed {
-                    reason: reason.clone(),
-                },
+                Verdict::Failed(failure) => {
+                    let reason = failure.reason.clone();
+                    match failure.late {
+                        true => TaskState::TimedOut { reason },
+                        false => TaskState::Failed { reason },
+                    }
+                }
                 Verdict::Cancelled => TaskState::Cancelled,
             };
             if let (Verdict::Done(Facts::Synced(synced)), Work::SyncReplicas { found, .. }) =
@@ -241,8 +291,8 @@ impl Service {
             Verdict::Done(_) => {
                 tracing::info!(task_id = %task.id, work = task.work.word(), "task done")
             }
-            Verdict::Failed(reason) => {
-                tracing::warn!(task_id = %task.id, work = task.work.word(), reason, "task failed");
+            Verdict::Failed(failure) => {
+                tracing::warn!(task_id = %task.id, work = task.work.word(), reason = failure.reason, "task failed");
             }
             Verdict::Cancelled => {
                 tracing::info!(task_id = %task.id, work = task.work.word(), "task cancelled")
@@ -278,6 +328,7 @@ impl Service {
 /// Keeps the lease of one task alive and its progress known.
 async fn heartbeat(service: Service, task: Task, run: Run, signals: Arc<Signals>) {
     let mut last = Progress::default();
+    let deadline = service.deadline(&task);
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         let progress = run_progress(&run, last, HEARTBEAT.as_secs_f64());
@@ -305,6 +356,7 @@ async fn heartbeat(service: Service, task: Task, run: Run, signals: Arc<Signals>
                 tracing::warn!(task_id = %task.id, %error, "a lease could not be renewed")
             }
         }
+        signals.look_at_the_time(deadline, now, &run);
     }
 }
 

@@ -138,9 +138,9 @@ impl Task {
             kind: task.work.word().into(),
             status: task.state.word().into(),
             reason: match &task.state {
-                TaskState::Failed { reason } | TaskState::Skipped { reason } => {
-                    Some(reason.clone())
-                }
+                TaskState::Failed { reason }
+                | TaskState::TimedOut { reason }
+                | TaskState::Skipped { reason } => Some(reason.clone()),
                 TaskState::Waiting
                 | TaskState::Running(_)
                 | TaskState::Succeeded
@@ -173,6 +173,7 @@ impl TaskProgress {
                 TaskState::Waiting
                 | TaskState::Running(_)
                 | TaskState::Failed { .. }
+                | TaskState::TimedOut { .. }
                 | TaskState::Cancelled
                 | TaskState::Skipped { .. } => progress.percent(),
             },

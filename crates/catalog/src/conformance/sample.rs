@@ -487,7 +487,7 @@ impl Dice {
     }
 
     /// One of each state.
-    pub(super) fn task_states(&mut self) -> [TaskState; 6] {
+    pub(super) fn task_states(&mut self) -> [TaskState; 7] {
         [
             TaskState::Waiting,
             TaskState::Running(Lease {
@@ -496,6 +496,9 @@ impl Dice {
             }),
             TaskState::Succeeded,
             TaskState::Failed {
+                reason: self.text(),
+            },
+            TaskState::TimedOut {
                 reason: self.text(),
             },
             TaskState::Cancelled,

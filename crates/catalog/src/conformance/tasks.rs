@@ -111,7 +111,7 @@ async fn ended_tasks_are_left_alone(catalog: &dyn Catalog) {
             })
         })
         .collect();
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 5);
     insert(catalog, rows).await;
     assert_eq!(claim_id(catalog, 50).await, None);
 }

@@ -119,7 +119,9 @@ impl Stored for Task {
 fn facts(state: &TaskState) -> (Option<&Lease>, Option<&String>) {
     match state {
         TaskState::Running(lease) => (Some(lease), None),
-        TaskState::Failed { reason } | TaskState::Skipped { reason } => (None, Some(reason)),
+        TaskState::Failed { reason }
+        | TaskState::TimedOut { reason }
+        | TaskState::Skipped { reason } => (None, Some(reason)),
         TaskState::Waiting | TaskState::Succeeded | TaskState::Cancelled => (None, None),
     }
 }
@@ -146,6 +148,7 @@ fn state(cells: &mut Cells<'_>) -> Result<TaskState, String> {
         ("running", Some(worker), Some(until), None) => Ok(S::Running(Lease { worker, until })),
         ("succeeded", None, None, None) => Ok(S::Succeeded),
         ("failed", None, None, Some(reason)) => Ok(S::Failed { reason }),
+        ("timed_out", None, None, Some(reason)) => Ok(S::TimedOut { reason }),
         ("cancelled", None, None, None) => Ok(S::Cancelled),
         ("skipped", None, None, Some(reason)) => Ok(S::Skipped { reason }),
         (word, ..) => Err(format!(

@@ -179,7 +179,7 @@ function when(text) {
 }
 
 const GOOD = ["available", "in-use", "succeeded"];
-const BAD = /error|failed|cancelled/;
+const BAD = /error|failed|timed_out|cancelled/;
 
 function word(text) {
   const kind = GOOD.includes(text) ? "good" : BAD.test(text) ? "bad" : "busy";

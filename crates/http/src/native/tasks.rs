@@ -32,11 +32,12 @@ const KINDS: [&str; 15] = [
 ];
 
 /// The states of a task, by our own words.
-const STATES: [&str; 6] = [
+const STATES: [&str; 7] = [
     "waiting",
     "running",
     "succeeded",
     "failed",
+    "timed_out",
     "cancelled",
     "skipped",
 ];

@@ -193,9 +193,9 @@ impl Service {
             ) => {
                 unreachable!("a backup that is done has a manifest")
             }
-            Verdict::Failed(reason) => (
+            Verdict::Failed(failure) => (
                 BackupEvent::Stopped {
-                    reason: reason.clone(),
+                    reason: failure.reason.clone(),
                 },
                 ProtectStatus::Error,
                 VolumeStatus::ErrorBackingUp,

@@ -75,8 +75,8 @@ impl Service {
         };
         let event = || match verdict {
             Verdict::Done(_) => BackupEvent::Gone,
-            Verdict::Failed(reason) => BackupEvent::Stopped {
-                reason: reason.clone(),
+            Verdict::Failed(failure) => BackupEvent::Stopped {
+                reason: failure.reason.clone(),
             },
             Verdict::Cancelled => BackupEvent::Stopped {
                 reason: "cancelled".into(),

@@ -62,8 +62,8 @@ impl Service {
                 BackupEvent::Sealed(found.sealed)
             }
             Verdict::Done(_) => unreachable!("an import that is done has found something"),
-            Verdict::Failed(reason) => BackupEvent::Stopped {
-                reason: reason.clone(),
+            Verdict::Failed(failure) => BackupEvent::Stopped {
+                reason: failure.reason.clone(),
             },
             Verdict::Cancelled => BackupEvent::Stopped {
                 reason: "cancelled".into(),

@@ -143,7 +143,7 @@ impl Service {
         let event = match verdict {
             Verdict::Done(Facts::Sealed(sealed)) => BackupEvent::Sealed(*sealed),
             Verdict::Done(_) => stopped("it was not copied"),
-            Verdict::Failed(reason) => stopped(reason),
+            Verdict::Failed(failure) => stopped(&failure.reason),
             Verdict::Cancelled => stopped("cancelled"),
         };
         let mut changes = Vec::new();

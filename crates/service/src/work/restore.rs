@@ -122,8 +122,8 @@ impl Service {
         if Wanted::Restore(target).by(&whole.state)
             && whole.take(BackupEvent::RestoreEnded, self.now()).is_ok()
         {
-            if let Verdict::Failed(reason) = verdict {
-                whole.fail_reason = Some(reason.clone());
+            if let Verdict::Failed(failure) = verdict {
+                whole.fail_reason = Some(failure.reason.clone());
             }
             changes.push(Change::Save(Row::Backup(whole)));
         }
@@ -149,8 +149,8 @@ impl Service {
             && Wanted::Restore(volume_id).by(&backup.state)
             && backup.take(BackupEvent::RestoreEnded, self.now()).is_ok()
         {
-            if let Verdict::Failed(reason) = verdict {
-                backup.fail_reason = Some(reason.clone());
+            if let Verdict::Failed(failure) = verdict {
+                backup.fail_reason = Some(failure.reason.clone());
                 changes.push(self.message(
                     &backup.project_id,
                     &task.request_id,

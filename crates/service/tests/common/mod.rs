@@ -52,11 +52,20 @@ impl House {
     /// Builds one with a clock of the test's own.
     pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::create(dir.path().join("repository")).unwrap();
+        Self::over(dir, Arc::new(store), clock, |_| {}).await
+    }
+
+    /// Builds one in a directory and over a store of the test's own.
+    pub(crate) async fn over(
+        dir: tempfile::TempDir,
+        store: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        choose: impl Fn(&mut Settings) + Send + Sync + 'static,
+    ) -> Self {
         let key = MasterKey::create(&dir.path().join("master.key")).unwrap();
-        let store: Arc<dyn ObjectStore> =
-            Arc::new(LocalStore::create(dir.path().join("repository")).unwrap());
         let repository = Repository::init(store, &key, InitOptions::default()).unwrap();
-        Self::build(dir, repository, clock, Arc::new(|_| {})).await
+        Self::build(dir, repository, clock, Arc::new(choose)).await
     }
 
     async fn build(

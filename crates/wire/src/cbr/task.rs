@@ -33,7 +33,7 @@ pub(super) const STATUS_WORDS: &[(&str, &[&str])] = &[
     ("success", &["succeeded"]),
     ("failed", &["failed", "cancelled"]),
     ("skipped", &["skipped"]),
-    ("timeout", &[]),
+    ("timeout", &["timed_out"]),
 ];
 
 /// The record of one asynchronous action.
@@ -492,7 +492,7 @@ fn part(task: &model::Task, incremental: Option<bool>) -> Option<(&'static str, 
 
 fn has_failed(state: &TaskState) -> bool {
     match state {
-        TaskState::Failed { .. } | TaskState::Cancelled => true,
+        TaskState::Failed { .. } | TaskState::TimedOut { .. } | TaskState::Cancelled => true,
         TaskState::Waiting
         | TaskState::Running(_)
         | TaskState::Succeeded
@@ -506,6 +506,7 @@ fn status(state: &TaskState) -> &'static str {
         TaskState::Running(_) => "running",
         TaskState::Succeeded => "success",
         TaskState::Failed { .. } | TaskState::Cancelled => "failed",
+        TaskState::TimedOut { .. } => "timeout",
         TaskState::Skipped { .. } => "skipped",
     }
 }
@@ -514,7 +515,7 @@ fn error_info(task: &model::Task) -> ErrorInfo {
     let unknown = || Code::Internal.answer().1.into();
     match &task.state {
         TaskState::Waiting | TaskState::Running(_) | TaskState::Succeeded => ErrorInfo::default(),
-        TaskState::Failed { reason } => ErrorInfo {
+        TaskState::Failed { reason } | TaskState::TimedOut { reason } => ErrorInfo {
             code: unknown(),
             message: reason.clone(),
         },
@@ -551,6 +552,9 @@ mod tests {
             TaskState::Running(lease),
             TaskState::Succeeded,
             TaskState::Failed {
+                reason: String::new(),
+            },
+            TaskState::TimedOut {
                 reason: String::new(),
             },
             TaskState::Cancelled,

@@ -375,6 +375,20 @@ fn each_kind_of_task_has_its_part() {
             "common, resource, {key}"
         );
     }
+    let late = TaskState::TimedOut {
+        reason: "it took longer than 2 hours".to_owned(),
+    };
+    let work = Work::Backup {
+        backup_id: id(BACKUP),
+    };
+    let shown = serde_json::to_value(Task::of(&task(work, late), None)).expect("JSON");
+    assert_eq!(shown["status"], "timeout");
+    assert_eq!(
+        shown["error_info"],
+        json!({"code": "BackupService.9910", "message": "it took longer than 2 hours"})
+    );
+    let read: Task = serde_json::from_value(shown).expect("reads back");
+    assert_eq!(read.status, super::word::TaskStatus::Timeout);
     for hidden in [
         Work::Sweep,
         Work::DeleteVolume {

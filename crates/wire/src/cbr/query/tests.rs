@@ -167,9 +167,12 @@ fn tasks_are_asked_for() {
         (some.work, some.states, some.never),
         (vec!["delete_backup"], vec!["failed", "cancelled"], false)
     );
+    let late = TaskList::parse(&pairs("status=timeout")).expect("fine");
+    assert_eq!(late.states, ["timed_out"]);
     for (query, never) in [
         ("operation_type=replication", false),
-        ("status=timeout", true),
+        ("status=timeout", false),
+        ("operation_type=copy", true),
         ("provider_id=d1603440-187d-4516-af25-121250c7cc97", false),
         ("provider_id=0daac4c5-6707-4851-97ba-169e36266b66", false),
     ] {
