@@ -13,8 +13,8 @@ use axum::http::Method;
 use desk::{Desk, NOBODY, disk, text, vault};
 use emberkeep_catalog::{Change, Row};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, ByteCount, PolicyBinding, ProtectStatus, Role, VaultStatus,
-    VolumeStatus,
+    Backup, BackupId, BackupState, ByteCount, PolicyBinding, ProtectStatus, Role, TaskState,
+    VaultStatus, VolumeStatus,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +57,7 @@ macro_rules! arranged {
 arranged!(a_vault, vault, Vault, emberkeep_model::Vault);
 arranged!(a_volume, volume, Volume, emberkeep_model::Volume);
 arranged!(a_backup, backup, Backup, Backup);
+arranged!(a_task, task, Task, emberkeep_model::Task);
 arranged!(
     a_resource,
     vault_resource,
@@ -395,6 +396,25 @@ async fn a_run_tells_what_it_meant_left_out_and_became() {
     );
     assert_eq!(log["checkpoint_id"], run["id"]);
     assert_eq!(log["extra_info"]["resource"]["id"], json!(bad));
+
+    // What took longer than it may is told from what failed, and asked for on its own.
+    let reason = "it took longer than 2 hours";
+    let late = TaskState::TimedOut {
+        reason: reason.to_owned(),
+    };
+    let ended = desk.get("/operation-logs?status=success").await;
+    let ended = text(&ended["operation_logs"][0]["id"]);
+    let was = a_task(&desk, &ended, |row| row.state = late).await;
+    let logs = desk.get("/operation-logs?status=timeout").await;
+    let log = &logs["operation_logs"][0];
+    assert_eq!((&logs["count"], &log["id"]), (&json!(1), &json!(ended)));
+    assert_eq!(
+        (&log["status"], &log["error_info"]["message"]),
+        (&json!("timeout"), &json!(reason))
+    );
+    let logs = desk.get("/operation-logs?status=failed").await;
+    assert_eq!(logs["count"], json!(0));
+    a_task(&desk, &ended, |row| row.state = was.state).await;
     a_volume(&desk, &bad, |row| row.status = before.status).await;
 
     // Its last backup goes, and it with that.
