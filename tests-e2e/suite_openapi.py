@@ -157,6 +157,8 @@ class OpenApi(unittest.TestCase):
             connection.request(method.upper(), target, body=body, headers=headers)
             answer = connection.getresponse()
             text = answer.read()
+        except OSError as error:
+            raise AssertionError(f"{method} {target[:200]}, {len(body or b'')} bytes: {error}") from error
         finally:
             connection.close()
         what = f"{method} {target[:200]} {(body or b'')[:60]!r}: {answer.status} {text[:300]!r}"

@@ -2,7 +2,7 @@
 //! goes on to its API.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -12,7 +12,11 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::request_id::{HEADER, RequestId};
+use crate::unread::Unread;
 use crate::{App, cinder, metrics, origin};
+
+/// Who took longer than this to send what was read gets no time for the rest.
+const PROMPT: Duration = Duration::from_secs(5);
 
 /// The way in.
 pub(crate) struct Front {
@@ -55,8 +59,14 @@ async fn serve(State(front): State<Arc<Front>>, mut request: Request) -> Respons
         path = request.uri().path()
     );
     let begun = Instant::now();
+    let unread = Unread::of(&mut request);
     async move {
         let mut response = front.pass(request, id).await;
+        if let Some(unread) = unread
+            && begun.elapsed() < PROMPT
+        {
+            unread.discard().await;
+        }
         if let Some(header) = header {
             response.headers_mut().insert(HEADER, header);
         }

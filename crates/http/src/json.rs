@@ -14,12 +14,6 @@ pub const BODY_LIMIT: usize = 1 << 20;
 /// wants to keep us waiting.
 const BODY_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Bodies that are too large but no larger than this, in bytes, are read and thrown away before they are refused.
-const DISCARDED: u64 = 16 << 20;
-
-/// How long that may take.
-const DISCARD_PATIENCE: Duration = Duration::from_secs(3);
-
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -42,10 +36,6 @@ pub async fn read_body(body: Body) -> Result<Bytes, BodyError> {
     // Said beforehand, it need not be kept to be refused.
     let said = body.size_hint().lower();
     if said > BODY_LIMIT as u64 {
-        if said <= DISCARDED {
-            // Who is still sending when the connection closes sees a broken pipe and not our answer.
-            let _ = tokio::time::timeout(DISCARD_PATIENCE, discard(body)).await;
-        }
         return Err(BodyError::TooLarge);
     }
     let whole = Limited::new(body, BODY_LIMIT).collect();
@@ -55,10 +45,6 @@ pub async fn read_body(body: Body) -> Result<Bytes, BodyError> {
         Ok(Err(error)) => Err(BodyError::Broken(error)),
         Err(elapsed) => Err(BodyError::Broken(elapsed.into())),
     }
-}
-
-async fn discard(mut body: Body) {
-    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// Reads a JSON body, whatever its content type says.

@@ -17,6 +17,7 @@ mod openapi;
 mod origin;
 mod request_id;
 mod routes;
+mod unread;
 
 use std::sync::Arc;
 
