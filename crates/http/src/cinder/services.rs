@@ -5,7 +5,7 @@ use axum::response::Response;
 use emberkeep_service::{Binary, ServiceState};
 use emberkeep_wire::cinder::ask::ServiceSwitch;
 use emberkeep_wire::cinder::{
-    Field, PoolView, ServiceSwitched, ServiceView, parse_reason, query_flag, query_text,
+    Fault, Field, PoolView, ServiceSwitched, ServiceView, parse_reason, query_flag, query_text,
 };
 use serde_json::{Map, Value};
 
@@ -65,6 +65,13 @@ pub(super) async fn switch(call: &Call, verb: &str) -> Answer {
         "enable" => (false, None),
         "disable" => (true, None),
         "disable-log-reason" => (true, parse_reason(&call.body)?),
+        "freeze" | "thaw" => {
+            // Whom this is refused to as a matter of policy hears that first.
+            call.service().services(&call.caller).await?;
+            let words =
+                "Invalid input received: no host here replicates, so none can be frozen or thawed.";
+            return Err(Fault::bad_request(words).into());
+        }
         _ => return Ok(super::unknown()),
     };
     let ServiceSwitch { binary, host, .. } = ServiceSwitch::read(&call.body)?;

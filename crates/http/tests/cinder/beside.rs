@@ -499,6 +499,16 @@ async fn what_the_real_one_takes_is_taken() {
     let answer = tenant.ask_as(&admin, "PUT", path, 0, reasonless).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     assert_eq!(answer.json()["disabled_reason"], Value::Null);
+    for verb in ["freeze", "thaw"] {
+        let (path, body) = (
+            format!("os-services/{verb}"),
+            json!({"host": "invalid_host"}),
+        );
+        let answer = tenant.ask_as(&admin, "PUT", &path, 0, body.clone()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{verb}");
+        let answer = tenant.ask("PUT", &path, 0, body).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{verb}");
+    }
     let class = json!({"quota_class_set": {}});
     let path = "os-quota-class-sets/foo";
     let answer = tenant.ask_as(&admin, "PUT", path, 0, class).await;
