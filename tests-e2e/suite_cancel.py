@@ -14,7 +14,9 @@ class Cancel(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.place = support.scratch("cancel", cls)
-        cls.service = support.Service(cls.place / "data", sweep_delay_secs=3600).start()
+        cls.service = support.Service(
+            cls.place / "data", sweep_delay_secs=3600, store_write_mib_s=100, store_read_mib_s=200
+        ).start()
         cls.addClassCleanup(cls.service.kill)
         cls.client = cls.service.client()
         cls.volume = cls.client.create_volume("large", size=4)

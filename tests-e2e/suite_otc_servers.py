@@ -72,7 +72,9 @@ class ServerSession(unittest.TestCase):
         cls.room = scratch("otc-servers", cls)
         cls.share = cls.room / "shares" / "team"
         cls.share.mkdir(parents=True)
-        cls.service = Service(cls.room / "data", turbo_roots=cls.room / "shares").start()
+        # Slow enough that what is under way can be seen under way, however fast the machine.
+        pace = {"store_write_mib_s": 40, "store_read_mib_s": 100}
+        cls.service = Service(cls.room / "data", turbo_roots=cls.room / "shares", **pace).start()
         cls.addClassCleanup(lambda: cls.service.kill())
         cls.env = cls.service.client_environment()
         for name in [key for key in os.environ if key.startswith("OS_")]:
@@ -82,11 +84,16 @@ class ServerSession(unittest.TestCase):
         client = cls.service.client()
         cls.ids = [client.create_volume(name) for name in ("root", "data")]
         cls.paths = [pathlib.Path(emberkeep("volume", "path", id, env=cls.env)[1].strip()) for id in cls.ids]
+        cls.fill()
+        cls.seen = {}
+
+    @classmethod
+    def fill(cls):
+        """Puts a hundred MiB that were nowhere before into each volume."""
         for path in cls.paths:
             with open(path, "r+b") as file:
                 for place in range(MIB, 500 * MIB, 5 * MIB):
                     os.pwrite(file.fileno(), os.urandom(MIB), place)
-        cls.seen = {}
 
     @classmethod
     def connect(cls):
@@ -168,6 +175,7 @@ class ServerSession(unittest.TestCase):
         self.assertEqual([beginning(path) for path in self.paths], before)
 
     def test_04_killed_in_the_middle_it_completes_with_one_instant(self):
+        self.fill()
         writer = Lockstep(self.paths)
         writer.start()
         try:
@@ -185,7 +193,8 @@ class ServerSession(unittest.TestCase):
                     for child in backup.children
                 )
                 and all(self.conn.block_storage.get_volume(id).status == "available" for id in self.ids),
-                timeout=120,
+                120,
+                0.01,
             )
             most = writer.count + 1
             self.service.kill()

@@ -102,6 +102,8 @@ struct File {
     sweep_delay_secs: Option<i64>,
     policy_min_gap_minutes: Option<u16>,
     verify_gib_a_day: Option<u64>,
+    store_write_mib_s: Option<u64>,
+    store_read_mib_s: Option<u64>,
     grace_secs: Option<u64>,
     token_lifetime_secs: Option<i64>,
     identity: Option<String>,
@@ -163,6 +165,10 @@ pub struct Config {
     pub policy_min_gap_minutes: u16,
     /// GiB of stored data that are read and verified a day; 0 for none.
     pub verify_gib_a_day: u64,
+    /// MiB a second that may be written to the store, so that others have room; 0 for no limit.
+    pub store_write_mib_s: u64,
+    /// MiB a second that may be read from the store; 0 for no limit.
+    pub store_read_mib_s: u64,
     /// How long tasks may go on when the service is told to stop.
     pub grace_secs: u64,
     /// How long a token lasts.
@@ -298,6 +304,18 @@ impl Config {
                 file.verify_gib_a_day,
                 24,
             )?,
+            store_write_mib_s: number(
+                "STORE_WRITE_MIB_S",
+                env("STORE_WRITE_MIB_S"),
+                file.store_write_mib_s,
+                0,
+            )?,
+            store_read_mib_s: number(
+                "STORE_READ_MIB_S",
+                env("STORE_READ_MIB_S"),
+                file.store_read_mib_s,
+                0,
+            )?,
             grace_secs: number("GRACE_SECS", env("GRACE_SECS"), file.grace_secs, 10)?,
             token_lifetime_secs: number(
                 "TOKEN_LIFETIME_SECS",
@@ -328,6 +346,14 @@ impl Config {
                 self.verify_gib_a_day.to_string(),
                 "must be 0 to 1048576",
             );
+        }
+        for (key, rate) in [
+            ("store_write_mib_s", self.store_write_mib_s),
+            ("store_read_mib_s", self.store_read_mib_s),
+        ] {
+            if rate > 1 << 20 {
+                return refuse(key, rate.to_string(), "must be 0 (no limit) to 1048576");
+            }
         }
         if !(5..=3600).contains(&self.lease_secs) {
             return refuse(
@@ -629,6 +655,8 @@ mod tests {
             ("no patience", ("EMBERKEEP_IDLE_SECS", "0")),
             ("no hours", ("EMBERKEEP_TASK_TIMEOUT_HOURS", "half")),
             ("beyond a year", ("EMBERKEEP_TASK_TIMEOUT_HOURS", "8761")),
+            ("no pace", ("EMBERKEEP_STORE_WRITE_MIB_S", "-1")),
+            ("beyond any disk", ("EMBERKEEP_STORE_READ_MIB_S", "1048577")),
             ("no key", ("EMBERKEEP_TLS_CERTIFICATE", "/c.pem")),
             ("no identity", ("EMBERKEEP_IDENTITY", "ldap")),
             ("a keystone nowhere", ("EMBERKEEP_IDENTITY", "keystone")),

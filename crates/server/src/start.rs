@@ -15,7 +15,7 @@ use emberkeep_service::{
     Authenticator, Clock, ExportServer, Identity, IdentitySettings, Service, ServiceError,
     Settings, SystemClock, Workers, new_secret,
 };
-use emberkeep_store::{LocalStore, ObjectStore, StoreError};
+use emberkeep_store::{LocalStore, ObjectStore, Pace, PacedStore, StoreError};
 use emberkeep_volumes::{FileProvider, VolumeError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -170,7 +170,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let url = plain.or(urls.first()).cloned().unwrap_or_default();
 
     let key_path = config.master_key_path_in(data.path());
-    let repository = open_repository(&data, &key_path)?;
+    let repository = open_repository(&data, &key_path, pace(&config))?;
     let regions = regions(&config, &repository, &key_path)?;
     let catalog: Arc<dyn Catalog> =
         Arc::new(SqliteCatalog::open(data.path().join(CATALOGUE)).await?);
@@ -317,7 +317,11 @@ const REPOSITORY: &str = "repository";
 
 /// Opens the repository, or makes it on the first run. A key is made only where there is
 /// nothing yet that another key could have sealed.
-fn open_repository(data: &DataDir, key_path: &Path) -> Result<Repository, StartError> {
+fn open_repository(
+    data: &DataDir,
+    key_path: &Path,
+    pace: Option<Pace>,
+) -> Result<Repository, StartError> {
     let place = data.path().join(REPOSITORY);
     let there = place.join("format").exists();
     if !there && data.path().join(CATALOGUE).exists() {
@@ -343,11 +347,29 @@ fn open_repository(data: &DataDir, key_path: &Path) -> Result<Repository, StartE
         }
     };
     if there {
-        let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(&place)?);
+        let store = at_pace(LocalStore::open(&place)?, pace);
         Ok(Repository::open(store, &key)?)
     } else {
-        let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::create(&place)?);
+        let store = at_pace(LocalStore::create(&place)?, pace);
         Ok(Repository::init(store, &key, InitOptions::default())?)
+    }
+}
+
+/// How fast the store may be used; none for as fast as it is.
+fn pace(config: &Config) -> Option<Pace> {
+    let rate = |mib: u64| (mib > 0).then_some(mib << 20);
+    let pace = Pace {
+        up: rate(config.store_write_mib_s),
+        down: rate(config.store_read_mib_s),
+        latency: Duration::ZERO,
+    };
+    (pace != Pace::default()).then_some(pace)
+}
+
+fn at_pace(store: LocalStore, pace: Option<Pace>) -> Arc<dyn ObjectStore> {
+    match pace {
+        Some(pace) => Arc::new(PacedStore::new(store, pace)),
+        None => Arc::new(store),
     }
 }
 

@@ -134,6 +134,10 @@ impl<S: ObjectStore> ObjectStore for PacedStore<S> {
         self.call(0, |inner| (0, inner.delete_many(names)))
     }
 
+    fn gap(&self) -> u64 {
+        self.inner.gap()
+    }
+
     fn scratch(&self) -> Option<std::path::PathBuf> {
         self.inner.scratch()
     }
