@@ -3,8 +3,9 @@
 
     tests-e2e/s3.py [--binary target/debug/emberkeep]
 
-Servers tried: moto (pip install 'moto[server]'), s3s-fs (cargo install s3s-fs --features binary), and
-whatever AWS_ENDPOINT_URL and EMBERKEEP_TEST_BUCKET name, e.g. a Ceph RGW or Swift's s3api.
+Servers tried: moto (pip install 'moto[server]'), s3s-fs (cargo install s3s-fs --features binary), the s3api of
+the Swift in the tests' own environment (made by `cargo xtask test --only e2e --suite s3`; wants memcached), and
+whatever AWS_ENDPOINT_URL and EMBERKEEP_TEST_BUCKET name, e.g. a Ceph RGW.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+
+import stores
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUCKET = "emberkeep-test"
@@ -112,6 +115,16 @@ def main():
             finally:
                 server.terminate()
                 server.wait()
+        if (stores.programs() / "swift-proxy-server").exists() and shutil.which("memcached"):
+            swift = stores.Swift(os.path.join(data, "swift"))
+            try:
+                swift.put(BUCKET)
+                suite("Swift's s3api", dict(os.environ, **swift.s3_environment()), BUCKET, binary)
+                tried += 1
+            finally:
+                swift.stop()
+        else:
+            print("== Swift is not installed")
     bucket = os.environ.get("EMBERKEEP_TEST_BUCKET")
     if bucket:
         suite("the given server", dict(os.environ), bucket, binary)

@@ -110,15 +110,16 @@ class Swift(Processes):
                 f"bind_ip = 127.0.0.1\nbind_port = {ports[kind]}\nuser = root\n"
                 f"[pipeline:main]\npipeline = {kind}-server\n[app:{kind}-server]\nuse = egg:swift#{kind}\n"
             )
-        filters = "catch_errors gatekeeper healthcheck cache listing_formats bulk tempauth copy slo dlo " \
+        filters = "catch_errors gatekeeper healthcheck cache listing_formats bulk s3api tempauth copy slo dlo " \
                   "versioned_writes symlink"
         names = "".join(f"[filter:{name}]\nuse = egg:swift#{name}\n" for name in filters.split()
-                        if name not in ("cache", "tempauth"))
+                        if name not in ("cache", "s3api", "tempauth"))
         (etc / "proxy.conf").write_text(
             f"[DEFAULT]\nswift_dir = {etc}\nworkers = 0\nbind_ip = 127.0.0.1\nbind_port = {ports['proxy']}\n"
             f"user = root\n[pipeline:main]\npipeline = {filters} proxy-server\n"
             "[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n"
             f"[filter:cache]\nuse = egg:swift#memcache\nmemcache_servers = 127.0.0.1:{ports['memcached']}\n"
+            "[filter:s3api]\nuse = egg:swift#s3api\nlocation = us-east-1\n"
             f"[filter:tempauth]\nuse = egg:swift#tempauth\nuser_test_tester = {self.KEY} .admin\n{names}"
         )
         env = dict(os.environ, SWIFT_TEST_CONFIG_FILE="", PYTHONWARNINGS="ignore")
@@ -154,6 +155,13 @@ class Swift(Processes):
         headers = {"X-Auth-User": self.USER, "X-Auth-Key": self.KEY}
         answer = http_request(self.url, "GET", "/auth/v1.0", None, headers).expect(200, 204)
         self.token, self.account = answer.headers["X-Auth-Token"], answer.headers["X-Storage-Url"]
+
+    def s3_environment(self):
+        """What a client of its s3api wants to know."""
+        return {
+            "AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": self.USER, "AWS_SECRET_ACCESS_KEY": self.KEY,
+            "AWS_REGION": "us-east-1",
+        }
 
     def environment(self):
         return {"ST_AUTH": self.auth_url, "ST_USER": self.USER, "ST_KEY": self.KEY}

@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use emberkeep_store::{ObjectStore, S3Place, S3Store, StoreError, list_all};
+use emberkeep_store::{Exclusion, ObjectStore, S3Place, S3Store, StoreError, list_all};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -94,7 +94,7 @@ fn the_store_gets_what_it_asks_for() {
 }
 
 fn objects_are_read_back(store: &S3Store) {
-    assert!(store.honours_put_if_absent().unwrap());
+    assert_eq!(store.put_if_absent_is().unwrap(), Exclusion::OneByOne);
     // The second is larger than what goes in one request.
     for (name, size) in [("empty", 0), ("large", 65 * MIB + 3), ("dir/sub/small", 5)] {
         let bytes = vec![9; size];

@@ -252,19 +252,24 @@ pub(crate) fn publish(
         }
         Err(cause) => return Err(cause.into()),
     }
-    match session.is_intact() {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            store.delete_many(&[name.to_owned()])?;
-            Err(BackupError::SessionLost)
-        }
-        Err(cause) => {
-            if let Err(also) = store.delete_many(&[name.to_owned()]) {
-                tracing::warn!(%also, "the manifest of a failed backup could not be removed");
-            }
-            Err(cause.into())
-        }
+    let stands = stands(space, session);
+    if stands.is_err()
+        && let Err(also) = store.delete_many(&[name.to_owned()])
+    {
+        tracing::warn!(%also, "the manifest of a failed backup could not be removed");
     }
+    stands
+}
+
+/// Fails unless what a run stored was safe from every sweep, and can be read by everybody.
+fn stands(space: &Space, session: &Session) -> Result<(), BackupError> {
+    if !session.is_intact()? {
+        return Err(BackupError::SessionLost);
+    }
+    if !space.key_stands()? {
+        return Err(BackupError::KeyReplaced);
+    }
+    Ok(())
 }
 
 /// Reads the parent's manifest; none where it is there but cannot be read.

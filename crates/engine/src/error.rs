@@ -100,6 +100,12 @@ pub enum BackupError {
     /// A sweep took this run for dead, so what it relies on may be gone.
     #[error("the run was silent for too long and was taken for dead; try again")]
     SessionLost,
+    /// Another process made the project's key at the same moment, and the server kept that one:
+    /// nobody could read what was stored with ours.
+    #[error(
+        "another process made the project's key at the same moment; open the repository again and try again"
+    )]
+    KeyReplaced,
     /// A pack that chunks of this backup lie in is gone.
     #[error("pack {0}, which holds data of this backup, has vanished; try again")]
     PackVanished(String),
@@ -230,6 +236,12 @@ pub enum CopyError {
     /// A sweep took this run for dead, so what it relies on may be gone.
     #[error("the run was silent for too long and was taken for dead; try again")]
     SessionLost,
+    /// Another process made the project's key at the same moment, and the server kept that one:
+    /// nobody could read what was stored with ours.
+    #[error(
+        "another process made the project's key at the same moment; open the repository again and try again"
+    )]
+    KeyReplaced,
     /// A pack that chunks of the copy lie in is gone.
     #[error("pack {0}, which holds data of this copy, has vanished; try again")]
     PackVanished(String),
@@ -255,6 +267,7 @@ impl From<BackupError> for CopyError {
             BackupError::Store(cause) => Self::Store(cause),
             BackupError::Cancelled => Self::Cancelled,
             BackupError::SessionLost => Self::SessionLost,
+            BackupError::KeyReplaced => Self::KeyReplaced,
             BackupError::PackVanished(pack) => Self::PackVanished(pack),
             BackupError::Compressor(cause) => Self::Compressor(cause),
         }

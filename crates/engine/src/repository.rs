@@ -1,7 +1,8 @@
 //! A repository and the projects in it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use emberkeep_format::{
     ChunkerSpec, Descriptor, EnvelopeKind, KeySpace, Manifest, PACK_HEADER_LEN, PackHeader,
@@ -19,7 +20,7 @@ use crate::load::{list_manifests, load_index};
 use crate::random::BackupReader;
 use crate::restore::{self, RestoreReport};
 use crate::run::Run;
-use crate::space::{Space, now};
+use crate::space::{NewKey, Space, now};
 use crate::sweep::{self, SweepOptions, SweepReport};
 
 /// The average chunk size of a repository that does not ask for another.
@@ -175,8 +176,8 @@ impl Repository {
     pub fn project(&self, project: &str) -> Result<ProjectRepository, RepositoryError> {
         let space = self.secret.key_space(project);
         let name = names::project_key(space);
-        let wrapped = match self.store.get(&name) {
-            Ok(wrapped) => wrapped,
+        match self.store.get(&name) {
+            Ok(wrapped) => self.open_space(space, &name, wrapped, None),
             Err(StoreError::NotFound { .. }) => {
                 let key = ProjectKey::generate(project.to_owned());
                 match self
@@ -187,11 +188,11 @@ impl Repository {
                     Err(cause) => return Err(cause.into()),
                 }
                 // Whoever was first: theirs is the key.
-                self.store.get(&name)?
+                let wrapped = self.store.get(&name)?;
+                self.open_space(space, &name, wrapped, Some(Instant::now()))
             }
-            Err(cause) => return Err(cause.into()),
-        };
-        self.open_space(space, &name, wrapped)
+            Err(cause) => Err(cause.into()),
+        }
     }
 
     /// Opens every project that has a key here.
@@ -202,7 +203,9 @@ impl Repository {
                 continue;
             };
             match self.store.get(&object.name) {
-                Ok(wrapped) => projects.push(self.open_space(space, &object.name, wrapped)?),
+                Ok(wrapped) => {
+                    projects.push(self.open_space(space, &object.name, wrapped, None)?);
+                }
                 Err(StoreError::NotFound { .. }) => {}
                 Err(cause) => return Err(cause.into()),
             }
@@ -277,7 +280,13 @@ impl Repository {
         space: KeySpace,
         name: &str,
         wrapped: Vec<u8>,
+        made: Option<Instant>,
     ) -> Result<ProjectRepository, RepositoryError> {
+        let new_key = made.map(|made| NewKey {
+            name: name.to_owned(),
+            wrapped: wrapped.clone(),
+            made,
+        });
         let key = self
             .secret
             .unwrap_project(space, wrapped)
@@ -289,6 +298,7 @@ impl Repository {
                 project: key.project().to_owned(),
                 names: names::SpaceNames(space),
                 keys: key.derive(),
+                new_key: Mutex::new(new_key),
             }),
         })
     }

@@ -1,7 +1,8 @@
 //! One project's part of a repository: its keys, its names, and sealed objects in it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use emberkeep_format::{
     Descriptor, Envelope, EnvelopeKind, FormatError, NONCE_LEN, PACK_HEADER_LEN, PACK_TRAILER_LEN,
@@ -12,6 +13,17 @@ use emberkeep_store::{Listed, ObjectStore, StoreError};
 
 use crate::damage::{DamageCause, ReadError};
 
+/// How long after a project's key was made another one may still take its place.
+const UNSETTLED: Duration = Duration::from_secs(120);
+
+/// The key of a project as this process has just stored it.
+#[derive(Debug)]
+pub(crate) struct NewKey {
+    pub(crate) name: String,
+    pub(crate) wrapped: Vec<u8>,
+    pub(crate) made: Instant,
+}
+
 /// What every operation on a project needs.
 pub(crate) struct Space {
     pub(crate) store: Arc<dyn ObjectStore>,
@@ -19,9 +31,30 @@ pub(crate) struct Space {
     pub(crate) project: String,
     pub(crate) names: SpaceNames,
     pub(crate) keys: ProjectKeys,
+    /// There for a while where this process made the key.
+    pub(crate) new_key: Mutex<Option<NewKey>>,
 }
 
 impl Space {
+    /// Tells whether a key that was made just now is still the stored one: a server that lets
+    /// writers who come at the same moment overwrite each other may have kept another's.
+    pub(crate) fn key_stands(&self) -> Result<bool, StoreError> {
+        let mut new_key = self.new_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(new) = &*new_key else {
+            return Ok(true);
+        };
+        let settled = new.made.elapsed() > UNSETTLED;
+        let stands = match self.store.get(&new.name) {
+            Ok(stored) => stored == new.wrapped,
+            Err(StoreError::NotFound { .. }) => false,
+            Err(cause) => return Err(cause),
+        };
+        if stands && settled {
+            *new_key = None;
+        }
+        Ok(stands)
+    }
+
     fn key(&self, kind: EnvelopeKind) -> &SealKey {
         match kind {
             EnvelopeKind::IndexRun => &self.keys.index,

@@ -79,16 +79,17 @@ pub(crate) fn sweep(
     run: &Run,
 ) -> Result<SweepReport, SweepError> {
     let session = Session::start(space, SessionKind::Sweep)?;
-    let sweep = Sweep {
+    let sweep = |lease| Sweep {
         space,
         session: &session,
+        lease,
         run,
     };
     let report = if options.dry_run {
-        sweep.plan(Reap::No)?.report
+        sweep(None).plan(Reap::No)?.report
     } else {
         let lease = SweepLease::take(space, session.id())?;
-        let report = sweep.carry_out(options.wait);
+        let report = sweep(Some(&lease)).carry_out(options.wait);
         lease.release()?;
         report?
     };
@@ -100,6 +101,8 @@ pub(crate) fn sweep(
 struct Sweep<'a> {
     space: &'a Arc<Space>,
     session: &'a Session,
+    /// None where nothing is to be changed.
+    lease: Option<&'a SweepLease<'a>>,
     run: &'a Run,
 }
 
@@ -272,7 +275,8 @@ impl Sweep<'_> {
     /// sweep could undo.
     fn fence(&self) -> Result<(), SweepError> {
         self.not_cancelled()?;
-        if self.session.is_intact()? {
+        let held = self.lease.map_or(Ok(true), SweepLease::is_held)?;
+        if held && self.session.is_intact()? {
             Ok(())
         } else {
             Err(SweepError::SessionLost)

@@ -8,8 +8,10 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use emberkeep_engine::{CheckOptions, Repository, RestoreError, Run};
+use emberkeep_engine::{BackupError, CheckOptions, Repository, RestoreError, Run};
+use emberkeep_store::ObjectStore;
 use support::*;
 
 const READ: CheckOptions = CheckOptions { read_data: true };
@@ -433,4 +435,37 @@ fn records_that_are_written_again_may_be_rolled_back_without_harm() {
     fixture.store.put(&wrapped, &[&old]).unwrap();
     let project = Repository::open(fixture.store.clone(), &new).unwrap();
     restores(&project.project("project-a").unwrap(), 1, &bytes);
+}
+
+#[test]
+fn a_backup_fails_where_another_key_took_the_place_of_one_just_made() {
+    let fixture = Fixture::new();
+    let open = |store| {
+        let repository = Repository::open(store, &fixture.master).unwrap();
+        repository.project("project-b").unwrap()
+    };
+    // Two make a key at the same moment, and the server keeps the later one.
+    let elsewhere = Arc::new(emberkeep_store::MemoryStore::new());
+    for name in fixture.names("") {
+        elsewhere
+            .put(&name, &[&fixture.store.get(&name).unwrap()])
+            .unwrap();
+    }
+    let before = fixture.names("");
+    let first = open(fixture.store.clone());
+    let made = fixture.names("");
+    let key = made.iter().find(|name| !before.contains(name)).unwrap();
+    drop(open(elsewhere.clone()));
+    let other = elsewhere.get(key).unwrap();
+    fixture.store.put(key, &[&other]).unwrap();
+    let source = Source(noise(MIB, 3));
+    let refused = first.backup(&source, request(1), &Run::new()).unwrap_err();
+    assert!(matches!(refused, BackupError::KeyReplaced), "{refused:?}");
+    let opened = open(fixture.store.clone());
+    let target = Target::fresh(MIB);
+    let restored = opened.restore(id(1), &target, &Run::new());
+    assert!(matches!(restored, Err(RestoreError::NoSuchBackup(_))));
+    // Opened again, all is well.
+    opened.backup(&source, request(1), &Run::new()).unwrap();
+    restores(&opened, 1, &noise(MIB, 3));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
 use emberkeep_keys::MasterKey;
 use emberkeep_service::{Region, Regions};
-use emberkeep_store::{LocalStore, ObjectStore, S3Store, StoreError};
+use emberkeep_store::{Exclusion, LocalStore, ObjectStore, S3Store, StoreError};
 
 use crate::config::{ReplicaConfig, ReplicaStore};
 use crate::{Config, StartError};
@@ -52,12 +52,22 @@ fn open(
         ReplicaStore::Bucket(place) => {
             let store = S3Store::open(place.clone())?;
             // Two writers could destroy each other's work.
-            if !store.honours_put_if_absent()? {
-                return Err(StoreError::Denied {
-                    name: store.describe(),
-                    cause: std::io::Error::other("it overwrites objects that it was asked to keep"),
+            match store.put_if_absent_is()? {
+                Exclusion::Full => {}
+                Exclusion::OneByOne => {
+                    tracing::warn!(
+                        store = %store.describe(),
+                        "writers that come at the same moment are not kept apart here: let no other process write to this region"
+                    );
                 }
-                .into());
+                Exclusion::None => {
+                    let told = "it overwrites objects that it was asked to keep";
+                    return Err(StoreError::Denied {
+                        name: store.describe(),
+                        cause: std::io::Error::other(told),
+                    }
+                    .into());
+                }
             }
             Arc::new(store)
         }

@@ -21,4 +21,4 @@ pub use memory::MemoryStore;
 pub use paced::{Pace, PacedStore};
 pub use port::{Listed, ObjectStore, StoreError, list_all};
 #[cfg(feature = "s3")]
-pub use s3::{S3Place, S3Store};
+pub use s3::{Exclusion, S3Place, S3Store};

@@ -66,6 +66,22 @@ impl fmt::Display for S3Place {
     }
 }
 
+/// Writers of one probe, and how often they are let loose.
+const RACERS: u8 = 8;
+const RACES: u8 = 4;
+
+/// What a server does with a put of what must not be there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exclusion {
+    /// Of many writers one wins, always.
+    Full,
+    /// Who comes later is refused; of those who come at the same moment several may be told that
+    /// they won, and the last one's bytes stay.
+    OneByOne,
+    /// It overwrites.
+    None,
+}
+
 /// A bucket as a store.
 #[derive(Debug)]
 pub struct S3Store {
@@ -117,9 +133,9 @@ impl S3Store {
         })
     }
 
-    /// Tells whether the server refuses to overwrite when asked to; a repository can only be
-    /// kept by one that does.
-    pub fn honours_put_if_absent(&self) -> Result<bool, StoreError> {
+    /// Tries what the server does when asked not to overwrite; a repository can only be kept by
+    /// one that does not, at least where writers come one after the other.
+    pub fn put_if_absent_is(&self) -> Result<Exclusion, StoreError> {
         let nanos = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
@@ -127,12 +143,45 @@ impl S3Store {
         self.put_if_absent(&name, &[b"first"])?;
         let second = self.put_if_absent(&name, &[b"second"]);
         let kept = self.get(&name)?;
-        self.delete_many(&[name])?;
+        self.delete_many(std::slice::from_ref(&name))?;
         match second {
-            Err(StoreError::AlreadyExists { .. }) => Ok(kept == b"first"),
-            Ok(()) => Ok(false),
-            Err(cause) => Err(cause),
+            Err(StoreError::AlreadyExists { .. }) if kept == b"first" => {}
+            Err(StoreError::AlreadyExists { .. }) | Ok(()) => return Ok(Exclusion::None),
+            Err(cause) => return Err(cause),
         }
+        for round in 0..RACES {
+            let name = format!("{name}-{round}");
+            let winners = self.race(&name)?;
+            self.delete_many(&[name])?;
+            if winners != 1 {
+                return Ok(Exclusion::OneByOne);
+            }
+        }
+        Ok(Exclusion::Full)
+    }
+
+    /// Puts one name if it is absent many times at once; returns how many were told they did.
+    fn race(&self, name: &str) -> Result<usize, StoreError> {
+        let path = self.path(name)?;
+        self.wait(name, async {
+            let puts = (0..RACERS).map(|me| {
+                let options = PutOptions {
+                    mode: PutMode::Create,
+                    ..PutOptions::default()
+                };
+                self.client
+                    .put_opts(&path, PutPayload::from(vec![me; 64]), options)
+            });
+            let mut winners = 0;
+            for put in futures::future::join_all(puts).await {
+                match put {
+                    Ok(_) => winners += 1,
+                    Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {}
+                    Err(cause) => return Err(cause),
+                }
+            }
+            Ok(winners)
+        })
     }
 
     fn path(&self, name: &str) -> Result<Path, StoreError> {

@@ -150,6 +150,7 @@ fn backup_error(error: &BackupError, image: &Path) -> CliError {
         BackupError::Cancelled => CliError::failed("interrupted; nothing was kept"),
         BackupError::Source(_)
         | BackupError::SessionLost
+        | BackupError::KeyReplaced
         | BackupError::PackVanished(_)
         | BackupError::Compressor(_) => CliError::failed(chain(error)),
     };

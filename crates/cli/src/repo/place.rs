@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep_engine::worth_keeping;
-use emberkeep_store::{CachedStore, LocalStore, ObjectStore, S3Place, S3Store};
+use emberkeep_store::{CachedStore, Exclusion, LocalStore, ObjectStore, S3Place, S3Store};
 
 use super::store_error;
 use crate::error::CliError;
@@ -60,9 +60,16 @@ pub(super) fn open(repo: &Path) -> Result<Arc<dyn ObjectStore>, CliError> {
 pub(super) fn create(repo: &Path) -> Result<Arc<dyn ObjectStore>, CliError> {
     if is_bucket(repo) {
         let store = bucket(repo)?;
-        return match store.honours_put_if_absent() {
-            Ok(true) => Ok(Arc::new(store)),
-            Ok(false) => Err(CliError::refused(format!(
+        return match store.put_if_absent_is() {
+            Ok(Exclusion::Full) => Ok(Arc::new(store)),
+            Ok(Exclusion::OneByOne) => {
+                crate::output::say(&format!(
+                    "{} does not keep writers apart that come at the same moment: let one process at a time use this repository",
+                    store.describe()
+                ));
+                Ok(Arc::new(store))
+            }
+            Ok(Exclusion::None) => Err(CliError::refused(format!(
                 "{} overwrites objects that it was asked to keep; two writers could destroy each other's work",
                 store.describe()
             ))),

@@ -11,7 +11,10 @@ use crate::space::Space;
 /// The right to sweep, for as long as its session lives.
 pub(super) struct SweepLease<'a> {
     space: &'a Space,
-    names: Vec<String>,
+    session: ObjectId,
+    name: String,
+    /// Those of the dead.
+    spent: Vec<String>,
 }
 
 impl<'a> SweepLease<'a> {
@@ -19,7 +22,7 @@ impl<'a> SweepLease<'a> {
     pub(super) fn take(space: &'a Space, session: ObjectId) -> Result<Self, SweepError> {
         let listed = list_all(&*space.store, &space.names.leases())?;
         let alive = alive(space, Reap::No)?;
-        let mut names: Vec<String> = Vec::new();
+        let mut spent: Vec<String> = Vec::new();
         let mut highest = 0;
         for object in listed {
             highest = names::last_segment::<u64>(&object.name)
@@ -30,28 +33,48 @@ impl<'a> SweepLease<'a> {
                     return Err(SweepError::Busy(lease.session));
                 }
                 // Nobody can hold a lease that cannot be read.
-                Ok(_) | Err(ReadError::Damaged(_)) => names.push(object.name),
+                Ok(_) | Err(ReadError::Damaged(_)) => spent.push(object.name),
                 Err(cause @ ReadError::Store(_)) => return Err(cause.into()),
             }
         }
         let name = space.names.lease(highest + 1);
         let sealed = space.seal(EnvelopeKind::Lease, &name, &Lease::new(session).encode());
         match space.store.put_if_absent(&name, &[&sealed]) {
-            Ok(()) => {}
-            Err(StoreError::AlreadyExists { .. }) => {
-                let winner = space.load_if_there(EnvelopeKind::Lease, &name, Lease::decode)?;
-                return Err(SweepError::Busy(
-                    winner.map_or(session, |lease| lease.session),
-                ));
-            }
+            Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
             Err(cause) => return Err(cause.into()),
         }
-        names.push(name);
-        Ok(Self { space, names })
+        let lease = Self {
+            space,
+            session,
+            name,
+            spent,
+        };
+        // Looked at even by who was told to have won: not every server keeps those apart who
+        // come at the same moment.
+        match lease.holder()? {
+            Some(holder) if holder == session => Ok(lease),
+            holder => Err(SweepError::Busy(holder.unwrap_or(session))),
+        }
+    }
+
+    /// Returns whose session the stored lease names; none where it is gone.
+    fn holder(&self) -> Result<Option<ObjectId>, ReadError> {
+        let stored = self
+            .space
+            .load_if_there(EnvelopeKind::Lease, &self.name, Lease::decode)?;
+        Ok(stored.map(|lease| lease.session))
+    }
+
+    /// Tells whether the lease is still held.
+    pub(super) fn is_held(&self) -> Result<bool, ReadError> {
+        Ok(self.holder()? == Some(self.session))
     }
 
     /// Gives the lease back, and removes those of the dead.
-    pub(super) fn release(self) -> Result<(), SweepError> {
-        Ok(self.space.store.delete_many(&self.names)?)
+    pub(super) fn release(mut self) -> Result<(), SweepError> {
+        if self.is_held()? {
+            self.spent.push(self.name);
+        }
+        Ok(self.space.store.delete_many(&self.spent)?)
     }
 }
