@@ -12,15 +12,15 @@
 #   apt-get install --no-install-recommends radosgw ceph-mon ceph-osd curl
 # No mgr is run, so `ceph -s` knows nothing of what the pools hold; storing does not need it.
 #
-#   EK_RGW_PORT     [7480]            EK_RGW_MON_PORT [13300]    (the osd takes free ports from 16800 on)
-#   EK_RGW_BUCKET   [emberkeep-test]  EK_RGW_SIZE     [10G] of the osd's file, at most; it is sparse
+#   EMBERKEEP_RGW_PORT     [7480]            EMBERKEEP_RGW_MON_PORT [13300]    (the osd takes free ports from 16800 on)
+#   EMBERKEEP_RGW_BUCKET   [emberkeep-test]  EMBERKEEP_RGW_SIZE     [10G] of the osd's file, at most; it is sparse
 # These count when DIR is made; later starts keep what it was made with, but for the bucket.
 set -euo pipefail
 
 KEY=emberkeep
 SECRET=emberkeep-secret
 REGION=us-east-1
-BUCKET=${EK_RGW_BUCKET:-emberkeep-test}
+BUCKET=${EMBERKEEP_RGW_BUCKET:-emberkeep-test}
 MARK="# made by run_rgw.sh"
 
 say() { echo "$*" >&2; }
@@ -86,11 +86,11 @@ make_conf() {
   [ ${#D} -le 80 ] || die "the path $D is too long for sockets; give one of at most 80 characters"
   case $D in *[!A-Za-z0-9/._-]*) die "$D has characters that ceph.conf would not take literally" ;; esac
   local size port mon
-  size=$(numfmt --from=iec "${EK_RGW_SIZE:-10G}") || die "EK_RGW_SIZE is a size like 10G"
-  port=${EK_RGW_PORT:-7480}
-  mon=${EK_RGW_MON_PORT:-13300}
-  tcp_up "$port" && die "something listens on port $port already; set EK_RGW_PORT"
-  tcp_up "$mon" && die "something listens on port $mon already; set EK_RGW_MON_PORT"
+  size=$(numfmt --from=iec "${EMBERKEEP_RGW_SIZE:-10G}") || die "EMBERKEEP_RGW_SIZE is a size like 10G"
+  port=${EMBERKEEP_RGW_PORT:-7480}
+  mon=${EMBERKEEP_RGW_MON_PORT:-13300}
+  tcp_up "$port" && die "something listens on port $port already; set EMBERKEEP_RGW_PORT"
+  tcp_up "$mon" && die "something listens on port $mon already; set EMBERKEEP_RGW_MON_PORT"
   mkdir -p "$D"
   chmod 700 "$D"
   cat >"$CONF.new" <<CONF
