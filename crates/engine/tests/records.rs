@@ -100,6 +100,9 @@ fn in_the_middle(kept: &[u8], large: &[u8]) -> Fixture {
     );
     // The sweep has ended the session of the dead: here it comes back.
     left.store.put(&session, &[&stored]).unwrap();
+    // With a beat in the place of which something else came, as no sound one is left by the dead.
+    let beat = format!("{session}.beat");
+    left.store.put(&beat, &[&stored]).unwrap();
     left
 }
 
@@ -114,6 +117,8 @@ fn whatever_befalls_records_of_work_is_found_and_hurts_no_backup() {
         .collect();
     let there: BTreeSet<&str> = objects.iter().map(|name| kind_of(name)).collect();
     assert_eq!(there, BTreeSet::from(KINDS));
+    let beats = objects.iter().filter(|name| name.ends_with(".beat"));
+    assert_eq!(beats.count(), 1);
     // What they were before: as after a file system was rolled back.
     for name in &objects {
         let good = base.store.get(name).unwrap();
