@@ -94,7 +94,7 @@ fn the_store_gets_what_it_asks_for() {
 }
 
 fn objects_are_read_back(store: &S3Store) {
-    assert_eq!(store.put_if_absent_is().unwrap(), Exclusion::OneByOne);
+    assert_eq!(store.exclusion().unwrap(), Exclusion::OneByOne);
     // The second is larger than what goes in one request.
     for (name, size) in [("empty", 0), ("large", 65 * MIB + 3), ("dir/sub/small", 5)] {
         let bytes = vec![9; size];

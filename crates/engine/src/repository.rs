@@ -283,7 +283,6 @@ impl Repository {
         made: Option<Instant>,
     ) -> Result<ProjectRepository, RepositoryError> {
         let new_key = made.map(|made| NewKey {
-            name: name.to_owned(),
             wrapped: wrapped.clone(),
             made,
         });

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use emberkeep_format::{
     Descriptor, Envelope, EnvelopeKind, FormatError, NONCE_LEN, PACK_HEADER_LEN, PACK_TRAILER_LEN,
-    PackHeader, PackId, PackTrailer, SealKey, TocEntry, UnixMicros, decode_toc, names::SpaceNames,
+    PackHeader, PackId, PackTrailer, SealKey, TocEntry, UnixMicros, decode_toc,
+    names::{self, SpaceNames},
 };
 use emberkeep_keys::{ProjectKeys, random};
 use emberkeep_store::{Listed, ObjectStore, StoreError};
@@ -16,10 +17,9 @@ use crate::damage::{DamageCause, ReadError};
 /// How long after a project's key was made another one may still take its place.
 const UNSETTLED: Duration = Duration::from_secs(120);
 
-/// The key of a project as this process has just stored it.
+/// The key of a project as it was stored when this process was about to make one.
 #[derive(Debug)]
 pub(crate) struct NewKey {
-    pub(crate) name: String,
     pub(crate) wrapped: Vec<u8>,
     pub(crate) made: Instant,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Space {
     pub(crate) project: String,
     pub(crate) names: SpaceNames,
     pub(crate) keys: ProjectKeys,
-    /// There for a while where this process made the key.
+    /// There for a while where there was no key when this process came.
     pub(crate) new_key: Mutex<Option<NewKey>>,
 }
 
@@ -44,7 +44,7 @@ impl Space {
             return Ok(true);
         };
         let settled = new.made.elapsed() > UNSETTLED;
-        let stands = match self.store.get(&new.name) {
+        let stands = match self.store.get(&names::project_key(self.names.0)) {
             Ok(stored) => stored == new.wrapped,
             Err(StoreError::NotFound { .. }) => false,
             Err(cause) => return Err(cause),

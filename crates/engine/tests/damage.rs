@@ -8,7 +8,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use emberkeep_engine::{BackupError, CheckOptions, Repository, RestoreError, Run};
 use emberkeep_store::ObjectStore;
@@ -445,12 +444,7 @@ fn a_backup_fails_where_another_key_took_the_place_of_one_just_made() {
         repository.project("project-b").unwrap()
     };
     // Two make a key at the same moment, and the server keeps the later one.
-    let elsewhere = Arc::new(emberkeep_store::MemoryStore::new());
-    for name in fixture.names("") {
-        elsewhere
-            .put(&name, &[&fixture.store.get(&name).unwrap()])
-            .unwrap();
-    }
+    let elsewhere = copy(&*fixture.store);
     let before = fixture.names("");
     let first = open(fixture.store.clone());
     let made = fixture.names("");

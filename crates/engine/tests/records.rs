@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use emberkeep_engine::{BackupRequest, CheckOptions, Run, SweepOptions};
-use emberkeep_store::{Counted, Fault, FaultPlan, FaultyStore, MemoryStore, Moment, ObjectStore};
+use emberkeep_store::{Counted, Fault, FaultPlan, FaultyStore, Moment, ObjectStore};
 use support::*;
 
 const READ: CheckOptions = CheckOptions { read_data: true };
@@ -26,15 +26,6 @@ const KINDS: [&str; 6] = [
     "verified",
     "damaged",
 ];
-
-fn copy(from: &dyn ObjectStore) -> Arc<MemoryStore> {
-    let to = MemoryStore::new();
-    for object in emberkeep_store::list_all(from, "").unwrap() {
-        to.put(&object.name, &[&from.get(&object.name).unwrap()])
-            .unwrap();
-    }
-    Arc::new(to)
-}
 
 fn kind_of(name: &str) -> &str {
     name.split('/').nth(2).unwrap_or_default()

@@ -32,6 +32,16 @@ struct Crossroads {
 }
 
 impl Crossroads {
+    /// Stands before a fixture's store; to be made on shuttle's thread.
+    fn new(fixture: &Fixture, careless: bool) -> Arc<Self> {
+        Arc::new(Self {
+            inner: fixture.store.clone(),
+            careless,
+            stage: std::thread::current().id(),
+            holders: AtomicI64::new(0),
+        })
+    }
+
     fn call<T>(&self, act: impl FnOnce(&dyn ObjectStore) -> T) -> T {
         if std::thread::current().id() == self.stage {
             shuttle::thread::yield_now();
@@ -129,12 +139,7 @@ fn one_sweeps_at_a_time_and_one_always_does() {
         fixture.backup(1, &noise(40 * KIB, 1));
         fixture.backup(2, &noise(40 * KIB, 2));
         fixture.project.delete(id(1)).unwrap();
-        let crossroads = Arc::new(Crossroads {
-            inner: fixture.store.clone(),
-            careless: false,
-            stage: std::thread::current().id(),
-            holders: AtomicI64::new(0),
-        });
+        let crossroads = Crossroads::new(&fixture, false);
         let project = fixture.through(crossroads.clone());
         let threads: Vec<_> = (0..3)
             .map(|_| {
@@ -165,12 +170,7 @@ fn packs_that_a_backup_relies_on_outlive_every_sweep_beside_it() {
         let dead = [shared.clone(), noise(64 * KIB, 6)].concat();
         let kept = [noise(20 * KIB, 7), shared.clone()].concat();
         fixture.backup(1, &dead);
-        let crossroads = Arc::new(Crossroads {
-            inner: fixture.store.clone(),
-            careless: false,
-            stage: std::thread::current().id(),
-            holders: AtomicI64::new(0),
-        });
+        let crossroads = Crossroads::new(&fixture, false);
         let project = fixture.through(crossroads);
         let (one, other, third) = (project.clone(), project.clone(), project.clone());
         let bytes = kept.clone();
@@ -217,12 +217,7 @@ fn where_writers_overwrite_each_other_sweeps_lose_nothing() {
         fixture.backup(1, &dead);
         fixture.backup(4, &noise(40 * KIB, 9));
         fixture.project.delete(id(1)).unwrap();
-        let project = fixture.through(Arc::new(Crossroads {
-            inner: fixture.store.clone(),
-            careless: true,
-            stage: std::thread::current().id(),
-            holders: AtomicI64::new(0),
-        }));
+        let project = fixture.through(Crossroads::new(&fixture, true));
         let sweeps: Vec<_> = (0..3)
             .map(|_| {
                 let project = project.clone();

@@ -52,7 +52,7 @@ fn open(
         ReplicaStore::Bucket(place) => {
             let store = S3Store::open(place.clone())?;
             // Two writers could destroy each other's work.
-            match store.put_if_absent_is()? {
+            match store.exclusion()? {
                 Exclusion::Full => {}
                 Exclusion::OneByOne => {
                     tracing::warn!(

@@ -23,7 +23,7 @@ fn main() {
         S3Store::open(place).expect("the bucket opens")
     };
     let store = open();
-    let exclusion = store.put_if_absent_is().expect("the probe runs");
+    let exclusion = store.exclusion().expect("the probe runs");
     assert_ne!(
         exclusion,
         Exclusion::None,

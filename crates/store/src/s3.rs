@@ -66,8 +66,9 @@ impl fmt::Display for S3Place {
     }
 }
 
-/// Writers of one probe, and how often they are let loose.
+/// Writers that a probe lets loose at once.
 const RACERS: u8 = 8;
+/// How often it does.
 const RACES: u8 = 4;
 
 /// What a server does with a put of what must not be there yet.
@@ -135,7 +136,7 @@ impl S3Store {
 
     /// Tries what the server does when asked not to overwrite; a repository can only be kept by
     /// one that does not, at least where writers come one after the other.
-    pub fn put_if_absent_is(&self) -> Result<Exclusion, StoreError> {
+    pub fn exclusion(&self) -> Result<Exclusion, StoreError> {
         let nanos = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
@@ -151,9 +152,9 @@ impl S3Store {
         }
         for round in 0..RACES {
             let name = format!("{name}-{round}");
-            let winners = self.race(&name)?;
+            let winners = self.race(&name);
             self.delete_many(&[name])?;
-            if winners != 1 {
+            if winners? != 1 {
                 return Ok(Exclusion::OneByOne);
             }
         }

@@ -60,7 +60,7 @@ pub(super) fn open(repo: &Path) -> Result<Arc<dyn ObjectStore>, CliError> {
 pub(super) fn create(repo: &Path) -> Result<Arc<dyn ObjectStore>, CliError> {
     if is_bucket(repo) {
         let store = bucket(repo)?;
-        return match store.put_if_absent_is() {
+        return match store.exclusion() {
             Ok(Exclusion::Full) => Ok(Arc::new(store)),
             Ok(Exclusion::OneByOne) => {
                 crate::output::say(&format!(

@@ -300,3 +300,13 @@ pub fn restores(project: &ProjectRepository, n: u128, want: &[u8]) {
     project.restore(id(n), &target, &Run::new()).unwrap();
     assert!(target.finished() == want, "backup {n} came back changed");
 }
+
+/// Copies a store as it is now.
+pub fn copy(from: &dyn ObjectStore) -> Arc<MemoryStore> {
+    let to = MemoryStore::new();
+    for object in emberkeep_store::list_all(from, "").unwrap() {
+        to.put(&object.name, &[&from.get(&object.name).unwrap()])
+            .unwrap();
+    }
+    Arc::new(to)
+}
