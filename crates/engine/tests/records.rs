@@ -113,11 +113,13 @@ fn whatever_befalls_records_of_work_is_found_and_hurts_no_backup() {
     // What they were before: as after a file system was rolled back.
     for name in &objects {
         let good = base.store.get(name).unwrap();
-        let other = objects
-            .iter()
-            .find(|other| *other != name && kind_of(other) == kind_of(name));
-        let other = other
-            .or_else(|| objects.iter().find(|other| *other != name))
+        // One of its own kind if there is any; the beat above says what its session says.
+        let differs = |other: &&String| base.store.get(other).unwrap() != good;
+        let mut others = objects.iter().filter(differs);
+        let other = others
+            .clone()
+            .find(|other| kind_of(other) == kind_of(name))
+            .or_else(|| others.next())
             .unwrap();
         let mut flipped = good.clone();
         if let Some(byte) = flipped.last_mut() {
