@@ -63,8 +63,10 @@ manage_snapshot = false
 multi_backend = false
 volume_revert = false
 concurrency_tests = true
-# All that is served is version 3 itself; nothing is an extension.
-api_extensions =
+api_extensions = backups, encryption, os-admin-actions, os-availability-zone, os-extended-services, os-extended-snapshot-attributes,
+    os-quota-class-sets, os-quota-sets, os-services, os-snapshot-actions, os-types-extra-specs, os-types-manage,
+    os-used-limits, os-vol-host-attr, os-vol-image-meta, os-vol-mig-status-attr, os-vol-tenant-attr,
+    os-volume-actions, os-volume-type-access, scheduler-stats
 [compute-feature-enabled]
 attach_encrypted_volume = false
 [enforce_scope]

@@ -1,8 +1,10 @@
 //! `cargo xtask fuzz`: the decoders of strangers' bytes, on inputs that grow from the recorded vectors.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -10,31 +12,74 @@ use serde_json::Value;
 use crate::options::Options;
 use crate::process::{follow, root, run, say};
 
-/// What is fuzzed, and whether its inputs are JSON.
-const TARGETS: [(&str, bool); 7] = [
+/// What is fuzzed, and whether its inputs are JSON. The decoders of the format share a program,
+/// and each has its time to itself.
+const TARGETS: [(&str, bool); 6] = [
     ("record", true),
     ("primitive", true),
     ("chunked_metadata", true),
-    ("decoders", false),
     ("cutter", false),
     ("nbd_server", false),
     ("nbd_client", false),
+];
+const DECODERS: [&str; 20] = [
+    "page",
+    "node",
+    "index_run",
+    "progress",
+    "manifest",
+    "descriptor",
+    "pack_header",
+    "pack_trailer",
+    "checksum",
+    "session",
+    "condemnation",
+    "lease",
+    "table_of_contents",
+    "envelope",
+    "wrapped_keys",
+    "verified",
+    "spool_frame",
+    "sealed_chunk",
+    "names",
+    "zstd_frame",
 ];
 
 /// A longer recorded text is no seed: mutations of short ones reach more for the time.
 const SEED_LIMIT: usize = 8 << 10;
 
-/// Fuzzes one target or all of them, one after the other.
+/// One thing to fuzz.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    name: &'static str,
+    /// The program; for a decoder not its name.
+    program: &'static str,
+    is_json: bool,
+}
+
+fn jobs(only: Option<&str>) -> Vec<Job> {
+    let targets = TARGETS.into_iter().map(|(name, is_json)| Job {
+        name,
+        program: name,
+        is_json,
+    });
+    let decoders = DECODERS.into_iter().map(|name| Job {
+        name,
+        program: "decoders",
+        is_json: false,
+    });
+    let wanted = |job: &Job| only.is_none_or(|only| only == job.name || only == job.program);
+    targets.chain(decoders).filter(wanted).collect()
+}
+
+/// Fuzzes one target or all of them, as many at once as there are processors unless told otherwise.
 pub(crate) fn fuzz(options: &Options) -> Result<()> {
     let seconds = options.number("seconds")?.unwrap_or(600);
-    let only = options.get("only");
-    let chosen: Vec<_> = TARGETS
-        .into_iter()
-        .filter(|(name, _)| only.is_none_or(|only| only == *name))
-        .collect();
+    let chosen = jobs(options.get("only"));
     if chosen.is_empty() {
-        let names = TARGETS.map(|(name, _)| name).join(", ");
-        bail!("there is no such target; there are {names}");
+        let targets = TARGETS.map(|(name, _)| name).join(", ");
+        let decoders = DECODERS.join(", ");
+        bail!("there is no such target; there are {targets}, and of decoders {decoders}");
     }
     let folder = root().join("fuzz");
     let known = Command::new("cargo")
@@ -47,43 +92,74 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
              `rustup toolchain install nightly` and `cargo install --locked cargo-fuzz`"
         );
     }
-    let mut counts = Vec::new();
-    for (name, is_json) in chosen {
-        let corpus = folder.join("corpus").join(name);
-        fs::create_dir_all(&corpus)?;
-        for (n, seed) in seeds(name)?.into_iter().enumerate() {
-            fs::write(corpus.join(format!("seed-{n:04}")), seed)?;
-        }
-        run(&mut command(&folder, &["build", name]))?;
-        let mut arguments = vec![
-            "run".to_owned(),
-            name.to_owned(),
-            "--".to_owned(),
-            format!("-max_total_time={seconds}"),
-            "-print_final_stats=1".to_owned(),
-            "-verbosity=0".to_owned(),
-            "-timeout=20".to_owned(),
-        ];
-        if is_json {
-            arguments.push(format!("-dict={}", folder.join("json.dict").display()));
-        }
-        let log = folder.join("corpus").join(format!("{name}.log"));
-        let file = fs::File::create(&log)?;
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        // The fuzzer speaks on standard error.
-        let (_, well) = follow(command(&folder, &arguments).stderr(file))?;
-        let told = fs::read_to_string(&log)?;
-        if !well {
-            bail!("{name} found something:\n{told}");
-        }
-        let executions = told
-            .lines()
-            .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
-            .with_context(|| format!("{name} does not say how much it ran"))?;
-        counts.push(format!("{name}: {} executions", executions.trim()));
+    let mut programs: Vec<_> = chosen.iter().map(|job| job.program).collect();
+    programs.dedup();
+    for program in programs {
+        run(&mut command(&folder, &["build", program]))?;
     }
-    counts.iter().for_each(|line| say(line));
-    Ok(())
+    let queue = Mutex::new(chosen.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let processors = std::thread::available_parallelism()?.get() as u64;
+    let at_once = options.number("jobs")?.unwrap_or(processors);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Some(job) = next() {
+                        let executions = fuzz_one(&folder, job, seconds)?;
+                        say(&format!("{}: {executions} executions", job.name));
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// Fuzzes one target, and returns how often it was run.
+fn fuzz_one(folder: &Path, job: Job, seconds: u64) -> Result<String> {
+    let Job {
+        name,
+        program,
+        is_json,
+    } = job;
+    let corpus = folder.join("corpus").join(name);
+    fs::create_dir_all(&corpus)?;
+    for (n, seed) in seeds(name)?.into_iter().enumerate() {
+        fs::write(corpus.join(format!("seed-{n:04}")), seed)?;
+    }
+    let corpus = corpus.display().to_string();
+    let time = format!("-max_total_time={seconds}");
+    let dictionary = format!("-dict={}", folder.join("json.dict").display());
+    let mut arguments = vec!["run", program, &corpus, "--"];
+    arguments.extend([
+        &time[..],
+        "-print_final_stats=1",
+        "-verbosity=0",
+        "-timeout=20",
+    ]);
+    if is_json {
+        arguments.push(&dictionary);
+    }
+    let log = folder.join("corpus").join(format!("{name}.log"));
+    let mut command = command(folder, &arguments);
+    if program != name {
+        command.env("EMBERKEEP_DECODER", name);
+    }
+    // The fuzzer speaks on standard error.
+    let (_, well) = follow(command.stderr(fs::File::create(&log)?))?;
+    let told = fs::read_to_string(&log)?;
+    if !well {
+        bail!("{name} found something:\n{told}");
+    }
+    let executions = told
+        .lines()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
+        .with_context(|| format!("{name} does not say how much it ran"))?;
+    Ok(executions.trim().to_owned())
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
@@ -181,6 +257,23 @@ fn primitives(json: &Value, seeds: &mut Vec<Vec<u8>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_decoders_are_those_of_the_program() {
+        let program = root().join("fuzz/fuzz_targets/decoders.rs");
+        let text = fs::read_to_string(program).unwrap();
+        let table = text.split_once("const DECODERS").unwrap().1;
+        let table = table.split_once("\n];").unwrap().0;
+        let there: Vec<_> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("    (\"")?.split_once('"'))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(there, DECODERS);
+        assert_eq!(jobs(None).len(), TARGETS.len() + DECODERS.len());
+        assert_eq!(jobs(Some("decoders")).len(), DECODERS.len());
+        assert_eq!(jobs(Some("page")).len(), 1);
+    }
 
     #[test]
     fn there_are_seeds_for_what_is_read_from_strangers() {

@@ -206,6 +206,14 @@ fn make_with(
             .env("E2FSPROGS_FAKE_TIME", MADE_AT),
     )?;
     settle_times(image, &staging)?;
+    // mkfs writes zeroes where the tables and the journal are: the rest of the image shall be holes.
+    output(
+        Command::new(
+            find("fallocate").context("fallocate is missing (Debian package util-linux)")?,
+        )
+        .arg("--dig-holes")
+        .arg(image),
+    )?;
     fs::remove_dir_all(&staging)?;
     File::open(image)?.sync_all()?;
     Ok(total)

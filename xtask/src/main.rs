@@ -51,8 +51,9 @@ cargo xtask outside
     a program of ten lines outside the workspace that uses the SDK by path: its crates and its clean build's time
 cargo xtask vectors [DIR]
     what the real Cinder recorded, entry by entry; the folder is that of the repository unless one is given
-cargo xtask fuzz [--only TARGET] [--seconds N]
-    the decoders of what strangers write, ten minutes each unless told otherwise; not part of the tests
+cargo xtask fuzz [--only TARGET] [--seconds N] [--jobs N]
+    the decoders of records, of the format and of NBD, ten minutes each unless told otherwise, one on
+    each processor; not part of the tests
 cargo xtask cinder [--size-gib N [--tree DIR]]
     the released Cinder from PyPI takes what we write, and we what it writes; with a size, restores of its
     backups are timed beside its own driver; not part of the tests";
@@ -96,7 +97,7 @@ fn main() -> ExitCode {
             .only(&["size-gib", "tree"])
             .and_then(|()| cinder::cinder(&options)),
         "fuzz" => options
-            .only(&["only", "seconds"])
+            .only(&["only", "seconds", "jobs"])
             .and_then(|()| fuzz::fuzz(&options)),
         "bench-api" => options
             .only(&["seconds", "json", "binary", "beside", "rows"])

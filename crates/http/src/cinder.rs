@@ -255,6 +255,7 @@ async fn dispatch_rarer(call: Call, method: &Method, route: Route) -> Answer {
         ("GET", Route::Zones) => extras::zones(&call),
         ("GET", Route::Limits) => extras::limits(&call).await,
         ("GET", Route::Extensions) => extras::extensions(),
+        ("GET", Route::Extension(alias)) => extras::extension(&alias),
         ("GET", Route::ResourceFilters) => extras::resource_filters(&call),
         _ => Ok(unknown()),
     }

@@ -10,6 +10,7 @@ mod attachments;
 mod backups;
 pub mod bodies;
 mod connection;
+mod extensions;
 mod fault;
 mod field;
 mod json;
@@ -36,6 +37,7 @@ pub use backups::{
     states_holding, states_shown_as, status_of,
 };
 pub use connection::ConnectionInfo;
+pub use extensions::Extension;
 pub use fault::{Fault, FaultKind};
 pub use field::Field;
 pub use json::Json;
@@ -78,6 +80,7 @@ crate::keyed::keys! {
         QuotaUsages: "quota_set",
         ClassQuotas<QuotaSetView>: "quota_class_set",
         ClassQuotas<QuotaSet>: "quota_class_set",
+        Extension: "extension",
     }
     many {
         VolumeDetail: "volumes",
@@ -91,6 +94,7 @@ crate::keyed::keys! {
         PoolView: "pools",
         ResourceFilters: "resource_filters",
         AvailabilityZone: "availabilityZoneInfo",
+        Extension: "extensions",
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use emberkeep_wire::cinder::{AvailabilityZone, Limits, Most, ResourceFilters, Usage, query_text};
+use emberkeep_wire::cinder::{
+    AvailabilityZone, Extension, Fault, Limits, Most, ResourceFilters, Usage, query_text,
+};
 
 use super::call::{Answer, Call, json, keyed, project_id};
 
@@ -51,9 +53,18 @@ pub(super) fn nothing(key: &'static str) -> Answer {
     Ok(json(StatusCode::OK, &BTreeMap::from([(key, none)])))
 }
 
-/// `GET /extensions`: what once were extensions is all built in.
+/// `GET /extensions`.
 pub(super) fn extensions() -> Answer {
-    nothing("extensions")
+    keyed(StatusCode::OK, &Extension::served()[..])
+}
+
+/// `GET /extensions/{alias}`.
+pub(super) fn extension(alias: &str) -> Answer {
+    let mut served = Extension::served().into_iter();
+    let found = served
+        .find(|extension| extension.alias == alias)
+        .ok_or_else(|| Fault::not_found("The resource could not be found."))?;
+    keyed(StatusCode::OK, &found)
 }
 
 /// `GET /resource_filters`.

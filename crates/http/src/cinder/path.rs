@@ -76,6 +76,7 @@ pub(super) enum Route {
     Zones,
     Limits,
     Extensions,
+    Extension(String),
     ResourceFilters,
     /// Lists of what we have none of, by their key.
     Nothing(&'static str),
@@ -225,6 +226,7 @@ const PATHS: &[(&str, Make)] = &[
     ("os-availability-zone", |_| Route::Zones),
     ("limits", |_| Route::Limits),
     ("extensions", |_| Route::Extensions),
+    ("extensions/{alias}", |p| Route::Extension(p[0].clone())),
     ("resource_filters", |_| Route::ResourceFilters),
     ("os-volume-transfer", |_| Route::Nothing("transfers")),
     ("os-volume-transfer/detail", |_| Route::Nothing("transfers")),
@@ -360,6 +362,7 @@ impl Route {
             | Self::Zones
             | Self::Limits
             | Self::Extensions
+            | Self::Extension(_)
             | Self::ResourceFilters => &[Method::GET],
         };
         methods.contains(method)

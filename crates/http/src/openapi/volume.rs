@@ -424,8 +424,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     op(
         "get",
         "/v3/extensions",
-        "Lists extensions: all is built in.",
+        "Lists the extensions that are served.",
     ),
+    op("get", "/v3/extensions/{alias}", "Shows an extension."),
     op(
         "get",
         "/v3/resource_filters",

@@ -326,7 +326,7 @@ async fn horizon_gets_on() {
         &me,
         vec![
             // What its overview and its forms begin with.
-            ("GET", "extensions".into(), 0, Value::Null, 200, vec![("/extensions", json!([]))]),
+            ("GET", "extensions".into(), 0, Value::Null, 200, vec![("/extensions/0/alias", json!("backups"))]),
             ("GET", "limits".into(), 0, Value::Null, 200, vec![("/limits/absolute/totalBackupsUsed", json!(3))]),
             ("GET", format!("os-quota-sets/{project}?usage=False"), 0, Value::Null, 200, vec![("/quota_set/backups", json!(10))]),
             ("GET", "types".into(), 0, Value::Null, 200, vec![("/volume_types/0/name", json!("standard"))]),

@@ -1,5 +1,7 @@
 //! Volumes, snapshots, types and what else clients ask for.
 
+use std::collections::BTreeSet;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
@@ -233,7 +235,25 @@ async fn types_zones_limits_and_filters_are_told() {
         tenant.get("os-availability-zone").await,
         json!({"availabilityZoneInfo": [{"zoneName": "nova", "zoneState": {"available": true}}]})
     );
-    assert_eq!(tenant.get("extensions").await, json!({"extensions": []}));
+    let extensions = tenant.get("extensions").await;
+    let listed = extensions["extensions"].as_array().unwrap();
+    let aliases: BTreeSet<&str> = listed.iter().filter_map(|e| e["alias"].as_str()).collect();
+    assert_eq!(aliases.len(), listed.len());
+    assert!(aliases.contains("backups") && !aliases.contains("os-volume-transfer"));
+    for extension in listed {
+        let path = format!("extensions/{}", extension["alias"].as_str().unwrap());
+        assert_eq!(tenant.get(&path).await, json!({"extension": extension}));
+        assert_eq!(extension["links"], json!([]));
+    }
+    let answer = tenant
+        .ask("GET", "extensions/os-hosts", 0, Value::Null)
+        .await;
+    refused(
+        &answer,
+        404,
+        "itemNotFound",
+        "The resource could not be found.",
+    );
     let answer = tenant
         .ask("GET", "resource_filters?resource=backup", 33, Value::Null)
         .await;
