@@ -178,8 +178,10 @@ pub enum SweepError {
     /// The run was cancelled.
     #[error("the sweep was cancelled")]
     Cancelled,
-    /// Another sweep took this one for dead.
-    #[error("the sweep was silent for too long and was taken for dead")]
+    /// Another sweep took this one for dead, or its lease.
+    #[error(
+        "another sweep took the place of this one; nothing is lost, and the next one goes on from there"
+    )]
     SessionLost,
     /// The decompressor could not be prepared.
     #[error("the decompressor could not be prepared")]
