@@ -100,7 +100,7 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
     let queue = Mutex::new(chosen.into_iter());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let processors = std::thread::available_parallelism()?.get() as u64;
-    let at_once = options.number("jobs")?.unwrap_or(processors);
+    let at_once = options.number("jobs")?.unwrap_or(processors).max(1);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..at_once)
             .map(|_| {

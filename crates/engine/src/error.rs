@@ -182,7 +182,7 @@ pub enum SweepError {
     #[error(
         "another sweep took the place of this one; nothing is lost, and the next one goes on from there"
     )]
-    SessionLost,
+    Superseded,
     /// The decompressor could not be prepared.
     #[error("the decompressor could not be prepared")]
     Decompressor(#[source] std::io::Error),

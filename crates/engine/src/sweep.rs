@@ -279,7 +279,7 @@ impl Sweep<'_> {
         if held && self.session.is_intact()? {
             Ok(())
         } else {
-            Err(SweepError::SessionLost)
+            Err(SweepError::Superseded)
         }
     }
 

@@ -226,7 +226,7 @@ fn where_writers_overwrite_each_other_sweeps_lose_nothing() {
                         Ok(_) => {}
                         Err(SweepError::Busy(_)) => {}
                         // Its lease was overwritten while it held it.
-                        Err(SweepError::SessionLost) => {
+                        Err(SweepError::Superseded) => {
                             LOST.fetch_add(1, SeqCst);
                         }
                         Err(other) => panic!("{other:?}"),

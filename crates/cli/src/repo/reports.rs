@@ -390,7 +390,7 @@ fn sweep_error(error: &SweepError) -> CliError {
         SweepError::Repository(error) => repository_error(error),
         SweepError::Store(error) => store_error(error),
         SweepError::Cancelled => CliError::failed("interrupted; the next sweep goes on from there"),
-        SweepError::SessionLost | SweepError::Decompressor(_) => CliError::failed(chain(error)),
+        SweepError::Superseded | SweepError::Decompressor(_) => CliError::failed(chain(error)),
     }
 }
 
