@@ -49,11 +49,11 @@ fn replay(folder: &Path) -> Result<()> {
         "--package",
         "emberkeep-http",
         "--test",
-        "cinder",
+        "suite",
         "--",
         "--exact",
         "--nocapture",
-        "replay::the_recorded_exchanges_come_out_the_same",
+        "cinder::replay::the_recorded_exchanges_come_out_the_same",
     ];
     let mut command = process::cargo();
     command

@@ -1,0 +1,18 @@
+//! One binary for all integration tests of this crate: the engine over stores that fail.
+
+mod copy;
+mod crash;
+mod damage;
+mod faults;
+mod hints;
+mod kill;
+mod model;
+mod random;
+mod records;
+mod requests;
+mod resume;
+mod roundtrip;
+mod schedules;
+mod support;
+mod sweep;
+mod verify;

@@ -1,0 +1,5 @@
+//! One binary for all integration tests of this crate: versioned objects against recorded ones.
+
+mod memory;
+mod properties;
+mod vectors;

@@ -1,0 +1,16 @@
+//! One binary for all integration tests of this crate: use cases over a real catalog and repository.
+
+mod backups;
+mod catalogue;
+mod common;
+mod file_systems;
+mod left_behind;
+mod objects;
+mod policies;
+mod quotas;
+mod replicas;
+mod server_shares;
+mod servers;
+mod time_limit;
+mod vault_rules;
+mod vaults;
