@@ -21,6 +21,7 @@ use crate::error::RestoreError;
 use crate::index::Index;
 use crate::load::{load_condemned, load_index};
 use crate::reader::ChunkReader;
+use crate::restore::read_failure;
 use crate::run::Run;
 use crate::session::Session;
 use crate::space::Space;
@@ -84,13 +85,6 @@ fn fresh_index(space: &Space) -> Result<Index, ReadError> {
     Ok(index)
 }
 
-fn told(backup: BackupId, cause: ReadError) -> RestoreError {
-    match cause {
-        ReadError::Store(cause) => RestoreError::Store(cause),
-        ReadError::Damaged(damage) => RestoreError::BackupDamaged { backup, damage },
-    }
-}
-
 impl BackupReader {
     pub(crate) fn open(space: &Arc<Space>, backup: BackupId) -> Result<Self, RestoreError> {
         // First of all the session: from here on no sweep deletes what we are about to read.
@@ -98,9 +92,9 @@ impl BackupReader {
         let name = space.names.manifest(backup);
         let manifest = space
             .load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)
-            .map_err(|cause| told(backup, cause))?
+            .map_err(|cause| read_failure(space, backup, cause))?
             .ok_or(RestoreError::NoSuchBackup(backup))?;
-        let index = fresh_index(space).map_err(|cause| told(backup, cause))?;
+        let index = fresh_index(space).map_err(|cause| read_failure(space, backup, cause))?;
         Ok(Self {
             space: space.clone(),
             manifest,
@@ -145,7 +139,8 @@ impl BackupReader {
         match act(&index) {
             Err(cause) if cause.is_missing() => {
                 tracing::info!(%backup, "a pack is gone; reading again with a fresh index");
-                let index = fresh_index(&self.space).map_err(|cause| told(backup, cause))?;
+                let index = fresh_index(&self.space)
+                    .map_err(|cause| read_failure(&self.space, backup, cause))?;
                 let index = Arc::new(index);
                 let mut have = self.index.write().unwrap_or_else(PoisonError::into_inner);
                 have.clone_from(&index);
@@ -154,7 +149,7 @@ impl BackupReader {
             }
             done => done,
         }
-        .map_err(|cause| told(backup, cause))
+        .map_err(|cause| read_failure(&self.space, backup, cause))
     }
 
     fn window(&self) -> u64 {

@@ -64,14 +64,24 @@ impl<T: Into<RestoreError>> From<T> for Halt {
 }
 
 impl Halt {
-    fn of(self, backup: BackupId) -> RestoreError {
+    fn of(self, space: &Space, backup: BackupId) -> RestoreError {
         match self {
-            Self::Read(ReadError::Damaged(damage)) => {
-                RestoreError::BackupDamaged { backup, damage }
-            }
-            Self::Read(ReadError::Store(cause)) => RestoreError::Store(cause),
+            Self::Read(cause) => read_failure(space, backup, cause),
             Self::Other(cause) => cause,
         }
+    }
+}
+
+/// Turns a failed read into the error of its backup. A backup that was deleted meanwhile is gone,
+/// not damaged: a sweep that finishes an older condemnation waits for the sessions of that time
+/// only, so that it may free what the deleted backup alone had needed.
+pub(crate) fn read_failure(space: &Space, backup: BackupId, cause: ReadError) -> RestoreError {
+    match cause {
+        ReadError::Store(cause) => RestoreError::Store(cause),
+        ReadError::Damaged(damage) => match space.store.head(&space.names.manifest(backup)) {
+            Ok(None) => RestoreError::NoSuchBackup(backup),
+            Ok(Some(_)) | Err(_) => RestoreError::BackupDamaged { backup, damage },
+        },
     }
 }
 
@@ -86,7 +96,7 @@ pub(crate) fn restore(
     let name = space.names.manifest(backup);
     let manifest = space
         .load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)
-        .map_err(|cause| Halt::Read(cause).of(backup))?
+        .map_err(|cause| read_failure(space, backup, cause))?
         .ok_or(RestoreError::NoSuchBackup(backup))?;
     if target.size() < manifest.size {
         return Err(RestoreError::VolumeTooSmall {
@@ -101,7 +111,7 @@ pub(crate) fn restore(
         tracing::info!(%backup, "a pack is gone; restoring again with a fresh index");
         outcome = attempt(space, &manifest, target, run);
     }
-    let totals = outcome.map_err(|halt| halt.of(backup))?;
+    let totals = outcome.map_err(|halt| halt.of(space, backup))?;
     target.finish()?;
     if let Some(Err(cause)) = session.map(Session::end) {
         tracing::warn!(%cause, "the session of a finished restore could not be removed");

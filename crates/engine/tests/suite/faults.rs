@@ -20,6 +20,7 @@ use emberkeep_engine::{CheckOptions, ProjectRepository, Run, SweepOptions};
 use emberkeep_model::ByteCount;
 use emberkeep_store::{
     Counted, Fault, FaultPlan, FaultyStore, Listed, MemoryStore, Moment, ObjectStore, StoreError,
+    list_all,
 };
 use emberkeep_volumes::{
     ChangeSet, Extent, RestoreTarget, SourceSnapshot, TargetState, VolumeError,
@@ -289,7 +290,7 @@ impl ObjectStore for Stalling {
 fn stalled(
     fixture: &Fixture,
     act: impl Fn(&ProjectRepository, &str),
-    meanwhile: impl Fn(&ProjectRepository) + Clone + Send + 'static,
+    meanwhile: impl Fn(&ProjectRepository, &dyn ObjectStore) + Clone + Send + 'static,
     want: &[(u128, &[u8])],
 ) {
     for call in 1.. {
@@ -306,11 +307,12 @@ fn stalled(
         // Opening a repository takes calls of its own, two for each and one for the project.
         let opening = 3;
         let (other, happens) = (beside.clone(), meanwhile.clone());
+        let below = store.clone();
         let stalling = Arc::new(Stalling {
             inner: store,
             calls: AtomicU64::new(0),
             at: opening + call,
-            meanwhile: Mutex::new(Some(Box::new(move || happens(&other)))),
+            meanwhile: Mutex::new(Some(Box::new(move || happens(&other, &*below)))),
         });
         let project = fixture.through(stalling.clone());
         act(&project, &format!("call {call}"));
@@ -337,7 +339,7 @@ fn whatever_stalls_others_go_on_and_nothing_is_lost() {
     let sweep = |project: &ProjectRepository| {
         project.sweep(SweepOptions::default(), &Run::new()).unwrap();
     };
-    let drop_and_sweep = move |project: &ProjectRepository| {
+    let drop_and_sweep = move |project: &ProjectRepository, _: &dyn ObjectStore| {
         project.delete(id(1)).unwrap();
         sweep(project);
         sweep(project);
@@ -368,6 +370,42 @@ fn whatever_stalls_others_go_on_and_nothing_is_lost() {
         drop_and_sweep,
         want,
     );
+    // The same, where an older condemnation is finished, which waits for nobody of today.
+    stalled(
+        &fixture,
+        |project, what| {
+            let target = Target::fresh(dead.len());
+            match project.restore(id(1), &target, &Run::new()) {
+                Ok(_) => assert!(target.finished() == dead, "{what}"),
+                Err(emberkeep_engine::RestoreError::NoSuchBackup(_)) => {}
+                Err(other) => panic!("{what}: {other:?}"),
+            }
+            match project.reader(id(1)) {
+                Ok(reader) => {
+                    let mut bytes = vec![0; dead.len()];
+                    match reader.read(0, &mut bytes) {
+                        Ok(()) => assert!(bytes == dead, "{what}"),
+                        Err(emberkeep_engine::RestoreError::NoSuchBackup(_)) => {}
+                        Err(other) => panic!("{what}: {other:?}"),
+                    }
+                }
+                Err(emberkeep_engine::RestoreError::NoSuchBackup(_)) => {}
+                Err(other) => panic!("{what}: {other:?}"),
+            }
+        },
+        move |project: &ProjectRepository, store: &dyn ObjectStore| {
+            project.delete(id(1)).unwrap();
+            // As if their sessions were not: what an older condemnation does not wait for.
+            for object in list_all(store, "p/").unwrap() {
+                if object.name.contains("/sessions/") {
+                    store.delete_many(&[object.name]).unwrap();
+                }
+            }
+            sweep(project);
+            sweep(project);
+        },
+        want,
+    );
     // A sweep, while others make a backup that needs what it is about to free.
     let again = noise(MIB, 9);
     let want_again: &[(u128, &[u8])] = &[(1, &dead), (2, &kept), (4, &again)];
@@ -378,7 +416,7 @@ fn whatever_stalls_others_go_on_and_nothing_is_lost() {
             let swept = project.sweep(SweepOptions::default(), &Run::new());
             assert!(swept.is_ok(), "{what}: {swept:?}");
         },
-        move |project: &ProjectRepository| {
+        move |project: &ProjectRepository, _: &dyn ObjectStore| {
             let made = project.backup(&Source(bytes.clone()), request(4), &Run::new());
             made.unwrap();
         },
@@ -391,7 +429,7 @@ fn whatever_stalls_others_go_on_and_nothing_is_lost() {
             Ok(_) | Err(emberkeep_engine::SweepError::Busy(_)) => {}
             Err(other) => panic!("{what}: {other:?}"),
         },
-        |project: &ProjectRepository| {
+        |project: &ProjectRepository, _: &dyn ObjectStore| {
             let _ = project.sweep(SweepOptions::default(), &Run::new());
         },
         want,
