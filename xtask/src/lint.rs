@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::layers::Graph;
 use crate::process::{cargo, output, root, run, say};
 use crate::shapes::hand_made;
+use crate::test_files::misplaced;
 
 /// Longer files are named, not refused.
 const LONG_FILE_LINES: usize = 700;
@@ -19,6 +20,7 @@ pub(crate) fn lint() -> Result<()> {
         ("fmt", run(cargo().args(["fmt", "--all", "--check"]))),
         ("layers", layers()),
         ("shapes", shapes()),
+        ("test files", test_files()),
         (
             "clippy",
             run(cargo().args([
@@ -86,6 +88,18 @@ fn shapes() -> Result<()> {
         bail!("{} places make or read an answer by hand", broken.len());
     }
     say("shapes: each is defined once");
+    Ok(())
+}
+
+fn test_files() -> Result<()> {
+    let wrong = misplaced(&root())?;
+    for line in &wrong {
+        say(line);
+    }
+    if !wrong.is_empty() {
+        bail!("{} test files are misplaced or forgotten", wrong.len());
+    }
+    say("test files: one binary a crate, and no file is forgotten");
     Ok(())
 }
 

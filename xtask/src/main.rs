@@ -22,6 +22,7 @@ mod peers;
 mod process;
 mod shapes;
 mod suites;
+mod test_files;
 mod vectors;
 
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ cargo xtask test  [--only unit|e2e|crash|quickstart] [--suite NAME] [--rounds N]
 cargo xtask conformance [--suite tempest|tempest-identity|openstacksdk|cinderclient]
     tempest's and the clients' own functional tests, unmodified, against a running service
 cargo xtask lint
-    formatting, clippy and documentation with warnings denied, direction of dependencies
+    formatting, clippy and documentation with warnings denied, direction of dependencies, test files
 cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
     full, unchanged and changed backups and restores of a real image, beside restic if it is installed
 cargo xtask bench peers [--size-gib N] [--tree DIR] [--restic FILE] [--cinder yes] [--binary FILE] [--json FILE] [--keep]
