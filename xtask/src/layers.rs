@@ -120,7 +120,11 @@ impl Graph {
     /// Returns each broken rule as a line for people.
     pub(crate) fn broken_rules(&self) -> Vec<String> {
         let mut broken = Vec::new();
-        for member in self.members.iter().filter(|name| *name != "xtask") {
+        for member in self
+            .members
+            .iter()
+            .filter(|name| !name.starts_with("xtask"))
+        {
             let neighbours: Vec<&str> = self
                 .uses
                 .get(member)
@@ -139,6 +143,15 @@ impl Graph {
                     broken.push(format!("{member} is pure and must not lead to {used}"));
                 }
             }
+        }
+        if let Some(used) = self
+            .all_below("xtask")
+            .into_iter()
+            .find(|used| self.members.contains(*used))
+        {
+            broken.push(format!(
+                "xtask must not lead to {used}: lints and tests begin without building the product"
+            ));
         }
         let shipped = self.all_below("emberkeep");
         for (name, reason) in BANNED {
@@ -247,6 +260,11 @@ mod tests {
                 "banned",
                 &[("emberkeep", &["rustls"]), ("rustls", &["ring"])],
                 Some("ring must not be in the product"),
+            ),
+            (
+                "the tool links the product",
+                &[("xtask", &["model"]), ("model", &[])],
+                Some("xtask must not lead to model"),
             ),
             ("unknown", &[("helper", &[])], Some("has no place")),
         ] {
