@@ -260,6 +260,9 @@ pub enum ObjectError {
     /// Metadata cannot be saved as null.
     #[error("argument of type 'NoneType' is not iterable")]
     NullMetadata,
+    /// An object cannot be constructed with null metadata.
+    #[error("'NoneType' object is not iterable")]
+    NullAtConstruction,
     /// Of volume and snapshot, exactly one must be set.
     #[error("Either snapshot or volume field should be set.")]
     AmbiguousDevice,
@@ -300,7 +303,7 @@ impl ObjectError {
             Self::NoSuchField { .. } | Self::NotLoaded { .. } => {
                 ErrorClass::builtin("AttributeError")
             }
-            Self::NullMetadata => ErrorClass::builtin("TypeError"),
+            Self::NullMetadata | Self::NullAtConstruction => ErrorClass::builtin("TypeError"),
             Self::AmbiguousDevice => ErrorClass::cinder("ProgrammingError"),
             Self::NotFound { .. } => ErrorClass::cinder("BackupNotFound"),
             Self::AdminRequired => ErrorClass::cinder("AdminRequired"),

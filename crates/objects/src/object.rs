@@ -137,6 +137,17 @@ impl Core {
         self.reset_tracking();
     }
 
+    /// Begins to track dicts, as a constructor does; a null one cannot be copied.
+    pub(crate) fn start_tracking(&mut self) -> Result<(), ObjectError> {
+        for (place, _) in &self.originals {
+            if self.slot(*place) == Some(&Item::Null) {
+                return Err(ObjectError::NullAtConstruction);
+            }
+        }
+        self.reset_tracking();
+        Ok(())
+    }
+
     pub(crate) fn reset_tracking(&mut self) {
         let slots = &self.slots;
         for (place, original) in &mut self.originals {
@@ -278,6 +289,16 @@ pub trait VersionedObject: Sized {
             self.assign(&name, value)?;
         }
         Ok(())
+    }
+
+    /// Sets what a constructor is given. Unlike [`Self::assign`], this refuses null metadata: Cinder's
+    /// constructor copies it.
+    fn initialize(
+        &mut self,
+        values: impl IntoIterator<Item = (String, Value)>,
+    ) -> Result<(), ObjectError> {
+        self.update(values)?;
+        self.core_mut().start_tracking()
     }
 
     /// Tells whether a field is set; extra values never are. Refuses unknown names.

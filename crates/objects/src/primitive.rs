@@ -76,7 +76,7 @@ fn read_at(json: &Json, context: Option<&Context>, depth: usize) -> Result<AnyOb
             let mut object = Volume::new(None);
             fill(object.core_mut(), context, version, data, &changes, depth)?;
             // A volume takes the metadata it came with for saved; a backup and a snapshot do not.
-            object.core_mut().reset_tracking();
+            object.core_mut().start_tracking()?;
             object.into()
         }
         "Snapshot" => {

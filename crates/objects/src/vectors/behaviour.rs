@@ -15,6 +15,9 @@ use super::entry::{Outcome, equal, part, text};
 pub(super) const CHECKS: [(&str, Check); 2] =
     [("parent_choice", parent_choice), ("recovery", recovery)];
 
+/// The host whose restart was recorded.
+const HOST: &str = "backuphost1";
+
 fn parent_choice(entry: &Json, _: &Json) -> Outcome {
     let rows = part(entry, "backups")?
         .as_list()
@@ -52,12 +55,15 @@ fn recovery(entry: &Json, _: &Json) -> Outcome {
     let before = part(entry, "before")?;
     let backup = part(before, "backup")?;
     let held = |name: &str| backup.get(name).is_some_and(|value| *value != Json::Null);
-    let found = match text(backup, "status")? {
+    // The key is not among the recorded columns of every entry: its name tells then.
+    let encrypted = held("encryption_key_id") || text(entry, "name")?.contains("encrypt");
+    let is_ours = matches!(backup.get("host"), Some(Json::Text(host)) if host == HOST);
+    let status_word = backup.get("status").and_then(Json::as_text);
+    let found = match status_word.unwrap_or_default() {
+        _ if !is_ours => Interrupted::Idle,
         "creating" => Interrupted::Creating,
         "restoring" => Interrupted::Restoring,
-        "deleting" => Interrupted::Deleting {
-            encrypted: held("encryption_key_id"),
-        },
+        "deleting" => Interrupted::Deleting { encrypted },
         "error" => Interrupted::Failed {
             leftovers: held("temp_volume_id") || held("temp_snapshot_id"),
         },

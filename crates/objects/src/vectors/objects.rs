@@ -9,6 +9,7 @@ use crate::json::{Dict, Json};
 use crate::object::{AnyObject, VersionedObject};
 use crate::primitive::{DATA, NAME, VERSION};
 use crate::serializer::ObjectSerializer;
+use crate::value::Value;
 use crate::volume::{Snapshot, Volume};
 
 use super::entry::{
@@ -91,20 +92,58 @@ fn object_of(entry: &Json) -> Result<AnyObject, String> {
     })
 }
 
-fn assign(object: &mut AnyObject, inputs: &Dict) -> Result<(), ObjectError> {
+fn assign(object: &mut AnyObject, field: &str, value: Value) -> Result<(), ObjectError> {
     match object {
-        AnyObject::Backup(object) => assign_all(object, inputs),
-        AnyObject::BackupImport(object) => assign_all(&mut **object, inputs),
-        AnyObject::BackupDeviceInfo(object) => assign_all(object, inputs),
-        AnyObject::Volume(object) => assign_all(object, inputs),
-        AnyObject::Snapshot(object) => assign_all(object, inputs),
+        AnyObject::Backup(object) => object.assign(field, value),
+        AnyObject::BackupImport(object) => object.assign(field, value),
+        AnyObject::BackupDeviceInfo(object) => object.assign(field, value),
+        AnyObject::Volume(object) => object.assign(field, value),
+        AnyObject::Snapshot(object) => object.assign(field, value),
+        AnyObject::BackupList(_) | AnyObject::Foreign(_) => Ok(()),
+    }
+}
+
+/// Returns what was assigned. JSON made strings of all keys; the recorded error tells which was none.
+fn assigned(entry: &Json, value: &Json) -> Value {
+    let mut value = input(value);
+    let message = entry.get("error").and_then(|error| error.get("message"));
+    let message = message.and_then(Json::as_text).unwrap_or_default();
+    let odd = message
+        .strip_prefix("Key ")
+        .and_then(|rest| rest.split_once(" must be of type str not "));
+    if let (Some((key, kind)), Value::Dict(pairs)) = (odd, &mut value) {
+        for (name, _) in pairs {
+            let Value::Text(text) = &*name else { continue };
+            *name = match (kind, text.as_str()) {
+                ("int", text) if text == key => text.parse().map_or(Value::Null, Value::Int),
+                ("float", text) if text == key => text.parse().map_or(Value::Null, Value::Float),
+                ("bool", text) if text == key.to_lowercase() => Value::Bool(text == "true"),
+                ("NoneType", "null") => Value::Null,
+                _ => continue,
+            };
+        }
+    }
+    value
+}
+
+/// Gives an object the recorded inputs of its constructor.
+fn initialize(object: &mut AnyObject, inputs: &Dict) -> Result<(), ObjectError> {
+    let values = inputs
+        .iter()
+        .map(|(name, value)| (name.to_owned(), input(value)));
+    match object {
+        AnyObject::Backup(object) => object.initialize(values),
+        AnyObject::BackupImport(object) => object.initialize(values),
+        AnyObject::BackupDeviceInfo(object) => object.initialize(values),
+        AnyObject::Volume(object) => object.initialize(values),
+        AnyObject::Snapshot(object) => object.initialize(values),
         AnyObject::BackupList(_) | AnyObject::Foreign(_) => Ok(()),
     }
 }
 
 fn new(entry: &Json, _: &Json) -> Outcome {
     let mut object = object_of(entry)?;
-    let made = assign(&mut object, dict(entry, "input")?);
+    let made = initialize(&mut object, dict(entry, "input")?);
     expect(entry, "primitive", made.map(|()| object.to_primitive()))
 }
 
@@ -112,8 +151,7 @@ fn coerce(entry: &Json, _: &Json) -> Outcome {
     let mut object = object_of(entry)?;
     let field = text(entry, "field")?;
     let value = part(entry, "value")?;
-    let inputs: Dict = [(field.to_owned(), value.clone())].into_iter().collect();
-    let found = assign(&mut object, &inputs).map(|()| {
+    let found = assign(&mut object, field, assigned(entry, value)).map(|()| {
         let primitive = object.to_primitive();
         let data = primitive.get(DATA).and_then(|data| data.get(field));
         data.cloned().unwrap_or(Json::Null)

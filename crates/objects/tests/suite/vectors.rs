@@ -4,19 +4,31 @@ use std::path::{Path, PathBuf};
 
 use emberkeep_objects::vectors::run_vectors;
 
-/// The folder that `EMBERKEEP_VECTORS` names, else the one in this repository.
+/// The folder that `EMBERKEEP_VECTORS` names, else those in this repository.
 ///
 /// A relative name is taken from the repository's root: tests run elsewhere.
-fn folder() -> PathBuf {
+fn folders() -> Vec<PathBuf> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let named = std::env::var_os("EMBERKEEP_VECTORS");
-    root.join(named.unwrap_or_else(|| "tests/vectors/cinder".into()))
+    match std::env::var_os("EMBERKEEP_VECTORS") {
+        Some(named) => vec![root.join(named)],
+        None => ["cinder", "cinder_metadata"]
+            .map(|name| root.join("tests/vectors").join(name))
+            .to_vec(),
+    }
 }
 
 #[test]
 fn every_entry_comes_out_as_recorded() {
-    let folder = folder();
-    let results = run_vectors(&folder).unwrap();
+    let mut results = Vec::new();
+    for folder in folders() {
+        let found = run_vectors(&folder).unwrap();
+        assert!(
+            found.iter().any(|file| file.passed + file.failed > 0),
+            "no entries in {}",
+            folder.display()
+        );
+        results.extend(found);
+    }
     let mut failures = Vec::new();
     for result in &results {
         println!(
@@ -30,12 +42,6 @@ fn every_entry_comes_out_as_recorded() {
                 .map(|line| format!("{}: {line}", result.file)),
         );
     }
-    let passed: usize = results.iter().map(|result| result.passed).sum();
-    assert!(
-        passed + failures.len() > 0,
-        "no entries in {}",
-        folder.display()
-    );
     assert!(
         failures.is_empty(),
         "{} entries differ:\n{}",
@@ -80,6 +86,55 @@ fn a_wrong_message_is_noticed() {
     assert_eq!(
         (result.passed, result.failed),
         (1, 4),
+        "{:?}",
+        result.failures
+    );
+}
+
+/// What a restart makes of rows that it does not touch, and of one whose key cannot be deleted.
+#[test]
+fn a_restart_leaves_what_it_has_to_leave() {
+    let entry = |name: &str, before: &str, after: &str| {
+        let row = |status: &str, host: &str, key: &str| {
+            format!(
+                r#"{{"backup": {{"status": {status}, "host": "{host}", "fail_reason": null, "deleted": false, "encryption_key_id": {key}}}, "volume": null}}"#
+            )
+        };
+        let side = |words: &str| {
+            let parts: Vec<&str> = words.split(' ').collect();
+            row(parts[0], parts[1], parts[2])
+        };
+        format!(
+            r#"{{"name": "{name}", "before": {}, "after": {}}}"#,
+            side(before),
+            side(after)
+        )
+    };
+    let entries = [
+        entry(
+            "encrypted",
+            "\"deleting\" backuphost1 \"k\"",
+            "\"error_deleting\" backuphost1 \"k\"",
+        ),
+        entry(
+            "null status",
+            "null backuphost1 null",
+            "null backuphost1 null",
+        ),
+        entry(
+            "another host",
+            "\"creating\" elsewhere null",
+            "\"creating\" elsewhere null",
+        ),
+    ];
+    let text = format!(
+        r#"{{"format": "behaviour/1", "recovery": [{}]}}"#,
+        entries.join(",")
+    );
+    let result = emberkeep_objects::vectors::run_text("behaviour.json", &text).unwrap();
+    assert_eq!(
+        (result.passed, result.failed),
+        (3, 0),
         "{:?}",
         result.failures
     );
