@@ -316,6 +316,9 @@ pub struct BackupQuery {
     pub created_to: Option<Timestamp>,
     /// Showing the content of this one.
     pub content: Option<BackupId>,
+    /// With content that the repository keeps for this project: its own backups that show no
+    /// other's content, and those of any project that show its.
+    pub content_of: Option<ProjectId>,
     /// Of this size.
     pub size: Option<Gib>,
     /// With the content of this instant.

@@ -7,6 +7,28 @@ use emberkeep_volumes::VolumeError;
 
 use crate::damage::{Damage, ReadError};
 
+/// Backups that a message names; the rest is counted.
+const NAMED: usize = 20;
+
+/// Names backups in a message.
+fn named(backups: &[BackupId]) -> String {
+    let shown: Vec<_> = backups
+        .iter()
+        .take(NAMED)
+        .map(ToString::to_string)
+        .collect();
+    let noun = if backups.len() == 1 {
+        "backup"
+    } else {
+        "backups"
+    };
+    let rest = match backups.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{noun} {}{rest}", shown.join(", "))
+}
+
 /// Why a repository could not be made, opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
@@ -169,6 +191,12 @@ pub enum SweepError {
     /// A backup's data cannot be found, so nothing can be called dead with certainty.
     #[error("nothing is swept while the repository is damaged: {0}; run check")]
     Damaged(#[source] Box<Damage>),
+    /// Manifests of backups that must exist are missing: what only they name looks dead and is not.
+    #[error(
+        "nothing is swept while the manifests of {} are missing from the store: put them back from a copy of the store, or delete these backups",
+        named(.0)
+    )]
+    ManifestsMissing(Vec<BackupId>),
     /// The repository could not be read.
     #[error(transparent)]
     Repository(#[from] RepositoryError),

@@ -1,5 +1,6 @@
 //! A repository and the projects in it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -429,9 +430,30 @@ impl ProjectRepository {
         Ok(there)
     }
 
-    /// Frees what no backup needs.
+    /// Frees what no backup needs. Prefer [`Self::sweep_keeping`] where a catalogue knows which
+    /// backups there must be.
     pub fn sweep(&self, options: SweepOptions, run: &Run) -> Result<SweepReport, SweepError> {
-        sweep::sweep(&self.space, options, run)
+        sweep::sweep(&self.space, &BTreeSet::new(), options, run)
+    }
+
+    /// Frees what no backup needs, unless one of `known` has no manifest: then nothing is freed,
+    /// since what only that one needs would go too. The manifests of `known` must have been
+    /// stored before this is called; one that is deleted meanwhile is missed, so that the caller
+    /// asks its catalogue again.
+    pub fn sweep_keeping(
+        &self,
+        known: &BTreeSet<BackupId>,
+        options: SweepOptions,
+        run: &Run,
+    ) -> Result<SweepReport, SweepError> {
+        sweep::sweep(&self.space, known, options, run)
+    }
+
+    /// Returns those of `known` that have no manifest.
+    pub fn missing(&self, known: &BTreeSet<BackupId>) -> Result<Vec<BackupId>, RepositoryError> {
+        let listed = list_manifests(&self.space)?;
+        let there: BTreeSet<BackupId> = listed.into_iter().map(|(_, id)| id).collect();
+        Ok(known.difference(&there).copied().collect())
     }
 
     /// Looks for damage.

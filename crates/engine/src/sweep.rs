@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use emberkeep_format::{Condemnation, EnvelopeKind, ObjectId, PackId, SessionKind};
 use emberkeep_keys::random;
+use emberkeep_model::BackupId;
 use emberkeep_plan::{Orphans, sweep_plan};
 
 use crate::backup::resume::unfinished;
@@ -75,12 +76,14 @@ pub struct SweepReport {
 
 pub(crate) fn sweep(
     space: &Arc<Space>,
+    known: &BTreeSet<BackupId>,
     options: SweepOptions,
     run: &Run,
 ) -> Result<SweepReport, SweepError> {
     let session = Session::start(space, SessionKind::Sweep)?;
     let sweep = |lease| Sweep {
         space,
+        known,
         session: &session,
         lease,
         run,
@@ -100,6 +103,8 @@ pub(crate) fn sweep(
 /// One sweep under way.
 struct Sweep<'a> {
     space: &'a Arc<Space>,
+    /// Backups that must have a manifest.
+    known: &'a BTreeSet<BackupId>,
     session: &'a Session,
     /// None where nothing is to be changed.
     lease: Option<&'a SweepLease<'a>>,
@@ -125,7 +130,7 @@ impl Sweep<'_> {
         let packs = space.list_packs()?;
         let others = self.others(reap)?;
         // Before the index: what a manifest needs was indexed before it was stored.
-        let manifests = mark::manifests(space)?;
+        let manifests = self.manifests()?;
         let condemned = load_condemned(space)?;
         if reap == Reap::Yes && !condemned.unreadable.is_empty() {
             // Whoever wrote it has lost the lease, and deletes nothing more.
@@ -181,6 +186,18 @@ impl Sweep<'_> {
             live,
             merge_runs: loaded.runs.len() > MANY_RUNS || !loaded.damaged.is_empty(),
         })
+    }
+
+    /// Reads the manifests; refuses if one is missing of those that must exist.
+    fn manifests(&self) -> Result<Vec<mark::Found>, SweepError> {
+        let found = mark::manifests(self.space)?;
+        let there: BTreeSet<BackupId> = found.iter().map(|found| found.backup).collect();
+        let missing: Vec<BackupId> = self.known.difference(&there).copied().collect();
+        if missing.is_empty() {
+            Ok(found)
+        } else {
+            Err(SweepError::ManifestsMissing(missing))
+        }
     }
 
     fn carry_out(&self, wait: Duration) -> Result<SweepReport, SweepError> {

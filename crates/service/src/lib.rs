@@ -12,6 +12,7 @@ mod cbr_backups;
 mod cbr_error;
 mod checkpoints;
 mod clock;
+mod comparison;
 mod erasure;
 mod error;
 mod exports;

@@ -23,6 +23,12 @@ const NEVER: &str = "emberkeep_unverified_packs";
 
 /// Reads until told to stop.
 pub(crate) async fn verify(service: Service, mut stopping: watch::Receiver<bool>) {
+    if let Err(error) = service.compare_with_stores().await {
+        tracing::error!(
+            error = chain(&error),
+            "the catalogue could not be compared with the stores"
+        );
+    }
     let Some(a_day) = service
         .settings
         .verify_bytes_a_day
@@ -62,8 +68,10 @@ pub(crate) async fn verify(service: Service, mut stopping: watch::Receiver<bool>
 }
 
 impl Service {
-    /// Reads so many bytes of all projects, and tells of damage.
+    /// Looks whether all backups are there, reads so many bytes of all projects, and tells of
+    /// damage.
     async fn verify_some(&self, budget: u64, run: Run) -> Result<(), ServiceError> {
+        self.compare_with_stores().await?;
         let repository = self.repository.clone();
         let checked = self
             .blocking("verifying stored data", move || {

@@ -27,6 +27,7 @@ pub(super) fn backups(query: &BackupQuery) -> Option<Statement> {
         created_from: None,
         created_to: None,
         content: None,
+        content_of: None,
         size: None,
         taken_at: None,
         updated_at: None,

@@ -336,6 +336,13 @@ fn backups_with(query: &BackupQuery, columns: &str) -> List {
         ));
     }
     wanted.equal("content_id", query.content.as_ref());
+    if let Some(project) = &query.content_of {
+        let project = wanted.bind(project);
+        // As two parts, each of which an index knows.
+        wanted.add(format!(
+            "((t.content_id IS NULL AND t.project_id = {project}) OR (t.content_id IS NOT NULL AND t.content_project = {project}))"
+        ));
+    }
     wanted.equal("size", query.size.as_ref());
     wanted.equal("data_timestamp", query.taken_at.as_ref());
     wanted.equal("updated_at", query.updated_at.as_ref());
@@ -349,6 +356,7 @@ fn backups_with(query: &BackupQuery, columns: &str) -> List {
         && query.metadata.is_empty()
         && query.taken_at.is_none()
         && query.updated_at.is_none()
+        && query.content_of.is_none()
         && query.shared.is_none()
         && query.sort.iter().all(|&(field, _)| is_indexed(field));
     list

@@ -386,7 +386,7 @@ fn sweep_error(error: &SweepError) -> CliError {
         SweepError::Busy(_) => {
             CliError::refused(error.to_string()).hint("try again when it is over")
         }
-        SweepError::Damaged(_) => CliError::refused(chain(error)),
+        SweepError::Damaged(_) | SweepError::ManifestsMissing(_) => CliError::refused(chain(error)),
         SweepError::Repository(error) => repository_error(error),
         SweepError::Store(error) => store_error(error),
         SweepError::Cancelled => CliError::failed("interrupted; the next sweep goes on from there"),

@@ -23,7 +23,7 @@ pub(super) fn finish(
 ) -> Result<(), SweepError> {
     let space = sweep.space;
     sweep.fence()?;
-    let manifests = mark::manifests(space)?;
+    let manifests = sweep.manifests()?;
     let condemned = load_condemned(space)?.packs();
     let loaded = load_index(space)?;
     let mut index = loaded.index;

@@ -1,6 +1,7 @@
 //! What backups need.
 
 use emberkeep_format::{ChunkId, EnvelopeKind, IndexEntry, Manifest, MapRoot, PackId};
+use emberkeep_model::BackupId;
 use emberkeep_plan::PackFacts;
 
 use crate::damage::{DamageCause, ReadError};
@@ -32,15 +33,23 @@ impl Marks {
     }
 }
 
-/// Reads the manifests, by name; to be called before the index is loaded, since a backup
+/// A manifest, as far as a sweep needs it.
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) backup: BackupId,
+    pub(super) root: Option<MapRoot>,
+}
+
+/// Reads the manifests; to be called before the index is loaded, since a backup
 /// that ends in between would need what that index does not have.
-pub(super) fn manifests(space: &Space) -> Result<Vec<(String, Option<MapRoot>)>, SweepError> {
+pub(super) fn manifests(space: &Space) -> Result<Vec<Found>, SweepError> {
     let mut found = Vec::new();
-    for (name, _) in list_manifests(space)? {
+    for (name, backup) in list_manifests(space)? {
         if let Some(manifest) =
             space.load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)?
         {
-            found.push((name, manifest.root));
+            let root = manifest.root;
+            found.push(Found { name, backup, root });
         }
     }
     Ok(found)
@@ -51,12 +60,12 @@ pub(super) fn manifests(space: &Space) -> Result<Vec<(String, Option<MapRoot>)>,
 pub(super) fn mark(
     space: &Space,
     index: &Index,
-    manifests: &[(String, Option<MapRoot>)],
+    manifests: &[Found],
     run: &Run,
 ) -> Result<Marks, SweepError> {
     let mut marks = Marks(vec![0; index.len().div_ceil(64)]);
     let mut reader = ChunkReader::new(space, index, run).map_err(SweepError::Decompressor)?;
-    for (name, root) in manifests {
+    for Found { name, root, .. } in manifests {
         let mut walk = Walk::new(*root);
         while let Some(pages) = walk.next_pages(&mut reader, &mut |id| {
             // What is marked has been walked: maps share most of their parts.

@@ -364,3 +364,37 @@ fn everything_stays_readable_under_concurrent_backups_deletes_and_sweeps() {
     fixture.project.sweep(NOW, &Run::new()).unwrap();
     assert_sound(&fixture);
 }
+
+#[test]
+fn a_backup_that_must_be_there_and_is_not_stops_the_sweep() {
+    let fixture = Fixture::new();
+    let lost = noise(2 * MIB, 1);
+    fixture.backup(1, &lost);
+    fixture.backup(2, &noise(2 * MIB, 2));
+    let manifest = fixture
+        .names("manifests")
+        .into_iter()
+        .find(|name| name.ends_with(&id(1).to_string()))
+        .unwrap();
+    let good = fixture.store.get(&manifest).unwrap();
+    let name = std::slice::from_ref(&manifest);
+    fixture.store.delete_many(name).unwrap();
+    let packs = fixture.names("packs");
+    let known = [id(1), id(2)].into();
+    assert_eq!(fixture.project.missing(&known).unwrap(), [id(1)]);
+    for _ in 0..2 {
+        let refused = fixture.project.sweep_keeping(&known, NOW, &Run::new());
+        match refused {
+            Err(SweepError::ManifestsMissing(missing)) => assert_eq!(missing, [id(1)]),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(fixture.names("packs"), packs);
+    assert_eq!(fixture.names("condemned"), Vec::<String>::new());
+    fixture.store.put(&manifest, &[&good]).unwrap();
+    fixture
+        .project
+        .sweep_keeping(&known, NOW, &Run::new())
+        .unwrap();
+    fixture.restores(1, &lost);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use emberkeep_catalog::Change;
 use emberkeep_engine::{Run, SweepError, SweepOptions, SweepReport};
-use emberkeep_model::Task;
+use emberkeep_model::{ProjectId, Task};
 
 use super::{Facts, Stop, Verdict};
 use crate::worker::chain;
@@ -12,45 +12,73 @@ use crate::{Service, ServiceError};
 
 /// How long a sweep waits for running backups before it leaves the rest to the next one.
 const WAIT: Duration = Duration::from_secs(10);
+/// How often a sweep looks which backups there must be, where they are deleted while it looks.
+const LOOKS: u32 = 10;
 
 impl Service {
     pub(super) async fn act_sweep(&self, task: &Task, run: &Run) -> Result<Facts, Stop> {
         // What the project has in other regions goes with what it has here.
-        let project = task.project_id.as_str();
-        let mut places = vec![self.place_in(None, project)?];
-        for region in self.regions.others.keys() {
-            places.push(self.place_in(Some(region), project)?);
+        let others = self
+            .regions
+            .others
+            .keys()
+            .map(|region| Some(region.as_str()));
+        let mut total = SweepReport::default();
+        for region in std::iter::once(None).chain(others) {
+            if let Some(report) = self.sweep_region(region, &task.project_id, run).await? {
+                total.freed_bytes += report.freed_bytes;
+                total.pending_packs += report.pending_packs;
+            }
         }
-        let run = run.clone();
-        let swept = tokio::task::spawn_blocking(move || {
-            let mut total = SweepReport::default();
-            for place in places {
-                let project = place.open().map_err(SweepError::from)?;
+        tracing::info!(task_id = %task.id, freed_bytes = total.freed_bytes, pending_packs = total.pending_packs, "swept");
+        Ok(if total.pending_packs > 0 {
+            Facts::SweepAgain
+        } else {
+            Facts::Nothing
+        })
+    }
+
+    /// Sweeps what a project has in one region, unless another sweep does so already.
+    async fn sweep_region(
+        &self,
+        region: Option<&str>,
+        project: &ProjectId,
+        run: &Run,
+    ) -> Result<Option<SweepReport>, Stop> {
+        let mut looks = 1;
+        loop {
+            let place = self.place_in(region, project.as_str())?;
+            let (due, run) = (self.manifests_due(region, project).await?, run.clone());
+            let swept = tokio::task::spawn_blocking(move || {
                 let options = SweepOptions {
                     dry_run: false,
                     wait: WAIT,
                 };
-                let report = project.sweep(options, &run)?;
-                total.freed_bytes += report.freed_bytes;
-                total.pending_packs += report.pending_packs;
-            }
-            Ok(total)
-        })
-        .await;
-        match swept {
-            Ok(Ok(report)) => {
-                tracing::info!(task_id = %task.id, freed_bytes = report.freed_bytes, pending_packs = report.pending_packs, "swept");
-                Ok(if report.pending_packs > 0 {
-                    Facts::SweepAgain
-                } else {
-                    Facts::Nothing
-                })
-            }
-            Ok(Err(SweepError::Cancelled)) => Err(Stop::Cancelled),
-            // Another sweep of the same project does the work already.
-            Ok(Err(SweepError::Busy(_))) => Ok(Facts::Nothing),
-            Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
-            Err(panicked) => Err(Stop::Failed(format!("the sweep ended badly: {panicked}"))),
+                let project = place.open().map_err(SweepError::from)?;
+                project.sweep_keeping(&due, options, &run)
+            })
+            .await;
+            return match swept {
+                Ok(Ok(report)) => Ok(Some(report)),
+                Ok(Err(SweepError::Cancelled)) => Err(Stop::Cancelled),
+                Ok(Err(SweepError::Busy(_))) => Ok(None),
+                Ok(Err(SweepError::ManifestsMissing(missing))) => {
+                    let still_due = self.manifests_due(region, project).await?;
+                    let mut lost = missing.clone();
+                    lost.retain(|id| still_due.contains(id));
+                    if lost.is_empty() && looks < LOOKS {
+                        // They were deleted while it looked.
+                        looks += 1;
+                        continue;
+                    }
+                    let error =
+                        SweepError::ManifestsMissing(if lost.is_empty() { missing } else { lost });
+                    tracing::error!(project_id = %project, region, error = chain(&error), "sweep refused");
+                    Err(Stop::Failed(chain(&error)))
+                }
+                Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
+                Err(panicked) => Err(Stop::Failed(format!("the sweep ended badly: {panicked}"))),
+            };
         }
     }
 

@@ -3,6 +3,7 @@
 mod backups;
 mod catalogue;
 mod common;
+mod comparison;
 mod file_systems;
 mod left_behind;
 mod objects;

@@ -1,7 +1,7 @@
 //! Lists of backups.
 
 use emberkeep_model::{
-    Backup, BackupId, BackupState, CinderFacts, Gib, ProjectId, Timestamp, VolumeId,
+    Backup, BackupId, BackupState, CinderFacts, ContentOf, Gib, ProjectId, Timestamp, VolumeId,
 };
 
 use super::{Rank, check_pages, name, number, sorted, sorts, text, time};
@@ -95,6 +95,10 @@ fn sample_backups(dice: &mut Dice, projects: &[ProjectId; 2]) -> Vec<Backup> {
         };
         rows.push(Backup {
             cinder,
+            content: dice.maybe(|d| ContentOf {
+                project_id: d.pick(projects),
+                backup_id: d.id(),
+            }),
             project_id: dice.pick(projects),
             volume_id: dice.pick(&volumes),
             volume_name: name(dice),
@@ -121,7 +125,7 @@ pub(super) async fn backups(catalog: &dyn Catalog) {
     insert(catalog, rows.iter().cloned().map(Row::Backup)).await;
     type Keep = Box<dyn Fn(&Backup) -> bool>;
     let all = BackupQuery::default;
-    let first = projects[0].clone();
+    let (first, second) = (projects[0].clone(), projects[1].clone());
     let some = vec![
         rows[0].volume_id,
         rows.iter()
@@ -282,6 +286,14 @@ pub(super) async fn backups(catalog: &dyn Catalog) {
                 ..all()
             },
             Box::new(|r| r.created_at.0 <= 3),
+        ),
+        (
+            "with content of a project",
+            BackupQuery {
+                content_of: Some(second.clone()),
+                ..all()
+            },
+            Box::new(move |r| *r.content().0 == second),
         ),
         (
             "of an instant",
