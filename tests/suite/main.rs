@@ -7,3 +7,4 @@ mod repo_cli;
 mod s3s_fs;
 mod service_cli;
 mod support;
+mod version;

@@ -44,15 +44,20 @@ mod wait;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
 pub use error::{CliError, ExitStatus};
 pub use output::{Format, Output, OutputArgs};
 
-/// Runs the command line of this process and returns its exit code.
-pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// Runs the command line of this process and returns its exit code. `version` is what `--version`
+/// prints: number, commit, date and features of the build.
+pub fn main(version: &'static str) -> ExitCode {
+    let parsed = Cli::command()
+        .long_version(version)
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and versions are no mistakes; a closed pipe is not one either.
