@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::process::{output, root, run, say, target};
 
@@ -69,12 +70,37 @@ pub(crate) fn ensure_cinder() -> Result<()> {
     ensure_all(CINDER)
 }
 
+/// How many are made at once: most of it is waiting for the network and unpacking.
+const AT_ONCE: usize = 3;
+
 fn ensure_all(environments: &[(&str, &[&str])]) -> Result<()> {
-    for (name, packages) in environments {
-        ensure_one(name, packages)
-            .with_context(|| format!("the client environment `{name}` could not be made"))?;
-    }
-    Ok(())
+    let waiting = Mutex::new(environments.iter());
+    let next = || {
+        waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next()
+    };
+    std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..AT_ONCE)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Some((name, packages)) = next() {
+                        ensure_one(name, packages).with_context(|| {
+                            format!("the client environment `{name}` could not be made")
+                        })?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        for maker in makers {
+            maker
+                .join()
+                .unwrap_or_else(|_| bail!("a thread that makes environments ended"))?;
+        }
+        Ok(())
+    })
 }
 
 fn ensure_one(name: &str, packages: &[&str]) -> Result<()> {

@@ -21,8 +21,10 @@ mod packages;
 mod peers;
 mod process;
 mod shapes;
+mod side_by_side;
 mod suites;
 mod test_files;
+mod times;
 mod vectors;
 
 use std::process::ExitCode;
@@ -30,9 +32,9 @@ use std::process::ExitCode;
 use crate::options::Options;
 
 const USAGE: &str = "\
-cargo xtask test  [--only unit|e2e|crash|quickstart] [--suite NAME] [--rounds N] [--seed S]
-    everything: unit tests, end-to-end tests with real clients, crash test, quickstart;
-    installs what it needs when it may, else says what is missing
+cargo xtask test  [--only unit|e2e|crash|quickstart] [--suite NAME[,NAME…]] [--jobs N] [--rounds N] [--seed S]
+    everything: unit tests, end-to-end tests with real clients, crash test, quickstart, N suites at a time;
+    installs what it needs when it may, else says what is missing; --only unit needs no packages
 cargo xtask conformance [--suite tempest|tempest-identity|openstacksdk|cinderclient]
     tempest's and the clients' own functional tests, unmodified, against a running service
 cargo xtask lint
@@ -76,7 +78,7 @@ fn main() -> ExitCode {
     };
     let done = match command.as_str() {
         "test" => options
-            .only(&["only", "suite", "rounds", "seed"])
+            .only(&["only", "suite", "jobs", "rounds", "seed"])
             .and_then(|()| suites::test(&options)),
         "conformance" => options
             .only(&["suite"])

@@ -70,6 +70,26 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
+/// Programs that some unit tests run.
+const UNIT_TESTS_RUN: [&str; 7] = [
+    "qemu-img",
+    "qemu-io",
+    "qemu-nbd",
+    "qemu-storage-daemon",
+    "nbdinfo",
+    "nbdkit",
+    "fusermount3",
+];
+
+/// Returns those of the programs that unit tests run which are missing, if there are any.
+pub(crate) fn missing_for_unit_tests() -> Option<String> {
+    let missing: Vec<&str> = UNIT_TESTS_RUN
+        .into_iter()
+        .filter(|name| find(name).is_none())
+        .collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
+
 fn missing() -> Vec<&'static str> {
     NEEDS
         .into_iter()

@@ -101,7 +101,8 @@ pub(crate) fn follow(command: &mut Command) -> Result<(Vec<String>, bool)> {
     Ok((lines, child.wait()?.success()))
 }
 
-fn show(command: &Command) -> String {
+/// Returns a command as a person would type it, but for the folders of its program.
+pub(crate) fn show(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(OsStr::new("?"));
     let mut line = name.to_string_lossy().into_owned();

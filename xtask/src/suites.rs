@@ -8,37 +8,67 @@ use anyhow::{Context, Result, bail};
 
 use crate::options::Options;
 use crate::process::{cargo, find, follow, root, run, say, target};
+use crate::side_by_side::{Job, Share, run_all};
+use crate::times::Times;
 use crate::{clients, packages};
 
-/// End-to-end suites, each with the environment whose interpreter runs it.
-const END_TO_END: &[(&str, &str)] = &[
-    ("helpers", "cli"),
-    ("repo", "cli"),
-    ("format", "reader"),
-    ("nbd", "cli"),
-    ("s3", "cli"),
-    ("loop", "cli"),
-    ("bad_input", "cli"),
-    ("console", "cli"),
-    ("openstack", "cli"),
-    ("people", "cli"),
-    ("tls", "cli"),
-    ("keystone", "cli"),
-    ("otc", "otc"),
-    ("otc_full", "otc"),
-    ("otc_servers", "otc"),
-    ("huawei", "huawei"),
-    ("fifty", "cli"),
-    ("minutes", "cli"),
-    ("replicas", "cli"),
-    ("foreign", "cli"),
-    ("parity", "otc"),
-    ("sdk", "cli"),
-    ("openapi", "openapi"),
-    ("crash_steps", "cli"),
-    ("connections", "cli"),
-    ("cancel", "cli"),
-    ("resume", "cli"),
+/// An end-to-end suite.
+struct Suite {
+    name: &'static str,
+    /// The environment whose interpreter runs it.
+    environment: &'static str,
+    /// How long it takes by itself, in seconds: the longest begin first.
+    secs: u32,
+    share: Share,
+}
+
+const fn suite(name: &'static str, environment: &'static str, secs: u32) -> Suite {
+    Suite {
+        name,
+        environment,
+        secs,
+        share: Share::Machine,
+    }
+}
+
+impl Suite {
+    const fn sharing(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+}
+
+/// Mounts and loop devices, of which there is one set.
+const DEVICES: Share = Share::But("devices");
+
+/// End-to-end suites. One that judges times or memory shares nothing.
+const END_TO_END: &[Suite] = &[
+    suite("helpers", "cli", 5),
+    suite("repo", "cli", 30),
+    suite("format", "reader", 30),
+    suite("nbd", "cli", 120),
+    suite("s3", "cli", 90),
+    suite("loop", "cli", 20).sharing(DEVICES),
+    suite("bad_input", "cli", 60).sharing(DEVICES),
+    suite("console", "cli", 10),
+    suite("openstack", "cli", 150),
+    suite("people", "cli", 60),
+    suite("tls", "cli", 30),
+    suite("keystone", "cli", 150),
+    suite("otc", "otc", 90),
+    suite("otc_full", "otc", 120),
+    suite("otc_servers", "otc", 60),
+    suite("huawei", "huawei", 60),
+    suite("fifty", "cli", 60),
+    suite("minutes", "cli", 260),
+    suite("replicas", "cli", 60),
+    suite("foreign", "cli", 60),
+    suite("parity", "otc", 10),
+    suite("sdk", "cli", 150),
+    suite("openapi", "openapi", 180),
+    suite("crash_steps", "cli", 120),
+    suite("connections", "cli", 60).sharing(Share::Nothing),
+    suite("cancel", "cli", 30).sharing(Share::Nothing),
+    suite("resume", "cli", 30),
 ];
 
 /// How many checks went well and how many did not.
@@ -89,36 +119,126 @@ impl Part {
     }
 }
 
-/// Runs what was asked for; any failure is an error after everything has run.
-pub(crate) fn test(options: &Options) -> Result<()> {
-    let parts = Part::wanted(options)?;
-    let begun = Instant::now();
-    packages::ensure()?;
-    let with_unit = parts.contains(&Part::Unit);
-    build(with_unit)?;
-    let mut unit = Ok(());
-    let mut tally = Tally::default();
-    for part in &parts {
-        match part {
-            Part::Unit => unit = unit_tests(),
-            Part::EndToEnd => tally.add(end_to_end(options.get("suite"))?),
-            Part::Crash => tally.add(crash(options)?),
-            Part::Quickstart => tally.add(quickstart()?),
+/// What the parts of a run came to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    unit: Option<String>,
+    tally: Option<Tally>,
+}
+
+impl Outcome {
+    /// Prints the closing lines; any failure is an error.
+    pub(crate) fn close(&self) -> Result<()> {
+        if let Some(error) = &self.unit {
+            say(&format!("unit tests: {error}"));
+        }
+        if let Some(tally) = &self.tally {
+            say("end-to-end, crash and quickstart:");
+            say(&format!("{} passed, {} failed", tally.passed, tally.failed));
+            if tally.failed > 0 {
+                bail!("{} end-to-end checks failed", tally.failed);
+            }
+        }
+        match &self.unit {
+            Some(_) => bail!("unit tests failed"),
+            None => Ok(()),
         }
     }
-    say(&format!("took {} s", begun.elapsed().as_secs()));
-    if let Err(error) = &unit {
-        say(&format!("unit tests: {error:#}"));
+}
+
+/// Runs what was asked for; any failure is an error after everything has run.
+pub(crate) fn test(options: &Options) -> Result<()> {
+    let begun = Instant::now();
+    let mut times = Times::default();
+    let outcome = run_parts(options, &mut times);
+    times.print(begun.elapsed());
+    outcome?.close()
+}
+
+/// Runs the parts, and notes how long each took.
+///
+/// Packages and clients, which come from the network, are made ready while the compiler and the unit tests run.
+pub(crate) fn run_parts(options: &Options, times: &mut Times) -> Result<Outcome> {
+    let parts = Part::wanted(options)?;
+    let jobs = jobs(&parts, options)?;
+    let places = match options.number("jobs")? {
+        Some(places) => usize::try_from(places)?,
+        None => std::thread::available_parallelism().map_or(2, |count| count.get() + 1),
+    };
+    let with_unit = parts.contains(&Part::Unit);
+    let mut outcome = Outcome::default();
+    std::thread::scope(|scope| {
+        let (installed, packages) = std::sync::mpsc::channel();
+        let (with_packages, with_clients) = (!jobs.is_empty(), parts.contains(&Part::EndToEnd));
+        let preparing = scope.spawn(move || {
+            let mut times = Times::default();
+            let ready = match with_packages {
+                true => times.of("packages", packages::ensure),
+                false => Ok(()),
+            };
+            let go_on = ready.is_ok() && with_clients;
+            // Who waits for it may have failed in the meantime.
+            let _ = installed.send(ready);
+            let made = match go_on {
+                true => times.of("clients", clients::ensure),
+                false => Ok(()),
+            };
+            (times, made)
+        });
+        let built = times.of("build", || build(with_unit));
+        packages.recv().context("the packages' thread ended")??;
+        built?;
+        if with_unit {
+            outcome.unit = unit_tests(times).err().map(|error| format!("{error:#}"));
+        }
+        let (prepared, made) = preparing
+            .join()
+            .map_err(|_| anyhow::anyhow!("the clients' thread ended"))?;
+        times.extend(prepared);
+        made?;
+        if !jobs.is_empty() {
+            outcome.tally = Some(side_by_side(jobs, places, times)?);
+        }
+        Ok(outcome)
+    })
+}
+
+/// Runs suites, crash test and quickstart side by side.
+fn side_by_side(jobs: Vec<Job>, places: usize, times: &mut Times) -> Result<Tally> {
+    let begun = Instant::now();
+    let mut all = Tally::default();
+    run_all(jobs, places, |ended| {
+        say(&format!(
+            "{}: {:.1} s",
+            ended.name,
+            ended.took.as_secs_f64()
+        ));
+        all.add(match ended.name.as_str() {
+            // It is no suite: that it ends well is its one check.
+            QUICKSTART => Tally {
+                passed: u64::from(ended.well),
+                failed: u64::from(!ended.well),
+            },
+            _ => judge(&ended.lines, ended.well),
+        });
+        times.note(ended.name, ended.took);
+    })?;
+    times.note("suites, side by side", begun.elapsed());
+    Ok(all)
+}
+
+/// Returns what the parts run beside one another.
+fn jobs(parts: &[Part], options: &Options) -> Result<Vec<Job>> {
+    let mut jobs = Vec::new();
+    for part in parts {
+        match part {
+            Part::Unit => {}
+            Part::EndToEnd => jobs.extend(end_to_end(options.get("suite"))?),
+            Part::Crash => jobs.push(crash(options)?),
+            Part::Quickstart => jobs.push(quickstart()),
+        }
     }
-    if parts.iter().any(|part| *part != Part::Unit) {
-        say("end-to-end, crash and quickstart:");
-        say(&format!("{} passed, {} failed", tally.passed, tally.failed));
-    }
-    unit?;
-    if tally.failed > 0 {
-        bail!("{} end-to-end checks failed", tally.failed);
-    }
-    Ok(())
+    Ok(jobs)
 }
 
 /// Builds once what all parts run. The same set of targets as the unit tests need,
@@ -134,23 +254,33 @@ pub(crate) fn build(with_unit: bool) -> Result<()> {
     run(&mut command)
 }
 
-fn unit_tests() -> Result<()> {
-    if find("cargo-nextest").is_some() {
-        run(cargo().args([
-            "nextest",
-            "run",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-        ]))?;
-        // nextest leaves the examples in the documentation to cargo.
-        run(cargo().args(["test", "--workspace", "--locked", "--doc", "--quiet"]))
-    } else {
+fn unit_tests(times: &mut Times) -> Result<()> {
+    if let Some(missing) = packages::missing_for_unit_tests() {
+        if std::env::var_os("CI").is_some() {
+            bail!("these programs are missing, and tests need them: {missing}");
+        }
+        say(&format!(
+            "SKIPPED: the unit tests that need these programs, which are missing: {missing}"
+        ));
+    }
+    if find("cargo-nextest").is_none() {
         say(
             "cargo-nextest is not installed (`cargo install cargo-nextest --locked`); using cargo test",
         );
-        run(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]))
+        let all = ["test", "--workspace", "--locked", "--no-fail-fast"];
+        return times.of("unit and doc tests", || run(cargo().args(all)));
     }
+    let unit = [
+        "nextest",
+        "run",
+        "--workspace",
+        "--locked",
+        "--no-fail-fast",
+    ];
+    times.of("unit tests", || run(cargo().args(unit)))?;
+    // nextest leaves the examples in the documentation to cargo.
+    let doc = ["test", "--workspace", "--locked", "--doc", "--quiet"];
+    times.of("doc tests", || run(cargo().args(doc)))
 }
 
 fn binary() -> PathBuf {
@@ -168,9 +298,14 @@ pub(crate) fn python(interpreter: &Path, script: &str) -> Command {
     command
 }
 
-/// Follows a suite, and believes its closing line only together with its exit status.
+/// Follows a suite.
 pub(crate) fn tally(command: &mut Command) -> Result<Tally> {
     let (lines, well) = follow(command)?;
+    Ok(judge(&lines, well))
+}
+
+/// Believes a suite's closing line only together with its exit status.
+fn judge(lines: &[String], well: bool) -> Tally {
     let mut tally = lines
         .iter()
         .rev()
@@ -179,70 +314,66 @@ pub(crate) fn tally(command: &mut Command) -> Result<Tally> {
     if tally == Tally::default() || well != (tally.failed == 0) {
         tally.failed += 1;
     }
-    Ok(tally)
+    tally
 }
 
-fn end_to_end(only: Option<&str>) -> Result<Tally> {
-    clients::ensure()?;
-    let mut all = Tally::default();
-    let mut found = false;
-    for (suite, environment) in END_TO_END {
-        if only.is_none_or(|name| name == *suite) {
-            found = true;
-            all.add(tally(
-                python(&clients::python(environment), "run.py").arg(suite),
-            )?);
-        }
-    }
-    if !found {
+fn end_to_end(only: Option<&str>) -> Result<Vec<Job>> {
+    let jobs: Vec<Job> = END_TO_END
+        .iter()
+        .filter(|suite| only.is_none_or(|names| names.split(',').any(|name| name == suite.name)))
+        .map(|suite| {
+            let mut command = python(&clients::python(suite.environment), "run.py");
+            command.arg(suite.name);
+            Job {
+                name: suite.name.to_owned(),
+                secs: suite.secs,
+                share: suite.share,
+                command,
+            }
+        })
+        .collect();
+    let wanted = only.map_or(END_TO_END.len(), |names| names.split(',').count());
+    if jobs.len() != wanted {
         bail!("there is no suite `{}`", only.unwrap_or_default());
     }
-    Ok(all)
+    Ok(jobs)
 }
 
-fn crash(options: &Options) -> Result<Tally> {
-    let python3 = find("python3").context("python3 is missing")?;
-    let mut command = python(&python3, "crash.py");
+fn crash(options: &Options) -> Result<Job> {
+    let mut command = python(Path::new("python3"), "crash.py");
     for name in ["rounds", "seed"] {
         if let Some(value) = options.number(name)? {
             command.arg(format!("--{name}")).arg(value.to_string());
         }
     }
-    tally(&mut command)
+    Ok(Job {
+        name: "crash".to_owned(),
+        secs: 300,
+        share: Share::Machine,
+        command,
+    })
 }
 
+const QUICKSTART: &str = "quickstart";
+
 /// The README's first command, on a data directory of its own.
-fn quickstart() -> Result<Tally> {
+fn quickstart() -> Job {
     let place = std::env::temp_dir().join(format!("emberkeep-quickstart-{}", std::process::id()));
-    let done = run(Command::new(binary())
-        .args([
-            "quickstart",
-            "--exit",
-            "--listen",
-            "127.0.0.1:0",
-            "--data-dir",
-        ])
-        .arg(&place));
-    // It is ours alone, and may not have been made at all.
-    let _ = std::fs::remove_dir_all(&place);
-    Ok(match done {
-        Ok(()) => Tally {
-            passed: 1,
-            failed: 0,
-        },
-        Err(error) => {
-            say(&format!("{error:#}"));
-            Tally {
-                passed: 0,
-                failed: 1,
-            }
-        }
-    })
+    // The shell removes it whatever comes of it; it is ours alone, and may not have been made at all.
+    let script = "\"$0\" quickstart --exit --listen 127.0.0.1:0 --data-dir \"$1\"; s=$?; rm -rf \"$1\"; exit $s";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(binary()).arg(place);
+    Job {
+        name: QUICKSTART.to_owned(),
+        secs: 20,
+        share: Share::Machine,
+        command,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{END_TO_END, Tally, judge};
 
     #[test]
     fn closing_lines() {
@@ -259,5 +390,43 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn a_closing_line_counts_only_with_its_status() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        for (what, said, well, want) in [
+            ("all well", "e2e: 12 passed, 0 failed", true, (12, 0)),
+            ("it says so", "e2e: 11 passed, 1 failed", false, (11, 1)),
+            ("died after it", "e2e: 12 passed, 0 failed", false, (12, 1)),
+            (
+                "a failure and a good status",
+                "e2e: 1 passed, 1 failed",
+                true,
+                (1, 2),
+            ),
+            ("no closing line", "suite x", true, (0, 1)),
+        ] {
+            let got = judge(&lines(said), well);
+            assert_eq!((got.passed, got.failed), want, "{what}");
+        }
+    }
+
+    #[test]
+    fn every_suite_is_in_the_table_once() {
+        let mut listed: Vec<_> = END_TO_END
+            .iter()
+            .map(|suite| suite.name.to_owned())
+            .collect();
+        listed.sort();
+        let folder = std::fs::read_dir(crate::process::root().join("tests-e2e")).expect("folder");
+        let mut found: Vec<_> = folder
+            .filter_map(|entry| {
+                let name = entry.expect("entry").file_name().into_string().ok()?;
+                Some(name.strip_prefix("suite_")?.strip_suffix(".py")?.to_owned())
+            })
+            .collect();
+        found.sort();
+        assert_eq!(listed, found);
     }
 }
