@@ -24,6 +24,7 @@ from support import (
     test_env,
     wait_until,
 )
+from warm import OpenStack
 
 VECTORS = pathlib.Path(__file__).resolve().parent.parent / "tests" / "vectors" / "cinder" / "chunked"
 POSIX = "cinder.backup.drivers.posix.PosixBackupDriver"
@@ -63,8 +64,7 @@ class Foreign(unittest.TestCase):
         return json.loads(self.ours(*arguments, "-o", "json")[1])
 
     def openstack(self, *arguments, check=True):
-        program = test_env() / "cli" / "bin" / "openstack"
-        return command([program, *arguments], env=self.env, check=check)
+        return self.command(arguments, self.env, check)
 
     def imported(self, service, record):
         """Imports as a stranger would, through the real client."""
@@ -114,6 +114,9 @@ class ChainOfCinders(Foreign):
     @classmethod
     def setUpClass(cls):
         cls.room = scratch("foreign", cls)
+        # The first deletion starts the command itself; the others are forks (`warm.py`).
+        cls.command = OpenStack("cli", ("volume backup delete",))
+        cls.addClassCleanup(cls.command.stop)
         cls.posix = cls.room / "posix"
         cls.posix.mkdir()
         for name in ("posix_zlib_chain", "posix_none"):

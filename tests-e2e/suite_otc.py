@@ -14,15 +14,14 @@ from otcextensions import sdk
 from support import (
     Service,
     change,
-    command,
     emberkeep,
     fill_with_filesystem,
     same_bytes,
     scratch,
     sparse_copy,
-    test_env,
     wait_until,
 )
+from warm import OpenStack
 
 DISK = "OS::Cinder::Volume"
 
@@ -37,6 +36,9 @@ class CbrSession(unittest.TestCase):
         cls.addClassCleanup(cls.service.kill)
         cls.env = cls.service.client_environment()
         cls.client = cls.service.client()
+        # The first call of each of these starts the command itself; the others are forks (`warm.py`).
+        cls.command = OpenStack("otc", ("volume backup show", "cbr vault list", "cbr task show"))
+        cls.addClassCleanup(cls.command.stop)
         for name in [key for key in os.environ if key.startswith("OS_")]:
             del os.environ[name]
         os.environ["OS_CLIENT_CONFIG_FILE"] = cls.env["OS_CLIENT_CONFIG_FILE"]
@@ -49,8 +51,7 @@ class CbrSession(unittest.TestCase):
         cls.seen = {}
 
     def openstack(self, *arguments):
-        program = test_env() / "otc" / "bin" / "openstack"
-        return command([program, *arguments], env=self.env)[1]
+        return self.command(arguments, self.env)[1]
 
     def openstack_json(self, *arguments):
         shown = json.loads(self.openstack(*arguments, "-f", "json"))

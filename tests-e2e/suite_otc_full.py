@@ -21,15 +21,14 @@ from support import (
     MIB,
     Service,
     change,
-    command,
     emberkeep,
     fill_with_filesystem,
     same_bytes,
     scratch,
     sparse_copy,
-    test_env,
     wait_until,
 )
+from warm import OpenStack
 
 DISK = "OS::Cinder::Volume"
 MISSING = "00000000-0000-4000-8000-000000000000"
@@ -67,6 +66,9 @@ class CbrInFull(unittest.TestCase):
         cls.addClassCleanup(cls.service.kill)
         cls.env = cls.service.client_environment()
         cls.client = cls.service.client()
+        # The first call of each of these starts the command itself; the others are forks (`warm.py`).
+        cls.command = OpenStack("otc", ("cbr vault create", "cbr vault show", "cbr backup restore", "cbr policy show"))
+        cls.addClassCleanup(cls.command.stop)
         for name in [key for key in os.environ if key.startswith("OS_")]:
             del os.environ[name]
         os.environ["OS_CLIENT_CONFIG_FILE"] = cls.env["OS_CLIENT_CONFIG_FILE"]
@@ -99,8 +101,7 @@ class CbrInFull(unittest.TestCase):
             setattr(conn.cbr, name, noted)
 
     def openstack(self, words, *arguments, check=True):
-        program = test_env() / "otc" / "bin" / "openstack"
-        status, out, err = command([program, *words.split(), *arguments], env=self.env, check=check)
+        status, out, err = self.command([*words.split(), *arguments], self.env, check)
         if status == 0:
             self.typed.add(words)
         return out if check else (status, out + err)

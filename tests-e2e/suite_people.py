@@ -4,7 +4,8 @@ import json
 import subprocess
 import unittest
 
-from support import Client, Service, binary, clean_environment, command, emberkeep, http_request, scratch, test_env, wait_until
+from support import Client, Service, binary, clean_environment, emberkeep, http_request, scratch, wait_until
+from warm import OpenStack
 
 
 class People(unittest.TestCase):
@@ -15,6 +16,9 @@ class People(unittest.TestCase):
         cls.room = scratch("people", cls)
         cls.service = Service(cls.room / "data").start()
         cls.addClassCleanup(cls.service.kill)
+        # The first call of each of these starts the command itself; the others are forks (`warm.py`).
+        cls.command = OpenStack("cli", ("role list", "user set", "token issue"))
+        cls.addClassCleanup(cls.command.stop)
 
     # ---- commands ----
 
@@ -28,7 +32,7 @@ class People(unittest.TestCase):
 
     def openstack(self, *arguments, env=None, check=True):
         env = env or self.service.client_environment()
-        return command([test_env() / "cli" / "bin" / "openstack", *arguments], env=env, check=check)
+        return self.command(arguments, env, check)
 
     def sign_in(self, user, project, password=None):
         who = {"username": user, "password": password or f"secret-{user}", "project_name": project}

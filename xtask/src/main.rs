@@ -34,7 +34,8 @@ use crate::options::Options;
 const USAGE: &str = "\
 cargo xtask test  [--only unit|e2e|crash|quickstart] [--suite NAME[,NAME…]] [--jobs N] [--rounds N] [--seed S]
     everything: unit tests, end-to-end tests with real clients, crash test, quickstart, N suites at a time;
-    installs what it needs when it may, else says what is missing; --only unit needs no packages
+    installs what it needs when it may, else says what is missing; --only unit needs no packages;
+    EMBERKEEP_BIN names a binary to test in place of the one that is built here
 cargo xtask conformance [--suite tempest|tempest-identity|openstacksdk|cinderclient]
     tempest's and the clients' own functional tests, unmodified, against a running service
 cargo xtask lint
