@@ -294,6 +294,8 @@ fn failure(error: sqlx::Error, what: &str) -> CatalogError {
 }
 
 #[cfg(test)]
+mod migrations;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,2 @@
+-- The number was skipped; it is filled so that the sequence has no gap.
+SELECT 1;
