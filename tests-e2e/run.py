@@ -4,11 +4,16 @@ A suite is the module `suite_NAME.py`. Tests run in the order they are written:
 each suite is one session with one service, and a later step builds on an earlier.
 """
 
+import faulthandler
 import importlib
+import os
 import sys
 import time
 import traceback
 import unittest
+
+
+LIMIT_SECS = int(os.environ.get("EMBERKEEP_SUITE_LIMIT_SECS", "1800"))
 
 
 class Report(unittest.TestResult):
@@ -57,6 +62,8 @@ def main():
     passed = failed = 0
     for name in names:
         print(f"suite {name}", flush=True)
+        # One that hangs says where, and ends, rather than holding up the run.
+        faulthandler.dump_traceback_later(LIMIT_SECS, exit=True)
         module = importlib.import_module(f"suite_{name}")
         report = Report()
         unittest.defaultTestLoader.loadTestsFromModule(module).run(report)

@@ -21,6 +21,8 @@ from support import (
 )
 
 TIB = 1 << 40
+# What opening a repository and reading one chunk takes (a tenth of it as measured), whatever the volume's size.
+FIRST_BYTE_READS = 2 * MIB
 
 
 def serving(path):
@@ -29,20 +31,10 @@ def serving(path):
     return status == 0
 
 
-# Seconds until the first byte of an export can be read, whatever its size; a program that is not optimised gets
-# more, which is still far less than anything that grew with the size would take.
-FIRST_BYTE = 0.2 if "release" in pathlib.Path(binary()).parts else 1.0
-
-
-def is_busy():
-    """Whether others want the processors too, so that a wall clock says more of them than of us."""
-    return os.getloadavg()[0] > 1.5 * len(os.sched_getaffinity(0))
-
-
-def processor_seconds(pid):
-    """Processor time that a process has taken."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def bytes_read(pid):
+    """Bytes that a process has read, from wherever."""
+    lines = pathlib.Path(f"/proc/{pid}/io").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("rchar:")))
 
 
 def whole(overlay):
@@ -154,7 +146,7 @@ class Exports(unittest.TestCase):
                 command(["fusermount3", "-u", folder], check=False)
                 fuse.wait(timeout=30)
 
-    def test_03_the_first_byte_comes_at_once_whatever_the_size(self):
+    def test_03_the_first_byte_needs_as_little_whatever_the_size(self):
         vast = self.room / "vast.img"
         vast.touch()
         os.truncate(vast, 8 * TIB)
@@ -162,20 +154,14 @@ class Exports(unittest.TestCase):
             for at in (0, 3 * TIB, 8 * TIB - MIB):
                 os.pwrite(file.fileno(), b"emberkeep" * 1000, at)
         self.repo("backup", vast, "--name", "vast")
-        # All counts: starting, opening, finding, reading. Where the machine is busy, processor time has to do.
+        # How fast it is, `cargo xtask bench first-byte` measures; that nothing grows with the size, what is read tells.
         for name in ("monday", "vast"):
-            times, taken = [], []
-            for attempt in range(9):
-                with Served(self.repository, name, self.room / f"{name}.{attempt}.sock") as served:
-                    import_nbd_read(served.socket, 0, 4096)
-                    times.append(time.monotonic() - served.begun)
-                    taken.append(processor_seconds(served.process.pid))
-            times.sort()
-            print(f"    first byte of {name}: {1000 * times[0]:.0f} ms, median {1000 * times[4]:.0f} ms, "
-                  f"processor at most {1000 * max(taken):.0f} ms", flush=True)
-            self.assertLess(max(taken), FIRST_BYTE, name)
-            if not is_busy():
-                self.assertLess(times[4], FIRST_BYTE, name)
+            with Served(self.repository, name, self.room / f"{name}.sock") as served:
+                import_nbd_read(served.socket, 0, 4096)
+                read = bytes_read(served.process.pid)
+            print(f"    before the first byte of {name}, {read / MIB:.1f} MiB are read", flush=True)
+            self.assertGreater(read, 4096, name)
+            self.assertLess(read, FIRST_BYTE_READS, name)
 
     def test_04_writes_go_to_the_overlay_and_stay_there(self):
         overlay = self.room / "writes.img"
@@ -387,21 +373,11 @@ class ServiceExports(unittest.TestCase):
         self.emberkeep("export", "--end", listed[0]["id"])
         self.assertNotEqual(command(["nbdinfo", uri], check=False)[0], 0, "it has ended")
 
-    def test_1b_its_first_byte_comes_at_once(self):
-        times = []
-        for _ in range(7):
-            begun = time.monotonic()
-            made = json.loads(self.emberkeep("export", "monday", "-o", "json")[1])
-            host, rest = made["uri"].removeprefix("nbd://").split(":", 1)
-            port, name = rest.split("/", 1)
-            import_nbd_read((host, int(port)), 0, 4096, name)
-            times.append(time.monotonic() - begun)
-            self.emberkeep("export", "--end", made["id"])
-        times.sort()
-        print(f"    first byte through the service: {1000 * times[0]:.0f} ms, median {1000 * times[3]:.0f} ms", flush=True)
-        # A command and a service, neither of them optimised here, share what processors there are.
-        if not is_busy():
-            self.assertLess(times[0], FIRST_BYTE)
+    def test_1b_a_client_of_a_few_lines_reads_its_first_byte(self):
+        made = json.loads(self.emberkeep("export", "monday", "-o", "json")[1])
+        address, name = place_of(made["uri"])
+        self.assertEqual(len(import_nbd_read(address, 0, 4096, name)), 4096)
+        self.emberkeep("export", "--end", made["id"])
 
     def test_2_names_are_secret(self):
         made = self.client.native("POST", f"/exports?backup_id={self.backup}").expect(201).json
@@ -483,6 +459,13 @@ class ServiceExports(unittest.TestCase):
         self.assertIn("complete", emberkeep("export", "--list", env=service.client_environment())[1])
         client.native("DELETE", f"/exports/{made['id']}").expect(204)
         self.assertEqual((listed(), list((service.data_dir / "exports").iterdir())), ([], []))
+
+
+def place_of(uri):
+    """The address and the name in a URI like `nbd://HOST:PORT/NAME`."""
+    host, rest = uri.removeprefix("nbd://").split(":", 1)
+    port, name = rest.split("/", 1)
+    return (host, int(port)), name
 
 
 def import_nbd_read_named(socket_path, uri, offset, length):

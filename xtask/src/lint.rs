@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -9,53 +10,75 @@ use crate::layers::Graph;
 use crate::process::{cargo, output, root, run, say};
 use crate::shapes::hand_made;
 use crate::test_files::misplaced;
+use crate::times::Times;
 
 /// Longer files are named, not refused.
 const LONG_FILE_LINES: usize = 700;
 
-/// Runs every lint, also after one has failed, so that one run shows all there is.
+/// A lint: its name, and what checks it.
+pub(crate) type Lint = (&'static str, fn() -> Result<()>);
+
+/// The name of a lint that failed.
+pub(crate) type Failed = &'static str;
+
+/// Those that compile nothing.
+pub(crate) const QUICK: [Lint; 4] = [
+    ("fmt", fmt),
+    ("layers", layers),
+    ("shapes", shapes),
+    ("test files", test_files),
+];
+
+/// Those that compile the workspace: with the same features as its tests, so that what C builds is built once.
+pub(crate) const COMPILED: [Lint; 2] = [("clippy", clippy), ("doc", doc)];
+
+/// Runs every lint.
 pub(crate) fn lint() -> Result<()> {
-    let mut failed = Vec::new();
-    for (name, done) in [
-        ("fmt", run(cargo().args(["fmt", "--all", "--check"]))),
-        ("layers", layers()),
-        ("shapes", shapes()),
-        ("test files", test_files()),
-        (
-            "clippy",
-            run(cargo().args([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ])),
-        ),
-        (
-            "doc",
-            run(cargo()
-                .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
-                .env("RUSTDOCFLAGS", "-D warnings")),
-        ),
-    ] {
-        if let Err(error) = done {
-            say(&format!("{name}: {error:#}"));
-            failed.push(name);
-        }
-    }
+    let begun = Instant::now();
+    let mut times = Times::default();
+    let mut failed = run_all(&QUICK, &mut times);
+    failed.extend(run_all(&COMPILED, &mut times));
     for (path, lines) in long_files(&root())? {
         say(&format!(
             "note: {} has {lines} lines; consider a second file",
             path.display()
         ));
     }
+    times.print(begun.elapsed());
     if !failed.is_empty() {
         bail!("lints failed: {}", failed.join(", "));
     }
     say("lints: clean");
     Ok(())
+}
+
+/// Runs lints, also after one has failed, so that one run shows all there is; returns the names of those that failed.
+pub(crate) fn run_all(lints: &[Lint], times: &mut Times) -> Vec<Failed> {
+    let mut failed = Vec::new();
+    for (name, check) in lints {
+        if let Err(error) = times.of(&format!("lint: {name}"), check) {
+            say(&format!("{name}: {error:#}"));
+            failed.push(*name);
+        }
+    }
+    failed
+}
+
+fn fmt() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    let all = ["clippy", "--workspace", "--all-targets", "--locked"];
+    run(cargo().args(all).args(["--", "-D", "warnings"]))
+}
+
+fn doc() -> Result<()> {
+    let mut command = cargo();
+    command
+        .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    run(&mut command)
 }
 
 fn layers() -> Result<()> {

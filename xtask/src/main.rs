@@ -1,4 +1,4 @@
-//! The workspace's own tool: `cargo xtask test|lint|bench|vectors|fuzz|cinder`.
+//! The workspace's own tool: `cargo xtask test|lint|ci|bench|vectors|fuzz|cinder`.
 //!
 //! Never part of the product. Start at `suites.rs` for what the test command runs,
 //! at `layers.rs` for the rules that the crates' dependencies obey.
@@ -6,6 +6,7 @@
 mod bench;
 mod bench_api;
 mod bench_lists;
+mod ci;
 mod cinder;
 mod clients;
 mod conformance;
@@ -38,6 +39,8 @@ cargo xtask test  [--only unit|e2e|crash|quickstart] [--suite NAME[,NAME…]] [-
     EMBERKEEP_BIN names a binary to test in place of the one that is built here
 cargo xtask conformance [--suite tempest|tempest-identity|openstacksdk|cinderclient]
     tempest's and the clients' own functional tests, unmodified, against a running service
+cargo xtask ci    [--jobs N]
+    what continuous integration runs: the quick lints, the tests, the other lints, and one table of their times
 cargo xtask lint
     formatting, clippy and documentation with warnings denied, direction of dependencies, test files
 cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
@@ -45,6 +48,8 @@ cargo xtask bench [--size-gib N] [--tree DIR] [--json FILE] [--keep]
 cargo xtask bench peers [--size-gib N] [--tree DIR] [--restic FILE] [--cinder yes] [--binary FILE] [--json FILE] [--keep]
     the five sets of volumes (4 GiB, or scaled to N), through every peer that is installed: restic, borg, casync, cp, and
     the released Cinder if asked for; a bare loop, hinted runs, huge and many volumes; needs some ten times N of disk
+cargo xtask bench first-byte
+    how long it takes until the first byte of an export can be read, of 1 GiB and of 8 TiB; 200 ms is the goal
 cargo xtask bench index [--chunks N]
     time and memory to open a repository of ten million chunks
 cargo xtask bench-api [--seconds N] [--json FILE] [--binary FILE] [--beside DIR | --rows N]
@@ -86,6 +91,7 @@ fn main() -> ExitCode {
             .and_then(|()| conformance::conformance(&options)),
         "outside" => options.only(&[]).and_then(|()| outside::outside()),
         "lint" => options.only(&[]).and_then(|()| lint::lint()),
+        "ci" => options.only(&["jobs"]).and_then(|()| ci::ci(&options)),
         "bench" => options
             .only(&["size-gib", "tree", "json", "keep"])
             .and_then(|()| bench::bench(&options)),
@@ -94,6 +100,7 @@ fn main() -> ExitCode {
                 "size-gib", "tree", "json", "keep", "restic", "cinder", "binary",
             ])
             .and_then(|()| peers::peers(&options)),
+        "bench first-byte" => options.only(&[]).and_then(|()| suites::first_byte()),
         "bench index" => options
             .only(&["chunks"])
             .and_then(|()| peers::index(&options)),

@@ -306,6 +306,17 @@ pub(crate) fn python(interpreter: &Path, script: &str) -> Command {
     command
 }
 
+/// Builds an optimised binary and measures the first byte of exports with it.
+pub(crate) fn first_byte() -> Result<()> {
+    let python3 = find("python3").context("python3 is missing")?;
+    let mut measure = python(&python3, "first_byte.py");
+    if given_binary().is_none() {
+        run(cargo().args(["build", "--release", "--locked", "--package", "emberkeep"]))?;
+        measure.env("EMBERKEEP_BIN", target().join("release/emberkeep"));
+    }
+    run(&mut measure)
+}
+
 /// Follows a suite.
 pub(crate) fn tally(command: &mut Command) -> Result<Tally> {
     let (lines, well) = follow(command)?;
