@@ -114,7 +114,7 @@ class KeystoneSession(unittest.TestCase):
 
     def volume_path(self, volume):
         answer = http_request(
-            self.service.url, "GET", f"/api/v1/volumes/{volume}/path", headers={"X-Auth-Token": self.token()},
+            self.service.url, "GET", f"/api/v1/volumes/{volume}/path", headers={"X-Auth-Token": self.token("admin")},
         )
         return answer.expect(200).json["path"]
 

@@ -11,7 +11,7 @@ use crate::output::{Column, Output, OutputArgs, column};
 
 const EXAMPLES: &str = "\
 Examples:
-  emberkeep export monday                 prints the address: whoever knows it may read
+  emberkeep export monday                 prints the address, once: whoever knows it may read
   nbdcopy $(emberkeep export monday -o value) disk.img
   emberkeep export monday --writable      writes are gone when the export ends
   emberkeep export monday --instant       a volume to use at once: writes stay, the rest comes in behind
@@ -43,14 +43,11 @@ pub(crate) struct ExportArgs {
     end: Option<String>,
 }
 
-/// Of the backup there is only room for a line below the address: both are long.
 const LIST: &[Column<Export>] = &[
     column("id", "ID", |export| export.id.clone()),
     column("writable", "Writable", |export| export.writable.to_string()),
     column("filled_bytes", "Filled", filled),
-    column("uri", "Backup and address", |export| {
-        format!("{}\n{}", export.backup_id, export.uri)
-    }),
+    column("backup_id", "Backup", |export| export.backup_id.to_string()),
 ];
 
 /// Tells how far an instant restore is.
@@ -84,9 +81,15 @@ pub(crate) async fn run(args: ExportArgs, connect: ConnectArgs) -> Result<(), Cl
     } else {
         native.begin_export(&backup.id, args.writable).await?
     };
+    let Some(uri) = &export.uri else {
+        return Err(CliError::failed(format!(
+            "the service returned no address for export {}",
+            export.id
+        )));
+    };
     let words = format!(
-        "backup {} is served as export {}\n{}",
-        backup.id, export.id, export.uri
+        "backup {} is served as export {}\n{uri}",
+        backup.id, export.id
     );
-    output.done(&words, &export.uri, &export)
+    output.done(&words, uri, &export)
 }

@@ -58,7 +58,7 @@ const LIST: &[Column<FileSystem>] = &[
     column("id", "ID", |system| system.id.to_string()),
     column("name", "Name", |system| system.name.clone()),
     column("size", "Size", |system| Gib(system.size_gib).to_string()),
-    column("path", "Path", |system| system.path.clone()),
+    column("path", "Path", |system| or_dash(system.path.as_deref())),
 ];
 
 const SHOW: &[Column<FileSystem>] = &[
@@ -67,7 +67,7 @@ const SHOW: &[Column<FileSystem>] = &[
     column("description", "Description", |system| {
         or_dash(system.description.as_deref())
     }),
-    column("path", "Path", |system| system.path.clone()),
+    column("path", "Path", |system| or_dash(system.path.as_deref())),
     column("size", "Size", |system| Gib(system.size_gib).to_string()),
     column("project_id", "Project", |system| {
         system.project_id.to_string()

@@ -44,7 +44,8 @@ impl Service {
         id: BackupId,
     ) -> Result<OpenBackup, ServiceError> {
         let backup = self.visible_backup(caller, id).await?;
-        // Who may restore it may have its bytes.
+        // An operator who has narrowed restores has narrowed who gets the bytes.
+        self.allow(caller, "backup:read_data")?;
         self.allow(caller, "backup:restore")?;
         if backup.state.sealed().is_none() {
             return Err(not_restorable(&backup));

@@ -1,7 +1,7 @@
 //! Backups served as volumes over NBD, by this process, until it ends or nobody wants them.
 //!
-//! NBD knows no tokens. An export goes by a name that nobody can guess and that no list
-//! shows: whoever was told the name was allowed to read the backup.
+//! NBD knows no tokens. An export goes by a name that nobody can guess. Its address is returned
+//! once, to whoever makes the export; no list returns it, so that a reader cannot take it there.
 //!
 //! An instant restore is an export that outlives the process: it takes writes, and the rest of
 //! the backup's bytes comes in behind them until the overlay is a volume of its own.
@@ -41,8 +41,8 @@ pub struct ServedBackup {
     pub project_id: ProjectId,
     /// The backup.
     pub backup_id: BackupId,
-    /// Where it is served, name and all: a secret of those who may read it.
-    pub uri: String,
+    /// Where it is served, with the secret name. Only in the answer to whoever makes the export.
+    pub uri: Option<String>,
     /// The volume's size.
     pub size: ByteCount,
     /// Whether writes are taken; they are gone with the export.
@@ -76,8 +76,10 @@ struct Served {
 }
 
 impl Served {
+    /// Describes it without its address.
     fn told(&self) -> ServedBackup {
         ServedBackup {
+            uri: None,
             filled: self.filling.as_ref().map(Filling::told),
             ..self.told.clone()
         }
@@ -162,7 +164,7 @@ impl ExportServer {
                 id: record.id,
                 project_id: record.project_id,
                 backup_id: record.backup_id,
-                uri: self.uri(&record.name),
+                uri: None,
                 size: ByteCount(record.size),
                 writable: true,
                 filled: None,
@@ -209,7 +211,8 @@ impl Service {
         kind: ExportKind,
     ) -> Result<ServedBackup, ServiceError> {
         let backup = self.visible_backup(caller, id).await?;
-        // Who may restore it may have its bytes.
+        // An operator who has narrowed restores has narrowed who gets the bytes.
+        self.allow(caller, "export:create")?;
         self.allow(caller, "backup:restore")?;
         let server = self.export_server()?;
         if backup.state.sealed().is_none() {
@@ -229,11 +232,12 @@ impl Service {
         let export_id = Uuid::new_v4();
         // Two hundred and forty-four random bits, of a source that cannot be guessed.
         let name = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let uri = server.uri(&name);
         let told = ServedBackup {
             id: export_id,
             project_id: caller.project_id.clone(),
             backup_id: id,
-            uri: server.uri(&name),
+            uri: None,
             size: reader.size(),
             writable: kind != ExportKind::ReadOnly,
             filled: None,
@@ -291,7 +295,10 @@ impl Service {
             }
         };
         match refused {
-            None => Ok(told),
+            None => Ok(ServedBackup {
+                uri: Some(uri),
+                ..told
+            }),
             Some(served) => {
                 self.end_served(server, export_id, served).await?;
                 Err(bad("exports", format!("a project may have {MOST} at once")))
@@ -411,10 +418,11 @@ impl Service {
         .await
     }
 
-    /// Lists what is being served of the caller's project, oldest first.
-    pub fn exports(&self, caller: &Caller) -> Vec<ServedBackup> {
+    /// Lists what is being served of the caller's project, oldest first; without addresses.
+    pub fn exports(&self, caller: &Caller) -> Result<Vec<ServedBackup>, ServiceError> {
+        self.allow(caller, "export:get_all")?;
         let Some(server) = &self.exports else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         let table = server.table.lock();
         let mut own: Vec<_> = table
@@ -423,12 +431,13 @@ impl Service {
             .map(Served::told)
             .collect();
         own.sort_by_key(|told| (told.created_at, told.id));
-        own
+        Ok(own)
     }
 
     /// Serves it no more; whoever is connected reads to the end of the connection. What was
     /// written is gone. Ending twice is harmless.
     pub async fn end_export(&self, caller: &Caller, id: Uuid) -> Result<(), ServiceError> {
+        self.allow(caller, "export:delete")?;
         self.allow(caller, "backup:restore")?;
         let Some(server) = self.exports.clone() else {
             return Ok(());

@@ -36,6 +36,7 @@ const TABLE: &[(&str, Who)] = &[
     ("backup:update",                                               Member),
     ("backup:delete",                                               Member),
     ("backup:restore",                                              Member),
+    ("backup:read_data",                                            Member),
     ("backup:export-import",                                        Admin),
     ("backup:backup-import",                                        Admin),
     ("backup:backup_project_attribute",                             Admin),
@@ -44,6 +45,8 @@ const TABLE: &[(&str, Who)] = &[
     // Volumes
     ("volume:get_all",                                              Reader),
     ("volume:get",                                                  Reader),
+    ("volume:read_data",                                            Member),
+    ("volume:host_path",                                            Admin),
     ("volume:create",                                               Member),
     ("volume:update",                                               Member),
     ("volume:delete",                                               Member),
@@ -69,6 +72,12 @@ const TABLE: &[(&str, Who)] = &[
     ("volume:attachment_update",                                    Member),
     ("volume:attachment_complete",                                  Member),
     ("volume:attachment_delete",                                    Member),
+    // Backups served over NBD
+    ("export:get_all",                                              Reader),
+    ("export:create",                                               Member),
+    ("export:delete",                                               Member),
+    // File systems
+    ("file_system:host_path",                                       Admin),
     // Snapshots
     ("volume:get_all_snapshots",                                    Reader),
     ("volume:get_snapshot",                                         Reader),

@@ -269,6 +269,12 @@ impl Service {
         self.settings.policy.allows(caller, rule)
     }
 
+    /// Tells whether the caller may see where a file system lies on the service's host.
+    pub fn may_see_host_paths(&self, caller: &Caller) -> bool {
+        let rule = "file_system:host_path";
+        self.settings.policy.allows(caller, rule)
+    }
+
     /// Tells whether the caller may see, with the limits of a project, how much of them is used.
     pub fn may_see_usage(&self, caller: &Caller) -> bool {
         let rule = "limits_extension:used_limits";

@@ -456,7 +456,7 @@ impl Service {
             .await
     }
 
-    /// Tells where a file-backed volume's bytes lie.
+    /// Tells where a file-backed volume's bytes lie on the service's host: for its operators.
     pub async fn volume_path(
         &self,
         caller: &Caller,
@@ -464,6 +464,7 @@ impl Service {
     ) -> Result<Option<PathBuf>, ServiceError> {
         self.visible_volume(caller, id).await?;
         self.allow(caller, "volume:get")?;
+        self.allow(caller, "volume:host_path")?;
         Ok(self.volumes.path(id))
     }
 
@@ -475,6 +476,7 @@ impl Service {
     ) -> Result<Arc<dyn SourceSnapshot>, ServiceError> {
         let volume = self.visible_volume(caller, id).await?;
         self.allow(caller, "volume:get")?;
+        self.allow(caller, "volume:read_data")?;
         if !matches!(volume.status, VolumeStatus::Available | VolumeStatus::InUse) {
             return Err(ServiceError::VolumeStatus {
                 id,

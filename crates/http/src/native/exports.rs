@@ -55,11 +55,12 @@ pub(super) async fn begin(
     Ok((StatusCode::CREATED, Json(shown(served))))
 }
 
-/// Lists what is being served.
-pub(super) async fn list(State(app): State<App>, call: Call) -> Json<ExportPage> {
+/// Lists what is being served, without addresses.
+pub(super) async fn list(State(app): State<App>, call: Call) -> Result<Json<ExportPage>, Refusal> {
     let exports = app.service.exports(&call.caller);
+    let exports = exports.map_err(|error| call.refuse(error))?;
     let exports = exports.into_iter().map(shown).collect();
-    Json(ExportPage { exports })
+    Ok(Json(ExportPage { exports }))
 }
 
 /// Serves it no more.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use emberkeep_model::FileSystemId;
+use emberkeep_model::{FileSystem, FileSystemId};
 use emberkeep_service::NewFileSystem;
 use emberkeep_wire::native as wire;
 
@@ -12,6 +12,15 @@ use super::edge::{Call, CallFor, CallOn, Refusal};
 use super::policies::read;
 use super::servers::Asked;
 use crate::App;
+
+/// Returns how the caller is shown a file system: where it lies is for operators.
+fn shown(app: &App, call: &Call) -> fn(&FileSystem) -> wire::FileSystem {
+    if app.service.may_see_host_paths(&call.caller) {
+        wire::FileSystem::with_path
+    } else {
+        wire::FileSystem::of
+    }
+}
 
 pub(super) async fn list(
     State(app): State<App>,
@@ -21,7 +30,7 @@ pub(super) async fn list(
     let found = app.service.file_systems(&call.caller, query).await;
     let found = found.map_err(|error| call.refuse(error))?;
     Ok(Json(wire::FileSystemPage {
-        file_systems: found.items.iter().map(wire::FileSystem::of).collect(),
+        file_systems: found.items.iter().map(shown(&app, &call)).collect(),
         count: found.total.unwrap_or_default(),
     }))
 }
@@ -41,7 +50,7 @@ pub(super) async fn create(
     };
     let made = app.service.create_file_system(&call.caller, new).await;
     let made = made.map_err(|error| call.refuse(error))?;
-    Ok((StatusCode::CREATED, Json(wire::FileSystem::of(&made))))
+    Ok((StatusCode::CREATED, Json(shown(&app, &call)(&made))))
 }
 
 pub(super) async fn show(
@@ -50,7 +59,7 @@ pub(super) async fn show(
 ) -> Result<Json<wire::FileSystem>, Refusal> {
     let found = app.service.file_system(&call.caller, id).await;
     let found = found.map_err(|error| call.refuse(error))?;
-    Ok(Json(wire::FileSystem::of(&found)))
+    Ok(Json(shown(&app, &call)(&found)))
 }
 
 pub(super) async fn delete(

@@ -11,3 +11,4 @@ mod edge;
 mod house;
 mod identity;
 mod native;
+mod rights;

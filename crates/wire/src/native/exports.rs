@@ -10,8 +10,10 @@ pub struct Export {
     pub id: String,
     /// The backup.
     pub backup_id: model::BackupId,
-    /// Where it is served. The name in it is a secret: NBD knows no tokens.
-    pub uri: String,
+    /// Where it is served. The name in it is a secret, as NBD knows no tokens: only the answer that
+    /// makes the export has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
     /// The volume's size.
     pub size_bytes: u64,
     /// Whether writes are taken; they are gone with the export, but for an instant restore's.

@@ -98,8 +98,9 @@ pub struct FileSystem {
     pub name: String,
     /// Free text.
     pub description: Option<String>,
-    /// Where it lies on the service's host.
-    pub path: String,
+    /// Where it lies on the service's host; only for those who may see that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// What its files took when somebody last looked, in whole GiB.
     pub size_gib: u32,
     /// The tenant's own pairs.
@@ -168,17 +169,25 @@ impl Server {
 }
 
 impl FileSystem {
-    /// Shows a file system.
+    /// Shows a file system without where it lies.
     pub fn of(system: &model::FileSystem) -> Self {
         Self {
             id: system.id,
             name: system.name.clone(),
             description: system.description.clone(),
-            path: system.path.clone(),
+            path: None,
             size_gib: system.size.0,
             metadata: system.metadata.clone(),
             project_id: system.project_id.clone(),
             created_at: time::zulu(system.created_at),
+        }
+    }
+
+    /// Shows a file system with where it lies on the service's host.
+    pub fn with_path(system: &model::FileSystem) -> Self {
+        Self {
+            path: Some(system.path.clone()),
+            ..Self::of(system)
         }
     }
 }

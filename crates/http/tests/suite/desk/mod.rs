@@ -28,7 +28,11 @@ pub(crate) struct Desk {
 impl Desk {
     /// Makes one.
     pub(crate) async fn new() -> Self {
-        let house = House::new().await;
+        Self::of(House::new().await).await
+    }
+
+    /// Makes one in a house.
+    pub(crate) async fn of(house: House) -> Self {
         let alpha = house.project("alpha").await;
         house.user("alice", &alpha, Role::Member).await;
         let token = house.token("alice").await;
@@ -92,6 +96,20 @@ impl Desk {
         self.post("/vaults", json!({"vault": vault(name, resources)}))
             .await["vault"]
             .clone()
+    }
+
+    /// Waits until a backup that was begun through Block Storage is available.
+    pub(crate) async fn until_made(&self, backup: &str) {
+        let path = format!("/volume/v3/{}/backups/{backup}", self.project);
+        let begun = Instant::now();
+        loop {
+            let answer = self.house.get(&path, &self.token).await.json();
+            if answer["backup"]["status"] == "available" {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "stays {answer}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Asks until `done` likes the answer.

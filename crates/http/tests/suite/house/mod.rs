@@ -13,9 +13,10 @@ use emberkeep_engine::{InitOptions, Repository};
 use emberkeep_http::{App, HttpSettings, router};
 use emberkeep_keys::MasterKey;
 use emberkeep_model::{Project, Role, User};
+use emberkeep_nbd::{Listener, ServerOptions};
 use emberkeep_service::{
-    Bootstrapped, Clock, Identity, IdentitySettings, NewProject, NewUser, Service, Settings,
-    SystemClock, Workers,
+    Bootstrapped, Clock, ExportServer, Identity, IdentitySettings, NewProject, NewUser, Service,
+    Settings, SystemClock, Workers,
 };
 use emberkeep_store::MemoryStore;
 use emberkeep_testkit::MemoryProvider;
@@ -80,6 +81,22 @@ impl House {
             Settings::default(),
         )
         .await;
+        house.work();
+        house
+    }
+
+    /// Builds one that also serves backups over NBD.
+    pub(crate) async fn with_exports() -> Self {
+        let mut house = Self::new().await;
+        house.rest().await;
+        let dir = tempfile::tempdir().expect("directory");
+        let listener = Listener::unix(dir.path().join("nbd")).expect("listens");
+        let exports =
+            ExportServer::start(listener, ServerOptions::default(), dir.path()).expect("starts");
+        let service = Service::clone(&house.app.service).with_exports(exports);
+        house.app.service = Arc::new(service);
+        house.router = router(house.app.clone());
+        house._files = Some(dir);
         house.work();
         house
     }
