@@ -1,9 +1,12 @@
 //! Logs go to standard error, as `EMBERKEEP_LOG` says; standard output belongs to commands.
 
+mod writer;
+
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::CliError;
+use writer::LossyLog;
 
 /// The forms a log line can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -33,7 +36,9 @@ impl LogArgs {
         })?;
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+            // Without these two a line that cannot be written panics, wherever it comes from.
+            .log_internal_errors(false)
+            .with_writer(LossyLog::new(std::io::stderr()));
         let started = match self.log_format {
             LogFormat::Text => lines.with_ansi(false).try_init(),
             LogFormat::Json => lines.json().try_init(),
