@@ -2,6 +2,7 @@
 
 mod adopt;
 mod chunked;
+mod damage;
 mod export;
 mod record;
 
@@ -189,7 +190,13 @@ pub(crate) async fn run(args: BackupArgs, connect: ConnectArgs) -> Result<(), Cl
             )
             .await
         }
-        Verb::Show { backup } => output.record(SHOW, &lookup::backup(&connection, &backup).await?),
+        Verb::Show { backup } => {
+            let found = lookup::backup(&connection, &backup).await?;
+            match damage::of(&found, &connection).await? {
+                Some(damaged) => output.record(damage::SHOW, &damaged),
+                None => output.record(SHOW, &found),
+            }
+        }
         Verb::Create(args) => create(args, &connection, &output).await,
         Verb::Restore(args) => restore(args, &connection, &output).await,
         Verb::Adopt(args) => adopt::run(args, &connection, &output).await,

@@ -23,6 +23,8 @@ pub enum ExitStatus {
     Refused = 4,
     /// It did not end in the time given.
     TimedOut = 5,
+    /// The service ended because a background worker could not be kept running.
+    WorkerFailed = 70,
 }
 
 impl From<ExitStatus> for ExitCode {
@@ -68,6 +70,11 @@ impl CliError {
     /// It was tried and failed because of `cause`.
     pub fn failed_by(what: impl fmt::Display, cause: &dyn Error) -> Self {
         Self::failed(format!("{what}: {}", chain(cause)))
+    }
+
+    /// A background worker of the service could not be kept running.
+    pub fn worker_failed(cause: &dyn Error) -> Self {
+        Self::new(ExitStatus::WorkerFailed, chain(cause))
     }
 
     /// The command line makes no sense.

@@ -22,7 +22,7 @@ use emberkeep_volumes::{FileSource, SourceSnapshot, open_image};
 use crate::connect::{ConnectArgs, DEFAULT_DATA_DIR, own_cloud};
 use crate::error::CliError;
 use crate::logging::LogArgs;
-use crate::serve::not_started;
+use crate::serve::{ended, not_started};
 use crate::wait::{self, Patience};
 use crate::{checkpoint, task, volume};
 use story::Story;
@@ -103,8 +103,7 @@ pub(crate) async fn run(args: QuickstartArgs, connect: ConnectArgs) -> Result<()
         running.shutdown().await;
         return Err(error);
     }
-    running.stopped().await;
-    Ok(())
+    ended(running.stopped().await)
 }
 
 /// Starts the service; a port taken by somebody else is no obstacle unless it was asked for.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use emberkeep_server::{Config, ConfigArgs, StartError};
+use emberkeep_server::{Config, ConfigArgs, Ended, StartError};
 
 use crate::connect::ConnectArgs;
 use crate::error::CliError;
@@ -91,12 +91,24 @@ pub(crate) async fn run(args: ServeArgs, connect: ConnectArgs) -> Result<(), Cli
         .iter()
         .map(|url| format!("ready {url}\n"))
         .collect();
-    if let Err(error) = print(&ready) {
-        running.shutdown().await;
-        return Err(error);
+    tell_ready(&ready);
+    ended(running.stopped().await)
+}
+
+/// Writes the lines that say where the service answers. It answers all the same where nobody can
+/// read them.
+fn tell_ready(lines: &str) {
+    if let Err(error) = print(lines) {
+        tracing::warn!(%error, "standard output cannot be written; the service goes on");
     }
-    running.stopped().await;
-    Ok(())
+}
+
+/// Turns the end of a service into that of its command.
+pub(crate) fn ended(ended: Ended) -> Result<(), CliError> {
+    match ended {
+        Ended::Told => Ok(()),
+        Ended::GaveUp(gave_up) => Err(CliError::worker_failed(&gave_up)),
+    }
 }
 
 /// Words a failure to start.

@@ -6,7 +6,7 @@ pub(crate) mod shown;
 
 use clap::{Args, Subcommand};
 use emberkeep_model::ByteCount;
-use emberkeep_sdk::native_types::Task;
+use emberkeep_sdk::native_types::{Task, Worker};
 use emberkeep_sdk::{SdkError, TaskFilter, TaskId, cbr};
 use serde_json::json;
 
@@ -47,6 +47,8 @@ enum Verb {
         /// Its id
         task: String,
     },
+    /// List what runs in the background of the service (for administrators)
+    Workers,
     /// Follow a task to its end; its failure is the command's
     Watch {
         /// Its id
@@ -63,6 +65,19 @@ const LIST: &[Column<Shown>] = &[
     column("status", "Status", Shown::status),
     column("progress", "Done", |task| format!("{} %", task.percent())),
     column("about", "About", subject),
+];
+
+const WORKERS: &[Column<Worker>] = &[
+    column("name", "Name", |worker| worker.name.clone()),
+    column("state", "State", |worker| worker.state.to_string()),
+    column("runs", "Runs", |worker| worker.runs.to_string()),
+    column("last_run", "Last run", |worker| {
+        time(worker.last_run.as_deref())
+    }),
+    column("restarts", "Restarts", |worker| worker.restarts.to_string()),
+    column("last_error", "Last error", |worker| {
+        or_dash(worker.last_error.as_deref())
+    }),
 ];
 
 const SHOW: &[Column<Shown>] = &[
@@ -173,6 +188,7 @@ pub(crate) async fn run(args: TaskArgs, connect: ConnectArgs) -> Result<(), CliE
             };
             output.list(LIST, &shown::list(&connection, &filter).await?)
         }
+        Verb::Workers => output.list(WORKERS, &connection.native().workers().await?),
         Verb::Show { task } => output.record(SHOW, &shown::shown(&connection, &id(task)?).await?),
         Verb::Cancel { task } => {
             let id = id(task)?;

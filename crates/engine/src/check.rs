@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emberkeep_format::{
-    ChunkId, EnvelopeKind, FormatError, IndexEntry, Manifest, SessionKind, UnixMicros,
+    ChunkId, EnvelopeKind, FormatError, IndexEntry, Manifest, PackId, SessionKind, UnixMicros,
 };
 use emberkeep_model::BackupId;
 use emberkeep_store::StoreError;
@@ -45,11 +45,13 @@ pub struct VerifyOptions {
 
 /// How deep a check goes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Depth {
+pub(crate) enum Depth<'a> {
     /// What leads to the data is whole, and the packs are there with their sizes.
     Structure,
     /// And the data is read.
     Data(VerifyOptions),
+    /// And the data of these packs is read.
+    Packs(&'a BTreeSet<PackId>),
 }
 
 /// One damaged place and what it means.
@@ -59,6 +61,8 @@ pub struct Problem {
     pub damage: Damage,
     /// Backups that cannot be fully restored because of it, or whose chunks lie in the pack.
     pub backups: Vec<BackupId>,
+    /// Those among them that cannot be fully restored.
+    pub hurt: Vec<BackupId>,
     /// Bytes of their volumes that are lost, as far as the map tells; the rest can be restored.
     pub lost: Vec<LostRange>,
 }
@@ -95,7 +99,7 @@ pub struct CheckReport {
 
 pub(crate) fn check(
     space: &Arc<Space>,
-    depth: Depth,
+    depth: Depth<'_>,
     run: &Run,
 ) -> Result<CheckReport, CheckError> {
     let session = Session::start_reading(space, SessionKind::Check)?;
@@ -155,9 +159,14 @@ pub(crate) fn check(
         chunks: count_chunks(&index),
         ..CheckReport::default()
     };
-    if let Depth::Data(options) = depth {
+    let reading = match depth {
+        Depth::Structure => None,
+        Depth::Data(options) => Some((options, None)),
+        Depth::Packs(only) => Some((VerifyOptions::default(), Some(only))),
+    };
+    if let Some((options, only)) = reading {
         let mut ledger = Ledger::load(space).map_err(store_error)?;
-        let read = read_packs(space, &index, options, run, &mut ledger);
+        let read = read_packs(space, &index, (options, only), run, &mut ledger);
         // Also where it broke off: the next check goes on from there.
         ledger.close(&packs);
         let found = read?;
@@ -226,6 +235,8 @@ struct Findings {
     said: HashMap<String, usize>,
     /// What is damage only if it hurts somebody.
     passing: BTreeSet<usize>,
+    /// What leaves every chunk readable.
+    shells: BTreeSet<usize>,
 }
 
 impl Findings {
@@ -264,10 +275,18 @@ impl Findings {
         let mut problems: Vec<Problem> = self
             .all
             .into_iter()
-            .map(|(damage, backups)| Problem {
-                damage,
-                backups: backups.into_iter().collect(),
-                lost: Vec::new(),
+            .enumerate()
+            .map(|(at, (damage, backups))| {
+                let backups: Vec<BackupId> = backups.into_iter().collect();
+                Problem {
+                    damage,
+                    hurt: match self.shells.contains(&at) {
+                        true => Vec::new(),
+                        false => backups.clone(),
+                    },
+                    backups,
+                    lost: Vec::new(),
+                }
             })
             .collect();
         for ((at, backup), mut ranges) in self.lost {
@@ -307,7 +326,9 @@ impl Bad {
             self.packs.insert(pack, findings.keep(damage));
         }
         if let Some(damage) = outcome.shell {
-            self.shells.insert(pack, findings.keep(damage));
+            let at = findings.keep(damage);
+            findings.shells.insert(at);
+            self.shells.insert(pack, at);
         }
     }
 

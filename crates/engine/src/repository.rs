@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use emberkeep_format::{
-    ChunkerSpec, Descriptor, EnvelopeKind, KeySpace, Manifest, PACK_HEADER_LEN, PackHeader,
+    ChunkerSpec, Descriptor, EnvelopeKind, KeySpace, Manifest, PACK_HEADER_LEN, PackHeader, PackId,
     PackKind, UnixMicros, names,
 };
 use emberkeep_keys::{MasterKey, ProjectKey, RepositorySecret};
@@ -471,6 +472,61 @@ impl ProjectRepository {
     /// program, goes on from there.
     pub fn verify(&self, options: VerifyOptions, run: &Run) -> Result<CheckReport, CheckError> {
         check::check(&self.space, Depth::Data(options), run)
+    }
+
+    /// Looks for damage, and reads through the packs among `objects`, which an operation found
+    /// damaged: names all backups that are hurt, with the bytes that each has lost. The packs
+    /// are marked, so that later backups store anew what they meet of them.
+    pub fn inspect(&self, objects: &[String], run: &Run) -> Result<CheckReport, CheckError> {
+        let prefix = self.space.names.packs();
+        let packs: BTreeSet<PackId> = objects
+            .iter()
+            .filter(|name| name.starts_with(&prefix))
+            .filter_map(|name| names::last_segment(name))
+            .collect();
+        let depth = match packs.is_empty() {
+            true => Depth::Structure,
+            false => Depth::Packs(&packs),
+        };
+        check::check(&self.space, depth, run)
+    }
+
+    /// Tells whether all bytes of some ranges of a backup can be read; stops at the first that
+    /// cannot. What lies beyond the volume's end counts as readable.
+    pub fn can_read(
+        &self,
+        backup: BackupId,
+        ranges: &[Range<u64>],
+        run: &Run,
+    ) -> Result<bool, RestoreError> {
+        const PIECE: u64 = 1 << 20;
+        let read = || {
+            let reader = self.reader(backup)?;
+            let size = reader.manifest().size.0;
+            let mut buf = vec![0; PIECE as usize];
+            for range in ranges {
+                let end = range.end.min(size);
+                let mut at = range.start;
+                while at < end {
+                    if run.is_cancelled() {
+                        return Err(RestoreError::Cancelled);
+                    }
+                    let length = PIECE.min(end - at);
+                    reader.read(at, &mut buf[..length as usize])?;
+                    at += length;
+                }
+            }
+            Ok(())
+        };
+        match read() {
+            Ok(()) => Ok(true),
+            Err(
+                RestoreError::NoSuchBackup(_)
+                | RestoreError::BackupDamaged { .. }
+                | RestoreError::Repository(RepositoryError::Damaged(_)),
+            ) => Ok(false),
+            Err(cause) => Err(cause),
+        }
     }
 
     /// Counts what there is.

@@ -19,7 +19,10 @@ pub(crate) fn router() -> Routes {
 /// Says whether the catalogue answers: until it does, no request can be served.
 async fn ready(State(app): State<App>) -> Response {
     match app.identity.probe().await {
-        Ok(()) => "ready".into_response(),
+        Ok(()) => match unwell(&app) {
+            None => "ready".into_response(),
+            Some(words) => (StatusCode::SERVICE_UNAVAILABLE, words).into_response(),
+        },
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
             (
@@ -29,6 +32,20 @@ async fn ready(State(app): State<App>) -> Response {
                 .into_response()
         }
     }
+}
+
+/// Names the background workers that do not do their work just now, and why; none if all do.
+fn unwell(app: &App) -> Option<String> {
+    let workers = app.service.worker_table().all();
+    let unwell = workers.iter().filter(|worker| !worker.state.is_well());
+    let words: Vec<_> = unwell
+        .map(|worker| {
+            let (name, state) = (&worker.name, worker.state);
+            let error = worker.last_error.as_deref().unwrap_or("no reason known");
+            format!("background worker {name} is {state}: {error}")
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join("\n"))
 }
 
 /// Returns all metrics as Prometheus reads them.

@@ -11,6 +11,7 @@ mod policies;
 mod servers;
 mod tasks;
 mod vaults;
+mod workers;
 
 use axum::middleware::from_fn_with_state;
 
@@ -35,10 +36,12 @@ pub fn router() -> Routes {
         .route("/tasks/{id}", get(tasks::show))
         .route("/tasks/{id}/cancel", post(tasks::cancel))
         .route("/sweep", post(tasks::sweep))
+        .route("/workers", get(workers::list))
         .route("/erase", post(erasure::erase))
         .route("/exports", get(exports::list).post(exports::begin))
         .route("/exports/{id}", delete(exports::end))
         .route("/backups", get(inventory::backups))
+        .route("/backups/{id}", get(backups::show))
         .route("/backups/{id}/adopt", post(backups::adopt))
         .route("/backups/{id}/origin", get(backups::origin))
         .route(

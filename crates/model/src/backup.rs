@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackupId, ByteCount, CheckpointId, Gib, ObjectType, PolicyId, ProjectId, Replica, ResourceId,
-    ServerFacts, SnapshotId, Timestamp, UserId, VaultId, VolumeId,
+    BackupDamage, BackupId, ByteCount, CheckpointId, Gib, ObjectType, PolicyId, ProjectId, Replica,
+    ResourceId, ServerFacts, SnapshotId, Timestamp, UserId, VaultId, VolumeId,
 };
 
 /// What is known of a backup once its manifest is durable.
@@ -51,6 +51,9 @@ pub enum BackupState {
     Copying,
     /// Complete and readable.
     Available(Sealed),
+    /// Complete once, but part of its data cannot be read any more: [`Backup::damage`] says which.
+    /// The rest can, and it becomes available again once all of it can.
+    Damaged(Sealed),
     /// Complete; a restore was asked for and waits.
     RestoreQueued {
         /// What is known of it.
@@ -107,6 +110,10 @@ pub enum BackupEvent {
     ResetToError,
     /// What was kept elsewhere is in the repository by now.
     Adopted(Sealed),
+    /// Part of its data cannot be read.
+    DamageFound,
+    /// All of its data can be read again.
+    Healed,
     /// The manifest is gone.
     Gone,
 }
@@ -143,7 +150,9 @@ impl BackupState {
             (S::RestoreQueued { sealed, .. } | S::Restoring { sealed, .. }, E::RestoreEnded) => {
                 Ok(S::Available(*sealed))
             }
-            (S::Available(_) | S::Failed { .. }, E::DeleteAsked) => Ok(S::DeleteQueued),
+            (S::Available(_) | S::Damaged(_) | S::Failed { .. }, E::DeleteAsked) => {
+                Ok(S::DeleteQueued)
+            }
             (S::DeleteQueued | S::Deleting, E::Stopped { reason }) => Ok(S::Failed { reason }),
             (S::DeleteQueued | S::Deleting, E::ForceDeleteAsked) => Ok(self.clone()),
             (S::Deleted, E::ForceDeleteAsked) => self.refuse(&E::ForceDeleteAsked),
@@ -151,6 +160,7 @@ impl BackupState {
             // What is being made or removed has no content to vouch for.
             (
                 S::Available(_)
+                | S::Damaged(_)
                 | S::RestoreQueued { .. }
                 | S::Restoring { .. }
                 | S::DeleteQueued
@@ -166,6 +176,12 @@ impl BackupState {
                 sealed,
                 target: *target,
             }),
+            (S::Available(sealed) | S::Damaged(sealed), E::DamageFound) => Ok(S::Damaged(*sealed)),
+            (S::Available(sealed) | S::Damaged(sealed), E::Healed) => Ok(S::Available(*sealed)),
+            // A restore that is under way ends first; `Backup::take` says how.
+            (S::RestoreQueued { .. } | S::Restoring { .. }, E::DamageFound | E::Healed) => {
+                Ok(self.clone())
+            }
             (S::Deleting, E::Gone) => Ok(S::Deleted),
             (state, event) => state.refuse(&event),
         }
@@ -184,6 +200,7 @@ impl BackupState {
             Self::Queued => "queued",
             Self::Copying => "copying",
             Self::Available(_) => "available",
+            Self::Damaged(_) => "damaged",
             Self::RestoreQueued { .. } => "restore-queued",
             Self::Restoring { .. } => "restoring",
             Self::DeleteQueued => "delete-queued",
@@ -197,6 +214,7 @@ impl BackupState {
     pub fn sealed(&self) -> Option<Sealed> {
         match self {
             Self::Available(sealed)
+            | Self::Damaged(sealed)
             | Self::RestoreQueued { sealed, .. }
             | Self::Restoring { sealed, .. } => Some(*sealed),
             Self::Queued
@@ -217,7 +235,7 @@ impl BackupState {
             | Self::Restoring { .. }
             | Self::DeleteQueued
             | Self::Deleting => true,
-            Self::Available(_) | Self::Deleted | Self::Failed { .. } => false,
+            Self::Available(_) | Self::Damaged(_) | Self::Deleted | Self::Failed { .. } => false,
         }
     }
 }
@@ -236,6 +254,8 @@ impl BackupEvent {
             Self::ResetToAvailable(_) => "reset to available",
             Self::ResetToError => "reset to error",
             Self::Adopted(_) => "adopted",
+            Self::DamageFound => "damage found",
+            Self::Healed => "healed",
             Self::Gone => "gone",
         }
     }
@@ -415,6 +435,8 @@ pub struct Backup {
     pub updated_at: Option<Timestamp>,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// What is known of damage of its stored data; none if all of it can be read as far as was looked.
+    pub damage: Option<BackupDamage>,
     /// Whose content it shows; none where that is its own.
     pub content: Option<ContentOf>,
     /// What Block Storage knows of it besides.
@@ -460,7 +482,16 @@ impl Backup {
     /// Moves it on, or refuses and changes nothing.
     pub fn take(&mut self, event: BackupEvent, now: Timestamp) -> Result<(), BackupRefused> {
         let is_reset = event == BackupEvent::ResetToError;
+        let vouches = matches!(event, BackupEvent::ResetToAvailable(_));
         self.state = self.state.after(event)?;
+        if vouches {
+            self.damage = None;
+        }
+        if self.damage.is_some()
+            && let BackupState::Available(sealed) = self.state
+        {
+            self.state = BackupState::Damaged(sealed);
+        }
         match &self.state {
             // A reset tells nothing about why it failed.
             BackupState::Failed { .. } if is_reset => {}
@@ -471,5 +502,35 @@ impl Backup {
         }
         self.updated_at = Some(now);
         Ok(())
+    }
+
+    /// Notes that part of its data cannot be read, or refuses and changes nothing: only what was
+    /// complete can be damaged. Tells whether that was not known before.
+    pub fn hurt(&mut self, damage: BackupDamage, now: Timestamp) -> Result<bool, BackupRefused> {
+        let state = self.state.after(BackupEvent::DamageFound)?;
+        let is_new = self.damage.is_none();
+        let damage = match self.damage.take() {
+            Some(known) => known.and(damage),
+            None => damage,
+        };
+        self.fail_reason = Some(damage.summary());
+        self.damage = Some(damage);
+        self.state = state;
+        self.updated_at = Some(now);
+        Ok(is_new)
+    }
+
+    /// Forgets damage, because all of its data can be read again. Tells whether there was any.
+    pub fn heal(&mut self, now: Timestamp) -> Result<bool, BackupRefused> {
+        let state = self.state.after(BackupEvent::Healed)?;
+        let Some(damage) = self.damage.take() else {
+            return Ok(false);
+        };
+        if self.fail_reason == Some(damage.summary()) {
+            self.fail_reason = None;
+        }
+        self.state = state;
+        self.updated_at = Some(now);
+        Ok(true)
     }
 }

@@ -4,6 +4,7 @@
 mod attachment;
 mod backup;
 mod checkpoint;
+mod damage;
 mod file_system;
 mod identity;
 mod ids;
@@ -19,6 +20,7 @@ mod time;
 mod vault;
 mod volume;
 mod words;
+mod worker;
 
 pub use attachment::{Attachment, AttachmentStatus};
 pub use backup::{
@@ -28,6 +30,7 @@ pub use backup::{
 pub use checkpoint::{
     Checkpoint, CheckpointResource, CheckpointStatus, SkipReason, SkippedResource,
 };
+pub use damage::{BackupDamage, ByteSpan, DamageFinder};
 pub use file_system::FileSystem;
 pub use identity::{AppCredential, Assignment, Caller, Project, Role, TokenRecord, User};
 pub use ids::{
@@ -50,3 +53,4 @@ pub use vault::{
 };
 pub use volume::{Snapshot, SnapshotStatus, Volume, VolumeStatus, VolumeType};
 pub use words::UnknownWord;
+pub use worker::{WorkerState, WorkerStatus};

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -131,6 +132,8 @@ struct Shared {
     options: ServerOptions,
     stopping: AtomicBool,
     next: AtomicU64,
+    /// How often accepting panicked.
+    mishaps: AtomicU64,
     open: Mutex<HashMap<u64, Socket>>,
     changed: Condvar,
 }
@@ -163,13 +166,14 @@ impl Server {
             options,
             stopping: AtomicBool::new(false),
             next: AtomicU64::new(0),
+            mishaps: AtomicU64::new(0),
             open: Mutex::default(),
             changed: Condvar::new(),
         });
         let (ours, theirs) = (listener.clone(), shared.clone());
         let thread = std::thread::Builder::new()
             .name("nbd-accept".to_owned())
-            .spawn(move || accept(&ours, &theirs))?;
+            .spawn(move || keep_accepting(&ours, &theirs))?;
         Ok(Self {
             shared,
             listener,
@@ -186,6 +190,17 @@ impl Server {
     /// Returns how many connections there are.
     pub fn connections(&self) -> usize {
         self.shared.open().len()
+    }
+
+    /// Tells whether connections are accepted.
+    pub fn is_accepting(&self) -> bool {
+        let thread = self.thread.as_ref();
+        thread.is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Returns how often accepting connections panicked; it went on each time.
+    pub fn mishaps(&self) -> u64 {
+        self.shared.mishaps.load(Relaxed)
     }
 
     /// Takes no more connections, lets requests that are under way be answered, and hangs up.
@@ -228,6 +243,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Accepts until told to stop, whatever happens on the way.
+fn keep_accepting(listener: &Listener, shared: &Arc<Shared>) {
+    while !shared.stopping.load(Relaxed) {
+        let accepting = AssertUnwindSafe(|| accept(listener, shared));
+        if catch_unwind(accepting).is_err() {
+            shared.mishaps.fetch_add(1, Relaxed);
+            tracing::error!("accepting connections panicked; it goes on");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 

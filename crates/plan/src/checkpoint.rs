@@ -23,6 +23,7 @@ pub fn checkpoint_status<'a>(
             BackupState::Queued | BackupState::Copying => (left, making) = (true, true),
             BackupState::Failed { .. } => (left, failed) = (true, true),
             BackupState::Available(_)
+            | BackupState::Damaged(_)
             | BackupState::RestoreQueued { .. }
             | BackupState::Restoring { .. } => left = true,
             BackupState::DeleteQueued | BackupState::Deleting => going = true,

@@ -34,6 +34,8 @@ pub enum Progress {
     Making,
     /// It can be restored.
     Complete,
+    /// It was complete, but part of its data cannot be read any more.
+    Damaged,
     /// It could not be made.
     Failed,
 }
@@ -75,6 +77,7 @@ impl Point {
         let (progress, in_use) = match &backup.state {
             BackupState::Queued | BackupState::Copying => (Progress::Making, false),
             BackupState::Available(_) => (Progress::Complete, false),
+            BackupState::Damaged(_) => (Progress::Damaged, false),
             BackupState::RestoreQueued { .. } | BackupState::Restoring { .. } => {
                 (Progress::Complete, true)
             }
@@ -175,7 +178,10 @@ impl<'a> Bench<'a> {
     fn by_rules(&mut self, point: &Point) -> Result<Vec<KeepReason>, DropReason> {
         match (point.origin, point.progress) {
             (_, Progress::Making) => Ok(vec![KeepReason::Unfinished]),
-            (Origin::Manual, Progress::Complete | Progress::Failed) => Ok(vec![KeepReason::Manual]),
+            (Origin::Manual, Progress::Complete | Progress::Damaged | Progress::Failed) => {
+                Ok(vec![KeepReason::Manual])
+            }
+            (Origin::Automatic, Progress::Damaged) => self.damaged(point),
             (Origin::Automatic, Progress::Failed) => self.failed(point),
             (Origin::Automatic, Progress::Complete) => self.complete(point),
         }
@@ -195,11 +201,25 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// What is damaged takes no place that a whole one could have, and goes by its expiry alone:
+    /// it may be healed, and a store that was out of reach for an hour looks like damage.
+    fn damaged(&self, point: &Point) -> Result<Vec<KeepReason>, DropReason> {
+        match self.expired(point) {
+            Some(reason) => Err(reason),
+            None => Ok(vec![KeepReason::Damaged]),
+        }
+    }
+
+    fn expired(&self, point: &Point) -> Option<DropReason> {
+        let expiry = point.expires_at.filter(|expiry| *expiry <= self.now)?;
+        let days = expiry.micros_since(point.made_at) / DAY_MICROS;
+        Some(DropReason::Expired { days })
+    }
+
     fn complete(&mut self, point: &Point) -> Result<Vec<KeepReason>, DropReason> {
         // Expired ones take no place that a living one could have.
-        if let Some(expiry) = point.expires_at.filter(|expiry| *expiry <= self.now) {
-            let days = expiry.micros_since(point.made_at) / DAY_MICROS;
-            return Err(DropReason::Expired { days });
+        if let Some(reason) = self.expired(point) {
+            return Err(reason);
         }
         let Some(most) = self.rules.max_backups else {
             let until = |at| KeepReason::NotExpired { until: at };

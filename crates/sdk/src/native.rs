@@ -111,6 +111,22 @@ impl Native {
             .backups)
     }
 
+    /// Shows one backup with what it cost, and what of it is damaged.
+    pub async fn backup(&self, id: &BackupId) -> Result<wire::Backup, SdkError> {
+        self.connection
+            .json(Face::Native, &Call::get(["backups", id.as_str()]))
+            .await
+    }
+
+    /// Lists the service's background workers, for administrators.
+    pub async fn workers(&self) -> Result<Vec<wire::Worker>, SdkError> {
+        Ok(self
+            .connection
+            .json::<wire::WorkerList>(Face::Native, &Call::get(["workers"]))
+            .await?
+            .workers)
+    }
+
     /// Tells where a volume's bytes lie on the service's host, if it is kept in a file.
     pub async fn volume_path(&self, id: &VolumeId) -> Result<Option<PathBuf>, SdkError> {
         let path = ["volumes", id.as_str(), "path"];

@@ -1,19 +1,21 @@
 //! Listening, and serving the connections that come: plain or TLS, bounded in number and in patience.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use emberkeep_http::Peer;
+use emberkeep_service::{Desk, Supervisor, Worker};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::util::MapRequestLayer;
@@ -82,35 +84,60 @@ pub(crate) struct Patience {
 }
 
 /// Serves all listeners until told to stop, then lets requests in flight end.
-pub(crate) async fn serve(
+pub(crate) fn serve(
+    supervisor: &mut Supervisor,
     listeners: Vec<Listener>,
-    router: Router,
+    router: &Router,
     patience: Patience,
-    stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(room()));
-    let mut serving = JoinSet::new();
     for listener in listeners {
-        let (router, room, stop) = (router.clone(), Arc::clone(&room), stop.clone());
-        serving.spawn(listener.serve(router, patience, room, stop));
+        supervisor.start(Serving {
+            url: listener.url,
+            socket: Mutex::new(Some(Arc::new(listener.socket))),
+            tls: listener.tls,
+            router: router.clone(),
+            patience,
+            room: Arc::clone(&room),
+        });
     }
-    while serving.join_next().await.is_some() {}
 }
 
-impl Listener {
-    async fn serve(
-        self,
-        router: Router,
-        patience: Patience,
-        room: Arc<Semaphore>,
-        mut stop: watch::Receiver<bool>,
-    ) {
+/// The worker that accepts the connections of one listener.
+struct Serving {
+    url: String,
+    /// Gone once it has stopped: nobody can connect to it then.
+    socket: Mutex<Option<Arc<TcpListener>>>,
+    tls: Option<(TlsAcceptor, Certificate)>,
+    router: Router,
+    patience: Patience,
+    room: Arc<Semaphore>,
+}
+
+impl Serving {
+    fn socket(&self) -> MutexGuard<'_, Option<Arc<TcpListener>>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Worker for Serving {
+    fn name(&self) -> String {
+        format!("listener {}", self.url)
+    }
+
+    async fn run(&self, desk: Desk) {
+        let socket = self.socket().clone();
+        let Some(socket) = socket else {
+            return desk.stopped().await;
+        };
+        desk.begin();
         // Dropped with this future: whoever aborts it ends the connections as well.
         let mut connections = JoinSet::new();
         loop {
             let taken = tokio::select! {
-                () = told(&mut stop) => break,
-                taken = self.accept(&room) => taken,
+                () = desk.stopped() => break,
+                taken = self.accept(&socket) => taken,
                 Some(_) = connections.join_next() => continue,
             };
             let Some((stream, address, permit)) = taken else {
@@ -120,9 +147,9 @@ impl Listener {
                 address,
                 secure: self.tls.is_some(),
             };
-            let router = router.clone();
+            let (router, patience) = (self.router.clone(), self.patience);
             let acceptor = self.tls.as_ref().map(|(acceptor, _)| acceptor.clone());
-            let stop = stop.clone();
+            let stop = desk.clone();
             connections.spawn(async move {
                 match acceptor {
                     None => answer(stream, peer, router, patience, stop).await,
@@ -141,17 +168,20 @@ impl Listener {
                 drop(permit);
             });
         }
-        drop(self.socket);
+        *self.socket() = None;
+        drop(socket);
         while connections.join_next().await.is_some() {}
     }
+}
 
+impl Serving {
     /// Waits until there is room, then for the next connection; none if it could not be taken.
     async fn accept(
         &self,
-        room: &Arc<Semaphore>,
+        socket: &TcpListener,
     ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-        let permit = Arc::clone(room).acquire_owned().await.ok()?;
-        match self.socket.accept().await {
+        let permit = Arc::clone(&self.room).acquire_owned().await.ok()?;
+        match socket.accept().await {
             Ok((stream, address)) => {
                 // Answers are small and waited for.
                 if let Err(error) = stream.set_nodelay(true) {
@@ -169,13 +199,8 @@ impl Listener {
 }
 
 /// Serves one connection to its end; told to stop, it ends after the request in flight.
-async fn answer<S>(
-    stream: S,
-    peer: Peer,
-    router: Router,
-    patience: Patience,
-    mut stop: watch::Receiver<bool>,
-) where
+async fn answer<S>(stream: S, peer: Peer, router: Router, patience: Patience, desk: Desk)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let named = MapRequestLayer::new(move |mut request: Request<hyper::body::Incoming>| {
@@ -190,7 +215,7 @@ async fn answer<S>(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = told(&mut stop) => {
+        () = desk.stopped() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -198,12 +223,6 @@ async fn answer<S>(
     if let Err(error) = ended {
         tracing::debug!(%error, client = %peer.address, "a connection ended badly");
     }
-}
-
-/// Waits until everything is to stop.
-async fn told(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop as well.
-    let _gone = stop.wait_for(|stop| *stop).await;
 }
 
 /// Returns how many connections may be held at once, after asking the system for all that it gives.

@@ -18,4 +18,4 @@ pub use config::{
 };
 pub use data_dir::{DataDir, DataDirError};
 pub use people::People;
-pub use start::{Running, StartError, start};
+pub use start::{Ended, Running, StartError, start};

@@ -12,14 +12,12 @@ use emberkeep_http::{App, HttpSettings};
 use emberkeep_keys::{KeyFileError, MasterKey};
 use emberkeep_nbd::tls::ClientProof;
 use emberkeep_service::{
-    Authenticator, Clock, ExportServer, Identity, IdentitySettings, Service, ServiceError,
-    Settings, SystemClock, Workers, new_secret,
+    Authenticator, Clock, ExportServer, GaveUp, Identity, IdentitySettings, Service, ServiceError,
+    Settings, Supervisor, SystemClock, Workers, new_secret,
 };
 use emberkeep_store::{LocalStore, ObjectStore, Pace, PacedStore, StoreError};
 use emberkeep_volumes::{FileProvider, VolumeError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::certificate::Certificate;
 use crate::clouds;
@@ -145,8 +143,16 @@ pub struct Running {
     data: DataDir,
     workers: Workers,
     service: Service,
-    stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    serving: Supervisor,
+}
+
+/// Why a service that was running ends.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was told to, by a signal.
+    Told,
+    /// A background worker could not be kept running.
+    GaveUp(GaveUp),
 }
 
 /// How long requests in flight may take once the service is told to stop.
@@ -238,12 +244,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             trusted_proxies: config.trusted_proxies.clone(),
         }),
     };
-    let (stop, stopping) = watch::channel(false);
     let patience = Patience {
         head: Duration::from_secs(config.idle_secs),
     };
     let router = emberkeep_http::router(app);
-    let serving = tokio::spawn(serve(listeners, router, patience, stopping));
+    let mut serving = Supervisor::new(Arc::clone(kept.worker_table()));
+    serve(&mut serving, listeners, &router, patience);
     tracing::info!(urls = urls.join(" "), data_dir = %data.path().display(), "serving");
     Ok(Running {
         terminate,
@@ -254,7 +260,6 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         data,
         workers,
         service: kept,
-        stop,
         serving,
     })
 }
@@ -414,22 +419,26 @@ impl Running {
         self.data.path()
     }
 
-    /// Waits for SIGTERM or SIGINT, then stops. SIGHUP reads the certificates again.
-    pub async fn stopped(mut self) {
-        loop {
+    /// Waits for SIGTERM or SIGINT, or until a worker cannot be kept running, then stops. SIGHUP
+    /// reads the certificates again.
+    pub async fn stopped(mut self) -> Ended {
+        let ended = loop {
             tokio::select! {
                 _ = self.terminate.recv() => {
                     tracing::info!("stopping on SIGTERM");
-                    break;
+                    break Ended::Told;
                 }
                 _ = self.interrupt.recv() => {
                     tracing::info!("stopping on SIGINT");
-                    break;
+                    break Ended::Told;
                 }
                 _ = self.hangup.recv() => self.renew_certificates(),
+                gave_up = self.workers.gave_up() => break Ended::GaveUp(gave_up),
+                gave_up = self.serving.gave_up() => break Ended::GaveUp(gave_up),
             }
-        }
+        };
         self.shutdown().await;
+        ended
     }
 
     /// Reads all certificates again; one that cannot be used leaves the old one in use.
@@ -447,16 +456,14 @@ impl Running {
 
     /// Takes no more requests, lets running tasks end or hands them over, and returns when all is still.
     pub async fn shutdown(self) {
-        self.stop.send_replace(true);
+        self.serving.tell_stop();
         self.workers.stop().await;
-        let abort = self.serving.abort_handle();
-        match tokio::time::timeout(REQUEST_GRACE, self.serving).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the HTTP server ended badly"),
-            Err(_) => {
-                tracing::warn!("requests in flight were cut off");
-                abort.abort();
-            }
+        // Dropped where it takes too long, and its connections with it.
+        if tokio::time::timeout(REQUEST_GRACE, self.serving.stop())
+            .await
+            .is_err()
+        {
+            tracing::warn!("requests in flight were cut off");
         }
         self.service.close_exports().await;
         tracing::info!("stopped");

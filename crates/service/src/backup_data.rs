@@ -7,6 +7,7 @@ use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{Backup, BackupId, ByteCount, Caller};
 use emberkeep_volumes::RestoreTarget;
 
+use crate::damage::DamageQueue;
 use crate::foreign::{Counting, ForeignFault, open_chain};
 use crate::regions::Place;
 use crate::restores::not_restorable;
@@ -21,7 +22,11 @@ pub struct OpenBackup {
 }
 
 enum Content {
-    Ours { place: Place, backup: BackupId },
+    Ours {
+        place: Place,
+        backup: BackupId,
+        damage: Arc<DamageQueue>,
+    },
     Foreign(Arc<dyn ForeignObjects>, Chain),
 }
 
@@ -77,6 +82,7 @@ impl Service {
             content: Content::Ours {
                 place,
                 backup: content,
+                damage: Arc::clone(&self.damage),
             },
             backup,
         })
@@ -93,9 +99,14 @@ impl OpenBackup {
     /// called from several threads, and what it refuses ends the reading.
     pub fn write_to(&self, target: &dyn RestoreTarget, run: &Run) -> Result<(), ReadBackupError> {
         match &self.content {
-            Content::Ours { place, backup } => {
-                let project = place.open().map_err(RestoreError::from)?;
-                project.restore(*backup, target, run)?;
+            Content::Ours {
+                place,
+                backup,
+                damage,
+            } => {
+                let read = || place.open()?.restore(*backup, target, run);
+                let read: Result<_, RestoreError> = read();
+                read.inspect_err(|error| damage.met(self.backup.id, error))?;
             }
             Content::Foreign(objects, chain) => {
                 restore(chain, objects.as_ref(), target, &Counting(run))?;

@@ -92,6 +92,7 @@ impl Service {
             created_at: now,
             updated_at: Some(now),
             deleted_at: None,
+            damage: None,
             content: None,
             cinder: cinder_facts(&volume),
             cbr: Default::default(),
@@ -299,7 +300,7 @@ impl Service {
             self.allow(caller, "backup:delete")?;
             if !matches!(
                 backup.state,
-                BackupState::Available(_) | BackupState::Failed { .. }
+                BackupState::Available(_) | BackupState::Damaged(_) | BackupState::Failed { .. }
             ) {
                 return Err(ServiceError::BackupNotDeletable {
                     id,

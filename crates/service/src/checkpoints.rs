@@ -402,6 +402,7 @@ fn run_backup(checkpoint: &Checkpoint, of: ResourceId, name: String, cbr: CbrFac
         created_at: checkpoint.created_at,
         updated_at: None,
         deleted_at: None,
+        damage: None,
         content: None,
         cinder: Default::default(),
         cbr,

@@ -6,21 +6,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emberkeep_catalog::{Change, Row};
-use emberkeep_model::{Backup, BackupId, BackupState, ObjectType, ProjectId};
+use emberkeep_model::{Backup, BackupId, BackupState, DamageFinder, ObjectType, ProjectId};
 
+use crate::damage::FoundDamage;
 use crate::query::BackupQuery;
-use crate::service::racing;
 use crate::worker::chain;
 use crate::{Service, ServiceError};
 
-/// What is said of a backup whose manifest is not in the store.
-pub(crate) const MANIFEST_MISSING: &str = "the manifest of this backup is missing from the store: put it back from a copy of the store, or delete the backup";
+/// The states of a backup that was complete once.
+const COMPLETE: [&str; 4] = ["available", "damaged", "restore-queued", "restoring"];
 
 /// Tells whether our repository must hold a manifest of the backup's content.
 fn has_manifest(backup: &Backup) -> bool {
     let complete = match &backup.state {
         BackupState::Available(_)
+        | BackupState::Damaged(_)
         | BackupState::RestoreQueued { .. }
         | BackupState::Restoring { .. } => true,
         BackupState::Queued
@@ -50,7 +50,7 @@ impl Service {
         project: &ProjectId,
     ) -> Result<BTreeSet<BackupId>, ServiceError> {
         let query = BackupQuery {
-            states: vec!["available", "restore-queued", "restoring"],
+            states: COMPLETE.to_vec(),
             content_of: Some(project.clone()),
             ..BackupQuery::default()
         };
@@ -87,11 +87,14 @@ impl Service {
             .collect())
     }
 
-    /// Looks whether the stores hold all backups that the catalogue shows; logs and marks those
-    /// that are missing, and returns them. A mark is taken off what is there again.
-    pub async fn compare_with_stores(&self) -> Result<Vec<BackupId>, ServiceError> {
+    /// Looks whether the stores hold all backups that the catalogue shows; logs and records as
+    /// damaged those that are missing, and returns them. What is there again is looked at again.
+    pub async fn compare_with_stores(
+        &self,
+        by: DamageFinder,
+    ) -> Result<Vec<BackupId>, ServiceError> {
         let query = BackupQuery {
-            states: vec!["available", "restore-queued", "restoring"],
+            states: COMPLETE.to_vec(),
             ..BackupQuery::default()
         };
         let mut places: BTreeMap<(Option<String>, ProjectId), Vec<Backup>> = BTreeMap::new();
@@ -127,25 +130,14 @@ impl Service {
                     );
                     all.push(backup.id);
                 }
-                let is_marked = backup.fail_reason.as_deref() == Some(MANIFEST_MISSING);
-                if is_missing != is_marked {
-                    self.mark_missing(backup.id, is_missing).await?;
+                if !is_missing && backup.damage.is_some() {
+                    self.damage.look_again();
                 }
             }
+            let found = missing.into_iter().map(FoundDamage::manifest_missing);
+            self.record_damage_in(region.as_deref(), &project, found.collect(), by)
+                .await?;
         }
         Ok(all)
-    }
-
-    /// Marks a backup whose manifest is missing, or takes the mark off.
-    async fn mark_missing(&self, id: BackupId, is_missing: bool) -> Result<(), ServiceError> {
-        racing(|| async {
-            let Some(mut backup) = self.catalog.backup(id).await? else {
-                return Ok(());
-            };
-            backup.fail_reason = is_missing.then(|| MANIFEST_MISSING.to_owned());
-            backup.updated_at = Some(self.now());
-            self.commit(vec![Change::Save(Row::Backup(backup))]).await
-        })
-        .await
     }
 }

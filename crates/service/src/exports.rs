@@ -14,6 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use emberkeep_engine::RestoreError;
 use emberkeep_model::{Backup, BackupId, ByteCount, Caller, ProjectId, Timestamp};
 use emberkeep_nbd::{Address, Export, Exports, Listener, Server, ServerOptions};
@@ -23,11 +24,15 @@ use uuid::Uuid;
 use crate::blocking::Inner;
 use crate::restores::not_restorable;
 use crate::service::bad;
+use crate::supervisor::{Desk, Worker};
 use crate::worker::chain;
 use crate::{Service, ServiceError};
 pub use filling::Filled;
 use filling::{Absent, Filling};
 use kept::Record;
+
+/// How often it is looked whether connections are accepted.
+const ACCEPT_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The most exports of one project at once; each costs an index and some 84 MiB when busy.
 const MOST: usize = 16;
@@ -184,6 +189,40 @@ impl ExportServer {
     }
 }
 
+/// The worker that sees to it that NBD connections are accepted.
+pub(crate) struct ExportWatch {
+    pub(crate) service: Service,
+}
+
+#[async_trait]
+impl Worker for ExportWatch {
+    fn name(&self) -> String {
+        "nbd".to_owned()
+    }
+
+    async fn run(&self, desk: Desk) {
+        let Some(server) = &self.service.exports else {
+            return desk.stopped().await;
+        };
+        let mut known = server.server.mishaps();
+        while !desk.is_stopping() {
+            desk.begin();
+            let mishaps = server.server.mishaps();
+            let problem = (mishaps > known).then_some("accepting connections panicked");
+            known = mishaps;
+            desk.end(problem);
+            tokio::select! {
+                () = desk.stopped() => {}
+                () = tokio::time::sleep(ACCEPT_LOOK) => {}
+            }
+            assert!(
+                server.server.is_accepting() || desk.is_stopping(),
+                "connections are not accepted any more"
+            );
+        }
+    }
+}
+
 impl From<RestoreError> for Inner {
     fn from(error: RestoreError) -> Self {
         Self::of(error)
@@ -243,7 +282,7 @@ impl Service {
             filled: None,
             created_at: self.now(),
         };
-        let base: Arc<dyn SourceSnapshot> = Arc::new(reader);
+        let base: Arc<dyn SourceSnapshot> = Arc::new(self.watched(id, Box::new(reader)));
         let served = match kind {
             ExportKind::ReadOnly => Served {
                 told,
@@ -340,6 +379,7 @@ impl Service {
         };
         let path = kept::overlay_of(&server.overlays, record.id);
         let (content, size) = (record.content, ByteCount(record.size));
+        let (service, backup) = (self.clone(), record.backup_id);
         let opened = self
             .blocking("opening an instant restore", move || {
                 let identity = content.to_string();
@@ -351,6 +391,7 @@ impl Service {
                 }
                 drop(whole);
                 let reader = place.open().map_err(RestoreError::from)?.reader(content)?;
+                let reader = service.watched(backup, Box::new(reader));
                 Ok::<_, Inner>(Overlay::open(&path, Arc::new(reader), &identity)?)
             })
             .await?;

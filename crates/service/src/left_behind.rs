@@ -188,6 +188,8 @@ fn interrupted(backup: &Backup) -> Interrupted {
             leftovers: backup.cinder.temp_volume_id.is_some()
                 || backup.cinder.temp_snapshot_id.is_some(),
         },
-        BackupState::Available(_) | BackupState::Deleted => Interrupted::Idle,
+        BackupState::Available(_) | BackupState::Damaged(_) | BackupState::Deleted => {
+            Interrupted::Idle
+        }
     }
 }

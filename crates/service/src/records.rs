@@ -149,6 +149,7 @@ impl Service {
             created_at: now,
             updated_at: Some(now),
             deleted_at: None,
+            damage: None,
             content: None,
             cinder: CinderFacts::default(),
             cbr: Default::default(),

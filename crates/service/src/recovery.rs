@@ -19,6 +19,7 @@ impl Service {
         self.recover_imports().await?;
         self.settle_left_behind().await?;
         self.release_leftovers().await?;
+        self.count_damaged().await?;
         self.resume_exports().await
     }
 

@@ -398,6 +398,7 @@ impl Copied<'_> {
             created_at: self.now,
             updated_at: None,
             deleted_at: None,
+            damage: None,
             content,
             cbr: CbrFacts {
                 kind: source.cbr.kind,

@@ -4,19 +4,20 @@
 //! at once. A run is begun together with the note that it is settled, in one unit of work: of two
 //! nodes that see the same run due one loses the race and then sees it settled.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, PolicyQuery, Row};
 use emberkeep_model::{
     Backup, Caller, OperationType, Policy, PolicyBinding, Role, Timestamp, UserId, Vault,
 };
 use emberkeep_plan::Schedule;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::policies::destination_of;
 use crate::replication::CopyRun;
 use crate::service::racing;
+use crate::supervisor::{Desk, Worker};
 use crate::worker::chain;
 use crate::{Fault, NewCheckpoint, Service, ServiceError};
 
@@ -39,35 +40,84 @@ pub(crate) struct Scheduled<'a> {
     pub(crate) settle: Change,
 }
 
-/// Runs the reconcilers until told to stop.
-pub(crate) async fn reconcile(service: Service, mut stopping: watch::Receiver<bool>) {
-    let (mut bound, mut retained) = (None::<Instant>, None::<Instant>);
-    let is_time = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
-    while !*stopping.borrow() {
-        report("schedules", service.run_due().await);
-        if is_time(bound, BIND_EVERY) {
-            report("taking in resources", service.bind_unprotected().await);
-            bound = Some(Instant::now());
+/// What looks at the rows from time to time and does what is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reconciler {
+    /// Begins the runs that are due.
+    Scheduler,
+    /// Lets vaults take in resources.
+    AutoBind,
+    /// Deletes backups whose time is over.
+    Retention,
+}
+
+impl Reconciler {
+    pub(crate) const ALL: [Self; 3] = [Self::Scheduler, Self::AutoBind, Self::Retention];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Scheduler => "scheduler",
+            Self::AutoBind => "auto-bind",
+            Self::Retention => "retention",
         }
-        if is_time(retained, RETAIN_EVERY) {
-            report("retention", service.retain_all().await);
-            retained = Some(Instant::now());
+    }
+
+    fn every(self) -> Duration {
+        match self {
+            Self::Scheduler => LOOK,
+            Self::AutoBind => BIND_EVERY,
+            Self::Retention => RETAIN_EVERY,
         }
-        tokio::select! {
-            _ = stopping.changed() => {}
-            () = service.reconcile.notified() => {}
-            () = tokio::time::sleep(LOOK) => {}
+    }
+
+    async fn look(self, service: &Service) -> Result<(), ServiceError> {
+        match self {
+            Self::Scheduler => service.run_due().await,
+            Self::AutoBind => service.bind_unprotected().await,
+            Self::Retention => service.retain_all().await,
+        }
+    }
+
+    /// Waits until there may be something to do before its time.
+    async fn woken(self, service: &Service) {
+        match self {
+            Self::Scheduler => service.reconcile.notified().await,
+            Self::AutoBind | Self::Retention => std::future::pending().await,
         }
     }
 }
 
-fn report(what: &str, outcome: Result<(), ServiceError>) {
-    if let Err(error) = outcome {
-        tracing::error!(
-            what,
-            error = chain(&error),
-            "a reconciler failed; it looks again"
-        );
+/// The worker of one reconciler.
+pub(crate) struct Reconciling {
+    pub(crate) service: Service,
+    pub(crate) reconciler: Reconciler,
+}
+
+#[async_trait]
+impl Worker for Reconciling {
+    fn name(&self) -> String {
+        self.reconciler.name().to_owned()
+    }
+
+    async fn run(&self, desk: Desk) {
+        while !desk.is_stopping() {
+            desk.begin();
+            let outcome = self.reconciler.look(&self.service).await;
+            let problem = outcome.err().map(|error| chain(&error));
+            if let Some(error) = &problem {
+                tracing::error!(
+                    what = self.reconciler.name(),
+                    error,
+                    "a reconciler failed; it looks again"
+                );
+            }
+            desk.end(problem.as_deref());
+            tokio::select! {
+                () = desk.stopped() => {}
+                () = self.reconciler.woken(&self.service) => {}
+                () = tokio::time::sleep(self.reconciler.every()) => {}
+            }
+        }
     }
 }
 

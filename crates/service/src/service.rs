@@ -10,6 +10,7 @@ use emberkeep_engine::{Repository, Run};
 use emberkeep_model::{
     Backup, BackupId, Caller, Checkpoint, CheckpointId, ObjectType, ProjectId, Role, Snapshot,
     SnapshotId, Task, TaskId, TaskState, Timestamp, Vault, VaultId, Volume, VolumeId, Work,
+    WorkerStatus,
 };
 use emberkeep_volumes::VolumeProvider;
 use tokio::sync::Notify;
@@ -100,6 +101,10 @@ pub struct Service {
     pub(crate) nudge: Arc<Notify>,
     /// Wakes the reconcilers when something was changed that they look at.
     pub(crate) reconcile: Arc<Notify>,
+    /// How the background workers fare.
+    pub(crate) workers: Arc<crate::WorkerTable>,
+    /// What the damage worker has to look into.
+    pub(crate) damage: Arc<crate::damage::DamageQueue>,
     /// The runs of this process, for their live progress and for cancelling.
     pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
     /// Whoever adds to a project takes its turn; see `quotas.rs`.
@@ -115,6 +120,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
+        let workers = Arc::new(crate::WorkerTable::new(Arc::clone(&clock)));
         Self {
             catalog,
             repository,
@@ -126,6 +132,8 @@ impl Service {
             settings: Arc::new(settings),
             nudge: Arc::new(Notify::new()),
             reconcile: Arc::new(Notify::new()),
+            workers,
+            damage: Arc::default(),
             runs: Arc::new(Mutex::new(HashMap::new())),
             turns: Arc::default(),
         }
@@ -134,6 +142,17 @@ impl Service {
     /// Returns what the operator chose.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Returns how the background workers of this process fare.
+    pub fn worker_table(&self) -> &Arc<crate::WorkerTable> {
+        &self.workers
+    }
+
+    /// Lists the background workers of this process, for administrators.
+    pub fn list_workers(&self, caller: &Caller) -> Result<Vec<WorkerStatus>, ServiceError> {
+        require(caller, Role::Admin, "workers:get_all")?;
+        Ok(self.workers.all())
     }
 
     /// Returns this instant.

@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use emberkeep_engine::{CheckError, CheckReport, RepositoryError, Run, VerifyOptions};
-use tokio::sync::watch;
+use emberkeep_model::{DamageFinder, Progress, ProjectId};
 
+use crate::damage::FoundDamage;
+use crate::supervisor::{Desk, Worker};
 use crate::worker::chain;
 use crate::{Service, ServiceError};
 
@@ -16,62 +19,88 @@ use crate::{Service, ServiceError};
 const TIMES_A_DAY: u64 = 24;
 /// How long it waits after the start, for all else to be done first.
 const FIRST: Duration = Duration::from_secs(15 * 60);
+/// How often it says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 const READ: &str = "emberkeep_verified_bytes_total";
 const DAMAGED: &str = "emberkeep_damaged_places";
 const NEVER: &str = "emberkeep_unverified_packs";
 
-/// Reads until told to stop.
-pub(crate) async fn verify(service: Service, mut stopping: watch::Receiver<bool>) {
-    if let Err(error) = service.compare_with_stores().await {
-        tracing::error!(
-            error = chain(&error),
-            "the catalogue could not be compared with the stores"
-        );
+/// The worker that looks at the start and then every hour whether all backups are there, and
+/// reads a part of them.
+pub(crate) struct Scrub {
+    pub(crate) service: Service,
+}
+
+#[async_trait]
+impl Worker for Scrub {
+    fn name(&self) -> String {
+        "scrub".to_owned()
     }
-    let Some(a_day) = service
-        .settings
-        .verify_bytes_a_day
-        .filter(|bytes| *bytes > 0)
-    else {
-        return;
-    };
-    let every = Duration::from_secs(24 * 3600 / TIMES_A_DAY);
-    let mut pause = FIRST.min(every);
-    loop {
-        tokio::select! {
-            _ = stopping.changed() => return,
-            () = tokio::time::sleep(pause) => {}
+
+    async fn run(&self, desk: Desk) {
+        desk.begin();
+        let compared = self.service.compare_with_stores(DamageFinder::Start).await;
+        let problem = compared.err().map(|error| chain(&error));
+        if let Some(error) = &problem {
+            tracing::error!(error, "the catalogue could not be compared with the stores");
         }
-        pause = every;
-        let run = Run::new();
-        let reading = service.verify_some((a_day / TIMES_A_DAY).max(1), run.clone());
-        tokio::pin!(reading);
-        let outcome = tokio::select! {
-            outcome = &mut reading => outcome,
-            _ = stopping.changed() => {
-                // It notes how far it came.
-                run.cancel();
-                reading.await
+        desk.end(problem.as_deref());
+        let bytes_a_day = self.service.settings.verify_bytes_a_day.unwrap_or(0);
+        let every = Duration::from_secs(24 * 3600 / TIMES_A_DAY);
+        let mut pause = FIRST.min(every);
+        loop {
+            tokio::select! {
+                () = desk.stopped() => return,
+                () = tokio::time::sleep(pause) => {}
             }
-        };
-        if let Err(error) = outcome {
-            tracing::error!(
-                error = chain(&error),
-                "stored data could not be verified; it is tried again"
-            );
-        }
-        if *stopping.borrow() {
-            return;
+            pause = every;
+            desk.begin();
+            let run = Run::new();
+            let budget = match bytes_a_day {
+                0 => 0,
+                bytes => (bytes / TIMES_A_DAY).max(1),
+            };
+            let reading = self.service.verify_some(budget, run.clone());
+            tokio::pin!(reading);
+            let outcome = loop {
+                tokio::select! {
+                    outcome = &mut reading => break outcome,
+                    () = desk.stopped() => {
+                        // It notes how far it came.
+                        run.cancel();
+                        break reading.await;
+                    }
+                    () = tokio::time::sleep(TELL_EVERY) => {
+                        let counted = run.progress();
+                        desk.progress(Progress {
+                            bytes_done: counted.done,
+                            bytes_total: counted.total,
+                            bytes_per_sec: 0,
+                        });
+                    }
+                }
+            };
+            let problem = outcome.err().map(|error| chain(&error));
+            if let Some(error) = &problem {
+                tracing::error!(
+                    error,
+                    "stored data could not be verified; it is tried again"
+                );
+            }
+            desk.end(problem.as_deref());
         }
     }
 }
 
 impl Service {
-    /// Looks whether all backups are there, reads so many bytes of all projects, and tells of
-    /// damage.
-    async fn verify_some(&self, budget: u64, run: Run) -> Result<(), ServiceError> {
-        self.compare_with_stores().await?;
+    /// Looks whether all backups are there, reads so many bytes of all projects, those first that
+    /// were not read for longest, and records damage.
+    pub async fn verify_some(&self, budget: u64, run: Run) -> Result<(), ServiceError> {
+        self.compare_with_stores(DamageFinder::Scrub).await?;
+        if budget == 0 {
+            return Ok(());
+        }
         let repository = self.repository.clone();
         let checked = self
             .blocking("verifying stored data", move || {
@@ -110,7 +139,16 @@ impl Service {
             .await?;
         for (project, report) in checked {
             tell(&project, &report);
+            let found = FoundDamage::of(&report);
+            let project: ProjectId = match project.parse() {
+                Ok(project) => project,
+                Err(_) => continue,
+            };
+            self.record_damage(&project, found, DamageFinder::Scrub)
+                .await?;
         }
+        // What was healed meanwhile is whole again.
+        self.damage.look_again();
         Ok(())
     }
 }

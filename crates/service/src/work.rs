@@ -239,6 +239,12 @@ impl Service {
         if matches!(task.work, Work::Restore { .. }) && task.object_type == ObjectType::Turbo {
             self.release_freeze(task, false).await;
         }
+        if let (Work::Backup { .. } | Work::Replicate { .. } | Work::Restore { .. }, true) =
+            (&task.work, done)
+        {
+            // What was stored anew, or could be read after all, may heal what is damaged.
+            self.damage.look_again();
+        }
         if let Work::Backup { .. } = task.work {
             self.release_freeze(task, done).await;
             self.retain_after_backup(task.vault_id).await;

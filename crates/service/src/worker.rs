@@ -4,21 +4,26 @@
 //! does it again from the start. So every step may run twice, and start-up recovery
 //! and lease expiry are one code path.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, Renewal, Row};
 use emberkeep_engine::Run;
-use emberkeep_model::{Progress, Task, TaskState, Timestamp, Work};
+use emberkeep_model::{Progress, Task, TaskId, TaskState, Timestamp, Work};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::scheduler::reconcile;
+use crate::damage::DamageWatch;
+use crate::exports::ExportWatch;
+use crate::scheduler::{Reconciler, Reconciling};
 use crate::service::racing;
+use crate::supervisor::{Desk, GaveUp, Supervisor, Worker};
 use crate::vaults::wholes;
-use crate::verification::verify;
+use crate::verification::Scrub;
 use crate::work::{Facts, Failure, Stop, Verdict};
 use crate::{Service, ServiceError};
 
@@ -26,51 +31,76 @@ use crate::{Service, ServiceError};
 const HEARTBEAT: Duration = Duration::from_millis(1000);
 /// How often idle workers look for tasks whose time has come.
 const LOOK: Duration = Duration::from_millis(1000);
+const TASK_PANICS: &str = "emberkeep_task_panics_total";
 /// A task that was claimed so often without ending is given up.
 const MAX_CLAIMS: u64 = 20;
 
 /// The running workers of this process.
 pub struct Workers {
-    stop: watch::Sender<bool>,
-    running: JoinHandle<()>,
-    reconciling: JoinHandle<()>,
-    verifying: JoinHandle<()>,
+    supervisor: Supervisor,
 }
 
 impl Workers {
-    /// Starts claiming tasks.
+    /// Starts all that runs in the background of a service.
     pub fn start(service: Service) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        let worker = format!("worker-{}", Uuid::new_v4());
-        let reconciling = tokio::spawn(reconcile(service.clone(), stopping.clone()));
-        let verifying = tokio::spawn(verify(service.clone(), stopping.clone()));
-        let running = tokio::spawn(claim_loop(service, worker, stopping));
-        Self {
-            stop,
-            running,
-            reconciling,
-            verifying,
+        let mut supervisor = Supervisor::new(Arc::clone(&service.workers));
+        for reconciler in Reconciler::ALL {
+            supervisor.start(Reconciling {
+                service: service.clone(),
+                reconciler,
+            });
         }
+        supervisor.start(Scrub {
+            service: service.clone(),
+        });
+        supervisor.start(DamageWatch {
+            service: service.clone(),
+        });
+        if service.exports.is_some() {
+            supervisor.start(ExportWatch {
+                service: service.clone(),
+            });
+        }
+        supervisor.start(Claiming { service });
+        Self { supervisor }
+    }
+
+    /// Waits until a worker could not be kept running.
+    pub async fn gave_up(&self) -> GaveUp {
+        self.supervisor.gave_up().await
     }
 
     /// Stops claiming, lets running tasks end within the grace time, hands the others over.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
-        for ended in [
-            self.running.await,
-            self.reconciling.await,
-            self.verifying.await,
-        ] {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the workers ended badly");
-            }
-        }
+        self.supervisor.stop().await;
     }
 }
 
-async fn claim_loop(service: Service, worker: String, mut stopping: watch::Receiver<bool>) {
+/// Claims tasks and does them.
+struct Claiming {
+    service: Service,
+}
+
+#[async_trait]
+impl Worker for Claiming {
+    fn name(&self) -> String {
+        "tasks".to_owned()
+    }
+
+    async fn run(&self, desk: Desk) {
+        // Of an earlier run that broke off, nobody will settle what is still under way.
+        self.service.interrupt_runs();
+        let worker = format!("worker-{}", Uuid::new_v4());
+        claim_loop(self.service.clone(), worker, desk).await;
+    }
+}
+
+async fn claim_loop(service: Service, worker: String, desk: Desk) {
+    let mut stopping = desk.stopping();
     let mut tasks = JoinSet::new();
     while !*stopping.borrow() {
+        desk.begin();
+        let mut problem = None;
         while tasks.len() < service.settings.workers {
             let now = service.now();
             let until = now.plus_secs(service.settings.lease_secs);
@@ -82,10 +112,12 @@ async fn claim_loop(service: Service, worker: String, mut stopping: watch::Recei
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(%error, "tasks cannot be claimed");
+                    problem = Some(chain(&error));
                     break;
                 }
             }
         }
+        desk.end(problem.as_deref());
         tokio::select! {
             _ = stopping.changed() => {}
             () = service.nudge.notified() => {}
@@ -109,6 +141,7 @@ async fn claim_loop(service: Service, worker: String, mut stopping: watch::Recei
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
+        metrics::counter!(TASK_PANICS).increment(1);
         tracing::error!(%error, "a task's worker ended badly; the task is taken up again when its lease runs out");
     }
 }
@@ -178,7 +211,7 @@ impl Service {
     /// Does one claimed task and settles it.
     async fn work_on(self, task: Task, stopping: watch::Receiver<bool>) {
         let run = Run::default();
-        let signals = Arc::new(Signals::default());
+        let signals = Signals::default();
         self.register_run(task.id, &run);
         if task.cancel_asked {
             signals.cancelled.store(true, Ordering::Release);
@@ -186,22 +219,25 @@ impl Service {
         }
         // Between two attempts its time may have come.
         signals.look_at_the_time(self.deadline(&task), self.now(), &run);
-        let beat = tokio::spawn(heartbeat(
-            self.clone(),
-            task.clone(),
-            run.clone(),
-            Arc::clone(&signals),
-        ));
+        let guard = RunGuard {
+            service: &self,
+            task: task.id,
+            run: &run,
+        };
+        // Beside the work and not on its own: it cannot end without the work noticing.
+        let beat = heartbeat(&self, &task, &run, &signals);
         tracing::info!(task_id = %task.id, request_id = %task.request_id, work = task.work.word(), generation = task.generation, "task begun");
         let acted = if task.generation > MAX_CLAIMS {
             Err(Stop::Failed(format!(
                 "it was interrupted {MAX_CLAIMS} times"
             )))
         } else {
-            self.act(&task, &run).await
+            tokio::select! {
+                acted = self.act(&task, &run) => acted,
+                never = beat => match never {},
+            }
         };
-        beat.abort();
-        self.forget_run(task.id);
+        drop(guard);
         if signals.lost.load(Ordering::Acquire) {
             tracing::warn!(task_id = %task.id, "somebody else has the task now");
             return;
@@ -325,13 +361,27 @@ impl Service {
     }
 }
 
-/// Keeps the lease of one task alive and its progress known.
-async fn heartbeat(service: Service, task: Task, run: Run, signals: Arc<Signals>) {
+/// Ends a run when its task's work is over, also when whoever waited for it has gone.
+struct RunGuard<'a> {
+    service: &'a Service,
+    task: TaskId,
+    run: &'a Run,
+}
+
+impl Drop for RunGuard<'_> {
+    fn drop(&mut self) {
+        self.run.cancel();
+        self.service.forget_run(self.task);
+    }
+}
+
+/// Keeps the lease of one task alive and its progress known; never ends by itself.
+async fn heartbeat(service: &Service, task: &Task, run: &Run, signals: &Signals) -> Infallible {
     let mut last = Progress::default();
-    let deadline = service.deadline(&task);
+    let deadline = service.deadline(task);
     loop {
         tokio::time::sleep(HEARTBEAT).await;
-        let progress = run_progress(&run, last, HEARTBEAT.as_secs_f64());
+        let progress = run_progress(run, last, HEARTBEAT.as_secs_f64());
         last = progress;
         let now = service.now();
         let until = now.plus_secs(service.settings.lease_secs);
@@ -350,13 +400,13 @@ async fn heartbeat(service: Service, task: Task, run: Run, signals: Arc<Signals>
             Ok(Renewal::Lost) => {
                 signals.lost.store(true, Ordering::Release);
                 run.cancel();
-                return;
+                return std::future::pending().await;
             }
             Err(error) => {
                 tracing::warn!(task_id = %task.id, %error, "a lease could not be renewed")
             }
         }
-        signals.look_at_the_time(deadline, now, &run);
+        signals.look_at_the_time(deadline, now, run);
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod cbr;
 pub mod cinder;
+mod damage;
 pub mod identity;
 pub mod ids;
 pub mod keyed;

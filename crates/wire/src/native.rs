@@ -10,6 +10,7 @@ mod preview;
 mod samples;
 mod servers;
 mod vaults;
+mod workers;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use emberkeep_model as model;
 use emberkeep_model::{Progress, TaskState};
 use serde::{Deserialize, Serialize};
 
+pub use crate::damage::{Damage, LostRange};
 pub use backups::{AdoptBegun, BackupOrigin, OriginVolume};
 pub use erasure::Erasure;
 pub use exports::{Export, ExportPage};
@@ -27,6 +29,7 @@ pub use servers::{
     ServerVolumes,
 };
 pub use vaults::{VaultFreeze, VaultStanding};
+pub use workers::{Worker, WorkerList, WorkerProgress};
 
 use crate::time;
 
@@ -224,6 +227,9 @@ pub struct Backup {
     pub status: Cow<'static, str>,
     /// Why the last operation on it failed.
     pub fail_reason: Option<String>,
+    /// What is known of damage of its data, if there is any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
     /// The volume it is of.
     pub volume: Named<model::VolumeId>,
     /// The vault it is in.
@@ -266,6 +272,7 @@ impl Backup {
             name: backup.name.clone(),
             status: backup.state.word().into(),
             fail_reason: backup.fail_reason.clone(),
+            damage: backup.damage.as_ref().map(Damage::of),
             volume: Named {
                 id: backup.volume_id,
                 name: backup.volume_name.clone(),

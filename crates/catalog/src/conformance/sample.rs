@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use emberkeep_model::{
-    AppCredential, Assignment, Attachment, AttachmentStatus, Backup, BackupState, ByteCount,
-    CbrFacts, Checkpoint, CheckpointResource, CheckpointStatus, CinderFacts, ContentOf, Emptied,
-    FileSystem, Foreign, ForeignPlace, Gib, IncludedVolume, KeptColumn, Lease, Limit, Member,
-    MemberStatus, Message, MessageAction, MessageDetail, ObjectType, OperationDefinition,
-    OperationType, Policy, PolicyBinding, Progress, Project, ProtectStatus, ProtectType,
-    QuotaClass, QuotaSet, Replica, Role, Sealed, Server, ServerFacts, ServerVolume, ServiceSwitch,
-    SkipReason, SkippedResource, Snapshot, SnapshotStatus, SourceFacts, Synced, Tag, Task,
-    TaskState, Timestamp, TokenRecord, User, Vault, VaultResource, VaultStatus, Volume,
-    VolumeChoice, VolumeSource, VolumeStatus, VolumeType, Work,
+    AppCredential, Assignment, Attachment, AttachmentStatus, Backup, BackupDamage, BackupState,
+    ByteCount, ByteSpan, CbrFacts, Checkpoint, CheckpointResource, CheckpointStatus, CinderFacts,
+    ContentOf, DamageFinder, Emptied, FileSystem, Foreign, ForeignPlace, Gib, IncludedVolume,
+    KeptColumn, Lease, Limit, Member, MemberStatus, Message, MessageAction, MessageDetail,
+    ObjectType, OperationDefinition, OperationType, Policy, PolicyBinding, Progress, Project,
+    ProtectStatus, ProtectType, QuotaClass, QuotaSet, Replica, Role, Sealed, Server, ServerFacts,
+    ServerVolume, ServiceSwitch, SkipReason, SkippedResource, Snapshot, SnapshotStatus,
+    SourceFacts, Synced, Tag, Task, TaskState, Timestamp, TokenRecord, User, Vault, VaultResource,
+    VaultStatus, Volume, VolumeChoice, VolumeSource, VolumeStatus, VolumeType, Work,
 };
 
 /// A source of values that is the same for the same seed (splitmix64).
@@ -186,7 +186,7 @@ impl Dice {
     }
 
     /// One of each state.
-    pub(super) fn backup_states(&mut self) -> [BackupState; 9] {
+    pub(super) fn backup_states(&mut self) -> [BackupState; 10] {
         [
             BackupState::Queued,
             BackupState::Copying,
@@ -199,6 +199,7 @@ impl Dice {
                 sealed: self.sealed(),
                 target: self.id(),
             },
+            BackupState::Damaged(self.sealed()),
             BackupState::DeleteQueued,
             BackupState::Deleting,
             BackupState::Deleted,
@@ -247,7 +248,22 @@ impl Dice {
                 server: self.maybe(Self::server_facts),
                 replica: self.maybe(Self::replica),
             },
+            damage: self.maybe(Self::damage),
             revision: self.below(5) as u64,
+        }
+    }
+
+    fn damage(&mut self) -> BackupDamage {
+        let start = self.below(1 << 20) as u64;
+        BackupDamage {
+            what: self.text(),
+            lost: vec![ByteSpan {
+                start,
+                end: start + 4096,
+            }],
+            found_by: self.pick(DamageFinder::ALL),
+            since: self.time(),
+            seen_at: self.time(),
         }
     }
 

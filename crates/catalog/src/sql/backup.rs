@@ -49,6 +49,7 @@ impl Stored for Backup {
         "server",
         "replica",
         "replica_of",
+        "damage",
         "revision",
     ];
 
@@ -103,6 +104,7 @@ impl Stored for Backup {
                 .as_ref()
                 .map(|r| r.source_backup_id)
                 .to_bind(),
+            self.damage.to_bind(),
             self.revision.to_bind(),
         ]
     }
@@ -142,6 +144,7 @@ impl Stored for Backup {
                 server: cells.take("server")?,
                 replica: cells.take("replica")?,
             },
+            damage: cells.take("damage")?,
             revision: cells.take("revision")?,
         })
     }
@@ -153,9 +156,13 @@ fn facts(state: &BackupState) -> (Option<VolumeId>, Option<String>) {
     match state {
         S::RestoreQueued { target, .. } | S::Restoring { target, .. } => (Some(*target), None),
         S::Failed { reason } => (None, Some(reason.clone())),
-        S::Queued | S::Copying | S::Available(_) | S::DeleteQueued | S::Deleting | S::Deleted => {
-            (None, None)
-        }
+        S::Queued
+        | S::Copying
+        | S::Available(_)
+        | S::Damaged(_)
+        | S::DeleteQueued
+        | S::Deleting
+        | S::Deleted => (None, None),
     }
 }
 
@@ -182,6 +189,7 @@ fn state(cells: &mut Cells<'_>) -> Result<BackupState, String> {
         ("queued", None, None, None) => Ok(S::Queued),
         ("copying", None, None, None) => Ok(S::Copying),
         ("available", Some(sealed), None, None) => Ok(S::Available(sealed)),
+        ("damaged", Some(sealed), None, None) => Ok(S::Damaged(sealed)),
         ("restore-queued", Some(sealed), Some(target), None) => {
             Ok(S::RestoreQueued { sealed, target })
         }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use emberkeep_model::{
-    AttachmentId, AttachmentStatus, BackupId, ByteCount, CheckpointId, CheckpointResource,
-    CheckpointStatus, CinderFacts, FileSystemId, Gib, MemberId, MemberStatus, MessageAction,
-    MessageDetail, MessageId, ObjectType, OperationDefinition, OperationType, PolicyId, ProjectId,
-    ProtectStatus, ProtectType, Replica, ResourceId, Role, ServerFacts, ServerId, SkippedResource,
-    SnapshotId, SnapshotStatus, Tag, TaskId, Timestamp, UserId, VaultId, VaultStatus, VolumeChoice,
-    VolumeId, VolumeStatus, VolumeTypeId, Work,
+    AttachmentId, AttachmentStatus, BackupDamage, BackupId, ByteCount, CheckpointId,
+    CheckpointResource, CheckpointStatus, CinderFacts, FileSystemId, Gib, MemberId, MemberStatus,
+    MessageAction, MessageDetail, MessageId, ObjectType, OperationDefinition, OperationType,
+    PolicyId, ProjectId, ProtectStatus, ProtectType, Replica, ResourceId, Role, ServerFacts,
+    ServerId, SkippedResource, SnapshotId, SnapshotStatus, Tag, TaskId, Timestamp, UserId, VaultId,
+    VaultStatus, VolumeChoice, VolumeId, VolumeStatus, VolumeTypeId, Work,
 };
 
 /// A value to be bound; a missing one still has a type, which some engines insist on.
@@ -210,5 +210,5 @@ macro_rules! json_fields {
 
 json_fields!(
     OperationDefinition, BTreeMap<String, String>, BTreeMap<String, i64>, Vec<String>, Vec<ProjectId>, Vec<Role>, CinderFacts, Vec<Tag>, Vec<CheckpointResource>, Vec<SkippedResource>, VolumeChoice, ServerFacts, Replica,
-    Work
+    BackupDamage, Work
 );

@@ -285,6 +285,7 @@ pub(super) fn check(place: &PlaceArgs, depth: &DepthArgs, output: &Output) -> Re
         problems.extend(keyless.into_iter().map(|damage| Problem {
             damage,
             backups: Vec::new(),
+            hurt: Vec::new(),
             lost: Vec::new(),
         }));
     }

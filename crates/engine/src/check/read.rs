@@ -1,11 +1,12 @@
 //! Reads packs through, several at once.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use emberkeep_format::{
-    Decompressor, FormatError, IndexEntry, PACK_TRAILER_LEN, PackHeader, PackTrailer, TocEntry,
-    UnixMicros, decode_toc, verify_checksum,
+    Decompressor, FormatError, IndexEntry, PACK_TRAILER_LEN, PackHeader, PackId, PackTrailer,
+    TocEntry, UnixMicros, decode_toc, verify_checksum,
 };
 
 use super::ledger::Ledger;
@@ -25,7 +26,7 @@ const READERS: usize = 3;
 pub(super) fn read_packs(
     space: &Space,
     index: &Index,
-    options: VerifyOptions,
+    (options, only): (VerifyOptions, Option<&BTreeSet<PackId>>),
     run: &Run,
     ledger: &mut Ledger<'_>,
 ) -> Result<Vec<PackOutcome>, CheckError> {
@@ -40,6 +41,10 @@ pub(super) fn read_packs(
             // What a sweep is about to delete may go while it is being read.
             let standing = index.standing(pack_of(group));
             !standing.missing && !standing.condemned
+        })
+        .filter(|group| {
+            let pack = index.packs()[pack_of(group) as usize].pack;
+            only.is_none_or(|only| only.contains(&pack))
         })
         .collect();
     choose(&mut groups, options, size_of, |group| {

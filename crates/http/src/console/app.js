@@ -259,12 +259,13 @@ function render(vaults, volumes, backups, tasks) {
       const about = item.name || item.id;
       return [
         named(item.name, item.id), named(item.volume.name, item.volume.id),
-        item.fail_reason && item.status === "failed" ? [word(item.status), make("small", { textContent: item.fail_reason })] : word(item.status),
+        item.fail_reason && ["failed", "damaged"].includes(item.status)
+          ? [word(item.status), make("small", { textContent: item.fail_reason }), ...lost(item.damage)] : word(item.status),
         `${item.size_gib} GiB`,
         item.bytes ? [bytes(item.bytes.stored), make("small", { textContent: `${bytes(item.bytes.new)} were new` })] : "–",
         when(item.data_timestamp),
         [Object.assign(button("Restore", about, "quiet", () => restore(item, volumes)), { disabled: item.status !== "available" }),
-          Object.assign(button("Delete", about, "danger", () => remove(item)), { disabled: !["available", "failed"].includes(item.status) })],
+          Object.assign(button("Delete", about, "danger", () => remove(item)), { disabled: !["available", "damaged", "failed"].includes(item.status) })],
       ];
     });
 
@@ -288,6 +289,15 @@ function render(vaults, volumes, backups, tasks) {
           ? Object.assign(button("Cancel", item.kind, "quiet", () => cancel(item)), { disabled: item.cancel_asked }) : "",
       ];
     });
+}
+
+/** Says where in the volume a damaged backup has lost bytes, the first few places. */
+function lost(damage) {
+  if (!damage || damage.ranges.length === 0) return [];
+  const shown = damage.ranges.slice(0, 5).map(({ start, end }) => `${start}–${end - 1}`);
+  const more = damage.ranges.length - shown.length;
+  const places = shown.join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return [make("small", { textContent: `Lost bytes of the volume: ${places}. Since ${when(damage.since)}.` })];
 }
 
 // ---- doing ----

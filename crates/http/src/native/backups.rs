@@ -15,7 +15,7 @@ use emberkeep_model::{BackupId, ByteCount};
 use emberkeep_service::OpenBackup;
 use emberkeep_volumes::{RestoreTarget, TargetState, VolumeError};
 use emberkeep_wire::native::{
-    AdoptBegun, BackupOrigin, EXTENTS_CONTENT_TYPE, ExtentEncoder, MAX_FRAME_BYTES,
+    AdoptBegun, Backup, BackupOrigin, EXTENTS_CONTENT_TYPE, ExtentEncoder, MAX_FRAME_BYTES,
 };
 
 use super::data::{Outbox, Stopped, streamed};
@@ -30,6 +30,16 @@ pub(super) async fn adopt(
     let begun = app.service.adopt_backup(&call.caller, id).await;
     let task_ids = begun.map_err(|error| call.refuse(error))?;
     Ok((StatusCode::ACCEPTED, Json(AdoptBegun { task_ids })))
+}
+
+/// Shows one backup with what it cost, and what of it is damaged.
+pub(super) async fn show(
+    State(app): State<App>,
+    CallOn(call, id): CallOn<BackupId>,
+) -> Result<Json<Backup>, Refusal> {
+    let backup = app.service.backup(&call.caller, id).await;
+    let backup = backup.map_err(|error| call.refuse(error))?;
+    Ok(Json(Backup::of(&backup)))
 }
 
 /// Says what another service has to know to take the backup up.

@@ -50,7 +50,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
     op("get", "/tasks/{id}", "Shows a task with its progress."),
     op("post", "/tasks/{id}/cancel", "Asks a task to stop.").answers(&[202]),
     op("post", "/sweep", "Asks for space to be given back.").answers(&[202]),
+    op("get", "/workers", "Lists the service's background workers."),
     op("get", "/backups", "Lists backups with what they cost.").query(BACKUPS),
+    op("get", "/backups/{id}", "Shows a backup with what it cost."),
     op("get", "/backups/{id}/data", "Streams a backup's bytes.").kind(EXTENTS_CONTENT_TYPE),
     op(
         "get",

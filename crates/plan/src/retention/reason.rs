@@ -87,6 +87,8 @@ pub enum KeepReason {
         /// How many are kept.
         most: u32,
     },
+    /// Part of its data cannot be read: only its expiry lets it go.
+    Damaged,
     /// A lock is in force on it.
     Locked,
     /// Another project may use it.
@@ -105,6 +107,7 @@ impl fmt::Display for KeepReason {
             Self::Newest { rank, most } => write!(f, "newest {rank} of {most}"),
             Self::LastOf { period, rank, most } => write!(f, "{period} {rank} of {most}"),
             Self::Failed { rank, most } => write!(f, "failed {rank} of {most}, for a month"),
+            Self::Damaged => f.write_str("damaged"),
             Self::Locked => f.write_str("locked"),
             Self::Shared => f.write_str("shared"),
             Self::InUse => f.write_str("in use"),

@@ -523,6 +523,7 @@ fn row(state: BackupState, automatic: bool) -> Backup {
         created_at: Timestamp(5),
         updated_at: None,
         deleted_at: None,
+        damage: None,
         content: None,
         cinder: emberkeep_model::CinderFacts::default(),
         cbr: Default::default(),

@@ -1,6 +1,7 @@
 //! Bringing a served backup's bytes in while it is being used, until it needs the backup no more.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
@@ -77,9 +78,15 @@ impl Drop for Filling {
 
 fn fill(id: Uuid, overlay: &Overlay, stop: &AtomicBool, turn: &Mutex<()>) {
     while !stop.load(SeqCst) {
-        let filled = {
+        // A panic of one attempt is a failure like others: an export is never left half filled.
+        let filled = catch_unwind(AssertUnwindSafe(|| {
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
             overlay.fill(|_| if stop.load(SeqCst) { Go::Stop } else { Go::On })
+        }));
+        let Ok(filled) = filled else {
+            tracing::error!(export_id = %id, "filling an instant restore panicked; it goes on later");
+            std::thread::park_timeout(RETRY);
+            continue;
         };
         match filled {
             Ok(true) => {

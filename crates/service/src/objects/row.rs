@@ -177,7 +177,7 @@ fn word(state: &BackupState) -> &'static str {
         }
         BackupState::DeleteQueued | BackupState::Deleting => BackupStatus::Deleting,
         BackupState::Deleted => BackupStatus::Deleted,
-        BackupState::Failed { .. } => BackupStatus::Error,
+        BackupState::Damaged(_) | BackupState::Failed { .. } => BackupStatus::Error,
     };
     status.name()
 }
@@ -291,6 +291,7 @@ fn blank(
         created_at,
         updated_at: None,
         deleted_at: None,
+        damage: None,
         content: None,
         cinder: CinderFacts::default(),
         cbr: CbrFacts::default(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
-use emberkeep_model::{Backup, BackupState, FileSystem, FileSystemId, Task};
+use emberkeep_model::{Backup, BackupState, DamageFinder, FileSystem, FileSystemId, Task};
 use emberkeep_volumes::{TreeReport, TreeTarget};
 
 use super::{Facts, Stop};
@@ -51,7 +51,7 @@ impl Service {
         let (root, path) = self.allowed(Path::new(&system.path))?;
         let (provider, freeze) = (Arc::clone(&self.volumes), task.id.to_string());
         // A copy lies in another region.
-        let (place, run) = (self.place_of(backup)?, run.clone());
+        let (place, copy) = (self.place_of(backup)?, run.clone());
         let (_, content) = backup.content();
         let image = freeze.clone();
         let written = tokio::task::spawn_blocking(move || {
@@ -59,13 +59,17 @@ impl Service {
             let size = project.manifest(content).map_err(RestoreError::from)?.size;
             let target = provider.tree_image(&image, size);
             let target = target.map_err(RestoreError::from)?;
-            project.restore(content, target.as_ref(), &run)
+            project.restore(content, target.as_ref(), &copy)
         })
         .await;
         match written {
             Ok(Ok(_)) => {}
             Ok(Err(RestoreError::Cancelled)) => return Err(Stop::Cancelled),
-            Ok(Err(error)) => return Err(Stop::Failed(chain(&error))),
+            Ok(Err(error)) => {
+                self.damage_of_restore(backup, &error, DamageFinder::Restore, run)
+                    .await;
+                return Err(Stop::Failed(chain(&error)));
+            }
             Err(panicked) => {
                 return Err(Stop::Failed(format!("the restore ended badly: {panicked}")));
             }

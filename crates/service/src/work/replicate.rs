@@ -98,14 +98,17 @@ impl Service {
         if let Some((whole, parts)) = whole {
             remember(WHOLE, whole_facts(whole, parts));
         }
-        let run = run.clone();
-        let id = copy.id;
-        let copied =
-            tokio::task::spawn_blocking(move || copy_over(&from, &to, content, id, request, &run));
+        let (id, within) = (copy.id, run.clone());
+        let copied = tokio::task::spawn_blocking(move || {
+            copy_over(&from, &to, content, id, request, &within)
+        });
         match copied.await {
             Ok(Ok(sealed)) => Ok(sealed),
             Ok(Err(CopyError::Cancelled)) => Err(Stop::Cancelled),
-            Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
+            Ok(Err(error)) => {
+                self.damage_of_copy(&source, copy, &error, run).await;
+                Err(Stop::Failed(chain(&error)))
+            }
             Err(panicked) => Err(Stop::Failed(format!("the copy ended badly: {panicked}"))),
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ObjectType,
-    ProtectStatus, Sealed, SourceFacts, Task, Volume, VolumeId, VolumeStatus,
+    Backup, BackupEvent, BackupId, BackupState, DamageFinder, MessageAction, MessageDetail,
+    ObjectType, ProtectStatus, Sealed, SourceFacts, Task, Volume, VolumeId, VolumeStatus,
 };
 use emberkeep_volumes::TargetState;
 
@@ -68,17 +68,21 @@ impl Service {
         if backup.foreign().is_some() {
             return self.restore_foreign(backup, target, run).await;
         }
-        let (place, run) = (self.place_of(backup)?, run.clone());
+        let (place, copy) = (self.place_of(backup)?, run.clone());
         let (_, content) = backup.content();
         let written = tokio::task::spawn_blocking(move || {
             let project = place.open().map_err(RestoreError::from)?;
-            project.restore(content, target.as_ref(), &run)
+            project.restore(content, target.as_ref(), &copy)
         })
         .await;
         match written {
             Ok(Ok(_)) => Ok(Facts::Nothing),
             Ok(Err(RestoreError::Cancelled)) => Err(Stop::Cancelled),
-            Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
+            Ok(Err(error)) => {
+                self.damage_of_restore(backup, &error, DamageFinder::Restore, run)
+                    .await;
+                Err(Stop::Failed(chain(&error)))
+            }
             Err(panicked) => Err(Stop::Failed(format!("the restore ended badly: {panicked}"))),
         }
     }
@@ -122,7 +126,9 @@ impl Service {
         if Wanted::Restore(target).by(&whole.state)
             && whole.take(BackupEvent::RestoreEnded, self.now()).is_ok()
         {
-            if let Verdict::Failed(failure) = verdict {
+            if let Verdict::Failed(failure) = verdict
+                && whole.damage.is_none()
+            {
                 whole.fail_reason = Some(failure.reason.clone());
             }
             changes.push(Change::Save(Row::Backup(whole)));
@@ -150,7 +156,10 @@ impl Service {
             && backup.take(BackupEvent::RestoreEnded, self.now()).is_ok()
         {
             if let Verdict::Failed(failure) = verdict {
-                backup.fail_reason = Some(failure.reason.clone());
+                // Damage has been noted with its reason, which stays until it is healed.
+                if backup.damage.is_none() {
+                    backup.fail_reason = Some(failure.reason.clone());
+                }
                 changes.push(self.message(
                     &backup.project_id,
                     &task.request_id,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use emberkeep_catalog::Change;
 use emberkeep_engine::{Run, SweepError, SweepOptions, SweepReport};
-use emberkeep_model::{ProjectId, Task};
+use emberkeep_model::{DamageFinder, ProjectId, Task};
 
 use super::{Facts, Stop, Verdict};
+use crate::damage::FoundDamage;
 use crate::worker::chain;
 use crate::{Service, ServiceError};
 
@@ -71,6 +72,9 @@ impl Service {
                         looks += 1;
                         continue;
                     }
+                    let found = lost.iter().copied().map(FoundDamage::manifest_missing);
+                    self.record_damage_in(region, project, found.collect(), DamageFinder::Sweep)
+                        .await?;
                     let error =
                         SweepError::ManifestsMissing(if lost.is_empty() { missing } else { lost });
                     tracing::error!(project_id = %project, region, error = chain(&error), "sweep refused");

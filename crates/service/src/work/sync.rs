@@ -75,16 +75,24 @@ impl Service {
                     return Ok(false);
                 };
                 // Only what was complete: what is being made has none yet.
-                if !matches!(row.state, BackupState::Available(_)) {
+                if !matches!(
+                    row.state,
+                    BackupState::Available(_) | BackupState::Damaged(_)
+                ) {
                     return Ok(false);
                 }
                 row.state = gone_from(region);
+                row.damage = None;
                 let mut changed = vec![row];
                 // Without one of its parts a server's copy is none.
                 if let Some(mut whole) = self.whole_of(&changed[0]).await?
-                    && matches!(whole.state, BackupState::Available(_))
+                    && matches!(
+                        whole.state,
+                        BackupState::Available(_) | BackupState::Damaged(_)
+                    )
                 {
                     whole.state = gone_from(region);
+                    whole.damage = None;
                     changed.push(whole);
                 }
                 self.save_copies(changed).await?;
@@ -267,6 +275,7 @@ impl Service {
             created_at,
             updated_at: Some(now),
             deleted_at: None,
+            damage: None,
             content,
             cinder: read(extra, "cinder").unwrap_or_default(),
             cbr: CbrFacts {
@@ -317,6 +326,7 @@ fn whole_row(id: BackupId, whole: Whole, parts: &[Backup], there: &[Backup]) -> 
         name: whole.name,
         size: whole.size_gib,
         state,
+        damage: None,
         cinder: Default::default(),
         cbr: CbrFacts {
             kind: ObjectType::Server,

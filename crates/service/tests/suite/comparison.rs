@@ -6,7 +6,9 @@ use crate::common;
 use std::path::PathBuf;
 
 use common::{House, caller, of, until};
-use emberkeep_model::{BackupId, Caller, Role, TaskId, TaskState, VolumeStatus};
+use emberkeep_model::{
+    BackupId, BackupState, Caller, DamageFinder, Role, TaskId, TaskState, VolumeStatus,
+};
 use emberkeep_service::RestoreTo;
 
 const MIB: usize = 1 << 20;
@@ -55,7 +57,7 @@ async fn a_lost_manifest_stops_every_sweep_until_it_is_back_or_given_up() {
     assert!(
         house
             .service
-            .compare_with_stores()
+            .compare_with_stores(DamageFinder::Scrub)
             .await
             .unwrap()
             .is_empty()
@@ -79,11 +81,19 @@ async fn a_lost_manifest_stops_every_sweep_until_it_is_back_or_given_up() {
 
     // The scrub and the start say so, and mark it.
     assert_eq!(
-        house.service.compare_with_stores().await.unwrap(),
+        house
+            .service
+            .compare_with_stores(DamageFinder::Scrub)
+            .await
+            .unwrap(),
         [lost.id]
     );
-    let marked = house.available(&alice, lost.id).await;
-    let reason = marked.fail_reason.unwrap();
+    let marked = house.service.backup(&alice, lost.id).await.unwrap();
+    assert!(
+        matches!(marked.state, BackupState::Damaged(_)),
+        "{marked:?}"
+    );
+    let reason = marked.fail_reason.clone().unwrap();
     assert!(reason.contains("manifest"), "{reason}");
     let untouched = house.available(&alice, kept.id).await;
     assert_eq!(untouched.fail_reason, None);
@@ -94,12 +104,12 @@ async fn a_lost_manifest_stops_every_sweep_until_it_is_back_or_given_up() {
     assert!(
         house
             .service
-            .compare_with_stores()
+            .compare_with_stores(DamageFinder::Scrub)
             .await
             .unwrap()
             .is_empty()
     );
-    assert_eq!(house.available(&alice, lost.id).await.fail_reason, None);
+    assert_eq!(house.healed(&alice, lost.id).await.fail_reason, None);
     let restore = house
         .service
         .restore_backup(&alice, lost.id, RestoreTo::New { name: None })
@@ -119,7 +129,7 @@ async fn a_lost_manifest_stops_every_sweep_until_it_is_back_or_given_up() {
     assert!(
         house
             .service
-            .compare_with_stores()
+            .compare_with_stores(DamageFinder::Scrub)
             .await
             .unwrap()
             .is_empty()

@@ -17,6 +17,7 @@ use uuid::Uuid;
 async fn leave(house: &House, model: &Backup, change: impl FnOnce(&mut Backup)) -> BackupId {
     let mut backup = Backup {
         id: BackupId(Uuid::new_v4()),
+        damage: None,
         content: None,
         revision: 0,
         ..model.clone()

@@ -4,6 +4,7 @@ mod backups;
 mod catalogue;
 mod common;
 mod comparison;
+mod damage;
 mod file_systems;
 mod left_behind;
 mod objects;

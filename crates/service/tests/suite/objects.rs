@@ -165,6 +165,7 @@ fn own() -> OwnBackup {
         created_at: Timestamp(DAY),
         updated_at: None,
         deleted_at: None,
+        damage: None,
         content: None,
         cinder: CinderFacts::default(),
         cbr: CbrFacts::default(),

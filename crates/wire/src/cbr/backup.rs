@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ENTERPRISE_PROJECT, Word, provider_id, resource_type, size, word};
+use crate::damage::Damage;
 use crate::ids::{BackupId, CheckpointId, ProjectId, ResourceId, SnapshotId, VaultId};
 use crate::lenient;
 use crate::time::Moment;
@@ -21,7 +22,7 @@ pub(super) const STATUS_WORDS: &[(&str, &[&str])] = &[
     ("waiting_delete", &["delete-queued"]),
     ("deleting", &["deleting"]),
     ("deleted", &["deleted"]),
-    ("error", &["failed"]),
+    ("error", &["failed", "damaged"]),
     ("checkpointing", &[]),
 ];
 
@@ -143,6 +144,12 @@ pub struct ExtendInfo {
     /// Whether applications took part.
     #[serde(deserialize_with = "lenient::maybe")]
     pub app_consistency: Option<AppConsistency>,
+    /// What of it cannot be restored; Emberkeep's own, and written only where there is damage.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient::maybe"
+    )]
+    pub damage: Option<Damage>,
 }
 
 /// An image made from a backup.
@@ -247,6 +254,7 @@ impl ReplicationRecord {
             BackupState::Copying => "replicating",
             BackupState::Failed { .. } => "fail",
             BackupState::Available(_)
+            | BackupState::Damaged(_)
             | BackupState::RestoreQueued { .. }
             | BackupState::Restoring { .. }
             | BackupState::DeleteQueued
@@ -322,7 +330,9 @@ impl Backup {
                 incremental,
                 snapshot_id: backup.snapshot_id.map(Into::into),
                 support_lld: Some(false),
-                supported_restore_mode: if backup.state.sealed().is_some() {
+                supported_restore_mode: if backup.state.sealed().is_some()
+                    && backup.damage.is_none()
+                {
                     "backup".into()
                 } else {
                     "na".into()
@@ -345,6 +355,7 @@ impl Backup {
                     app_consistency_error_code: "0".to_owned(),
                     app_consistency_error_message: String::new(),
                 }),
+                damage: backup.damage.as_ref().map(Damage::of),
             },
             version: None,
             more: Map::new(),
@@ -363,14 +374,14 @@ fn status(state: &BackupState) -> &'static str {
         BackupState::DeleteQueued => "waiting_delete",
         BackupState::Deleting => "deleting",
         BackupState::Deleted => "deleted",
-        BackupState::Failed { .. } => "error",
+        BackupState::Damaged(_) | BackupState::Failed { .. } => "error",
     }
 }
 
 /// Returns how far the present work has come; of what failed or goes away nothing is known.
 fn percent(state: &BackupState, progress: Option<Progress>) -> Option<u8> {
     match state {
-        BackupState::Available(_) => Some(100),
+        BackupState::Available(_) | BackupState::Damaged(_) => Some(100),
         BackupState::Queued
         | BackupState::Copying
         | BackupState::RestoreQueued { .. }
@@ -403,6 +414,7 @@ mod tests {
             BackupState::Queued,
             BackupState::Copying,
             BackupState::Available(sealed),
+            BackupState::Damaged(sealed),
             BackupState::RestoreQueued { sealed, target },
             BackupState::Restoring { sealed, target },
             BackupState::DeleteQueued,

@@ -216,6 +216,7 @@ fn backup() -> model::Backup {
         created_at: at("2026-03-01T09:40:12.030518"),
         updated_at: Some(at("2026-03-01T09:41:55.712003")),
         deleted_at: None,
+        damage: None,
         content: None,
         cinder: Default::default(),
         cbr: Default::default(),

@@ -206,7 +206,7 @@ pub fn status_of(state: &BackupState) -> &'static str {
         BackupState::RestoreQueued { .. } | BackupState::Restoring { .. } => "restoring",
         BackupState::DeleteQueued | BackupState::Deleting => "deleting",
         BackupState::Deleted => "deleted",
-        BackupState::Failed { .. } => "error",
+        BackupState::Damaged(_) | BackupState::Failed { .. } => "error",
     }
 }
 
@@ -218,7 +218,7 @@ pub fn states_shown_as(status: &str) -> &'static [&'static str] {
         "available" => &["available"],
         "restoring" => &["restore-queued", "restoring"],
         "deleting" => &["delete-queued", "deleting"],
-        "error" => &["failed"],
+        "error" => &["failed", "damaged"],
         _ => &[],
     }
 }

@@ -152,6 +152,7 @@ fn backup(view: &Json, project: &str) -> Backup {
         created_at: at,
         updated_at: time("updated_at"),
         deleted_at: None,
+        damage: None,
         content: None,
         cinder: Default::default(),
         cbr: Default::default(),

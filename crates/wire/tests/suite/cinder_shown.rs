@@ -31,6 +31,7 @@ fn plain() -> Backup {
         created_at: Timestamp(1_795_281_876_999_999),
         updated_at: None,
         deleted_at: None,
+        damage: None,
         content: None,
         cinder: CinderFacts::default(),
         cbr: Default::default(),

@@ -155,6 +155,7 @@ impl Grid {
             created_at: self.volume.created_at,
             updated_at: None,
             deleted_at,
+            damage: None,
             content: None,
             cinder: CinderFacts::default(),
             cbr: emberkeep_model::CbrFacts::default(),

@@ -188,6 +188,13 @@ impl House {
         Arc::unwrap_or_clone(settled)
     }
 
+    /// Waits until a damaged backup is available again.
+    pub(crate) async fn healed(&self, caller: &Caller, id: BackupId) -> Backup {
+        let look = || async { self.service.backup(caller, id).await.unwrap() };
+        let whole = |b: &Arc<Backup>| matches!(b.state, BackupState::Available(_));
+        Arc::unwrap_or_clone(until("the backup to be healed", look, whole).await)
+    }
+
     pub(crate) async fn backup_gone(&self, caller: &Caller, id: BackupId) {
         let look = || async { self.service.backup(caller, id).await.err() };
         let gone = |e: &Option<ServiceError>| matches!(e, Some(ServiceError::NoSuchBackup(_)));
