@@ -71,7 +71,17 @@ class FormatAsWritten(unittest.TestCase):
         self.keep("zeroes", disk, 1_000_003)
         self.repo("delete", "small")
         self.repo("sweep")
-        self.repo("rotate-key")
+        # A project that is erased leaves its mark in the key file; then keys are renewed twice.
+        self.repo("backup", self.kept["zeroes"], "--name", "gone", "--project", "gone")
+        self.repo("erase-project", "--project", "gone", "--confirm", "gone")
+        self.assertIn("\nnode 64 ", (self.room / "master.key").read_text())
+        self.read("grown", str(self.room / "out.img"))
+        for name in ("renewed", "renewed again"):
+            self.repo("rotate-key")
+            disk.write_bytes(chance.randbytes(3 * MIB))
+            self.keep(name, disk, 3 * MIB)
+        self.repo("backup", disk, "--name", "gone", "--project", "gone")
+        self.repo("erase-project", "--project", "gone", "--confirm", "gone")
         del self.kept["small"]
 
     def test_02_the_reader_lists_and_restores_each(self):

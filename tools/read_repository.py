@@ -17,6 +17,7 @@ import uuid
 
 import blake3
 import zstandard
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 
@@ -37,26 +38,75 @@ def keyed(key, data):
     return blake3.blake3(data, key=key).digest()
 
 
+class MasterKey:
+    """Section 3: a master key, whole or with what is left of its ring."""
+
+    def __init__(self, identity, wrap, nodes):
+        self.id, self.wrap, self.nodes = identity, wrap, nodes
+
+    @classmethod
+    def whole(cls, identity, key):
+        expect(len(key) == 32 and derive("master key id", key)[:16].hex() == identity, "the key does not fit its id")
+        return cls(identity, derive("master wrap", key), {(0, 0): derive("ring", key)})
+
+    def secret(self, tag):
+        """The secret of a tag, or None where it was destroyed."""
+        bits = int.from_bytes(tag, "big")
+        for length in range(65):
+            seed = self.nodes.get((length, bits >> (64 - length) << (64 - length)))
+            if seed is not None:
+                for depth in range(length, 64):
+                    seed = derive("ring right" if bits >> (63 - depth) & 1 else "ring left", seed)
+                return seed
+        return None
+
+
+def unseal(keys, nonce, sealed, data, what):
+    for key in keys:
+        try:
+            return AESGCM(key).decrypt(nonce, sealed, data)
+        except InvalidTag:
+            continue
+    raise Refused(f"{what}: no key opens it")
+
+
 def read_key_file(path):
-    """Section 3: the master key file."""
-    lines = [line.strip() for line in open(path, encoding="utf-8")]
+    """Section 3: the master key file; the current key, then those that it is replacing."""
+    text = open(path, encoding="utf-8").read()
+    lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    expect(lines and lines[0] == "emberkeep-master-key 1", "not a master key file")
-    fields = dict(line.split(" ", 1) for line in lines[1:])
-    key = bytes.fromhex(fields["key"])
-    expect(len(key) == 32 and derive("master key id", key)[:16].hex() == fields["id"], "the key does not fit its id")
-    return key
+    expect(lines and lines[0] in ("emberkeep-master-key 1", "emberkeep-master-key 2"), "not a master key file")
+    if lines.pop(0).endswith("2"):
+        before = text[: text.rindex(lines[-1])]
+        expect(lines.pop() == f"sum {derive('master key file', before.encode())[:16].hex()}", "the file's checksum")
+    keys = []
+    while lines:
+        word, identity = lines.pop(0).split(" ", 1)
+        expect(word == "id" and lines, "a key's id")
+        word, value = lines.pop(0).split(" ", 1)
+        if word == "key":
+            keys.append(MasterKey.whole(identity, bytes.fromhex(value)))
+            continue
+        expect(word == "wrap", "a key")
+        nodes = {}
+        while lines and lines[0].startswith("node "):
+            _, length, prefix, seed = lines.pop(0).split(" ")
+            nodes[int(length), int(prefix, 16)] = bytes.fromhex(seed)
+        keys.append(MasterKey(identity, bytes.fromhex(value), nodes))
+    return keys
 
 
 class Repository:
-    def __init__(self, directory, master):
+    def __init__(self, directory, masters):
         self.directory = directory
         self.descriptor = json.loads(self.get("format"))
         expect(self.descriptor["format"] == "emberkeep-repository" and self.descriptor["version"] == 1, "format")
         self.id = uuid.UUID(self.descriptor["id"]).bytes
         self.window = 1 << self.descriptor["window_log2"]
-        name = f"keys/master/{derive('master key id', master)[:16].hex()}"
-        self.secret = self.open(name, 1, derive("master wrap", master))
+        self.masters = masters
+        wrapped = [key for key in masters if os.path.exists(os.path.join(directory, "keys", "master", key.id))]
+        expect(wrapped, "no wrapped secret of this master key")
+        self.secret = self.open(f"keys/master/{wrapped[0].id}", 1, [wrapped[0].wrap])
         expect(len(self.secret) == 32, "the repository secret's length")
 
     def get(self, name):
@@ -72,12 +122,12 @@ class Repository:
             found.extend(f"{relative}/{name}" for name in files)
         return sorted(found)
 
-    def open(self, name, kind, key):
-        """Section 4: an envelope."""
-        stored = self.get(name)
+    def open(self, name, kind, keys, stored=None):
+        """Section 4: an envelope, under any of some keys."""
+        stored = self.get(name) if stored is None else stored
         head, nonce, sealed = stored[:8], stored[8:20], stored[20:]
         expect(head == b"EMKE" + bytes([1, kind, 0, 0]), f"{name}: its head")
-        return AESGCM(key).decrypt(nonce, sealed, head + self.id + name.encode())
+        return unseal(keys, nonce, sealed, head + self.id + name.encode(), name)
 
     def projects(self):
         for name in self.list("keys/projects/"):
@@ -88,19 +138,31 @@ class Project:
     def __init__(self, repository, space):
         self.repository = repository
         self.root = f"p/{space}/"
-        plain = repository.open(f"keys/projects/{space}", 2, derive("project key wrap", repository.secret))
-        key, self.name = plain[:32], plain[32:].decode()
+        name = f"keys/projects/{space}"
+        stored = repository.get(name)
+        if stored[:4] == b"EMKR":
+            expect(stored[4:8] == b"\1\0\0\0", f"{name}: its head")
+            secrets = [secret for secret in (key.secret(stored[8:16]) for key in repository.masters) if secret]
+            wraps = [derive("bound project key wrap", repository.secret + secret) for secret in secrets]
+            plain = repository.open(name, 2, wraps, stored[16:])
+            count = plain[0]
+            expect(count > 0 and plain[1] in (0, 1), f"{name}: its head")
+            keys = [plain[2 + 32 * n : 34 + 32 * n] for n in range(count)]
+            self.name = plain[2 + 32 * count :].decode()
+        else:
+            plain = repository.open(name, 2, [derive("project key wrap", repository.secret)], stored)
+            keys, self.name = [plain[:32]], plain[32:].decode()
         expect(keyed(derive("key space", repository.secret), self.name.encode())[:16].hex() == space, "key space")
-        self.ids = derive("chunk id", key)
-        self.packs = derive("pack root", key)
-        self.index_key = derive("index", key)
-        self.manifest_key = derive("manifest", key)
+        self.ids = derive("chunk id", keys[0])
+        self.packs, self.index_keys, self.manifest_keys = (
+            [derive(purpose, key) for key in reversed(keys)] for purpose in ("pack root", "index", "manifest")
+        )
         self._index = None
         self._pack = (None, None)
 
     def manifests(self):
         for name in self.repository.list(self.root + "manifests/"):
-            manifest = json.loads(self.repository.open(name, 4, self.manifest_key))
+            manifest = json.loads(self.repository.open(name, 4, self.manifest_keys))
             expect(manifest["version"] == 1, f"{name}: its version")
             expect(manifest["backup_id"] == name.rsplit("/", 1)[1], f"{name}: its backup")
             yield manifest
@@ -110,7 +172,7 @@ class Project:
         if self._index is None:
             self._index = {}
             for name in self.repository.list(self.root + "index/"):
-                run = self.repository.open(name, 3, self.index_key)
+                run = self.repository.open(name, 3, self.index_keys)
                 version, packs, entries, reserved = struct.unpack_from("<4I", run)
                 expect((version, reserved) == (1, 0), f"{name}: its version")
                 expect(len(run) == 16 + 24 * packs + 48 * entries, f"{name}: its length")
@@ -137,8 +199,9 @@ class Project:
             expect((version, reserved) == (1, 0) and stored[-8:] == b"EMKPTAIL", f"{name}: its trailer")
             expect(offset + length == len(stored) - 56, f"{name}: its trailer")
             expect(blake3.blake3(stored[:-40]).digest() == stored[-40:-8], f"{name}: its checksum")
-            key = AESGCM(derive("pack", self.packs + pack))
-            toc = key.decrypt(struct.pack("<I", offset) + bytes(8), stored[offset : offset + length], stored[:48])
+            keys = [derive("pack", root + pack) for root in self.packs]
+            nonce = struct.pack("<I", offset) + bytes(8)
+            toc = unseal(keys, nonce, stored[offset : offset + length], stored[:48], name)
             expect(len(toc) % 45 == 0, f"{name}: its table")
             at, known = 48, set()
             for n in range(0, len(toc), 45):
@@ -147,7 +210,7 @@ class Project:
                 at += sealed
                 known.add((toc[n : n + 32], start, sealed, plain, encoding))
             expect(at == offset, f"{name}: its end")
-            self._pack = (pack, (stored, key, known))
+            self._pack = (pack, (stored, keys, known))
         return self._pack[1]
 
     def chunk(self, chunk):
@@ -155,10 +218,11 @@ class Project:
         places = self.index().get(chunk)
         expect(places, f"no pack holds chunk {chunk.hex()}")
         pack, offset, sealed, plain, encoding = places[0]
-        stored, key, known = self.pack(pack)
+        stored, keys, known = self.pack(pack)
         expect((chunk, offset, sealed, plain, encoding) in known, "the index and a pack disagree")
         data = chunk + struct.pack("<IB", plain, encoding)
-        opened = key.decrypt(struct.pack("<I", offset) + bytes(8), stored[offset : offset + sealed], data)
+        nonce = struct.pack("<I", offset) + bytes(8)
+        opened = unseal(keys, nonce, stored[offset : offset + sealed], data, f"chunk {chunk.hex()}")
         if encoding == 1:
             opened = zstandard.ZstdDecompressor().decompress(opened, max_output_size=plain)
         expect(len(opened) == plain and keyed(self.ids, opened) == chunk, f"chunk {chunk.hex()}")

@@ -188,7 +188,7 @@ fn wrapped_keys(which: u8, plain: &[u8]) {
     let wrap = |plain: &[u8]| {
         let name = names::master_key(master.id());
         let stored = seal(EnvelopeKind::MasterWrap, &name, master_wrap, plain);
-        RepositorySecret::unwrap(repository, &master, stored)
+        RepositorySecret::unwrap(repository, &master, master.id(), stored)
     };
     if which % 2 == 0 {
         assert_eq!(wrap(plain).is_ok(), plain.len() == 32);
@@ -200,6 +200,10 @@ fn wrapped_keys(which: u8, plain: &[u8]) {
     let project_wrap = blake3::derive_key("emberkeep 2026 v1 project key wrap", &raw);
     let place = names::project_key(space);
     let stored = seal(EnvelopeKind::ProjectKey, &place, project_wrap, plain);
-    let opened = secret.unwrap_project(space, stored);
+    let opened = secret.unwrap_project(space, &stored);
     assert_eq!(opened.is_ok(), name.is_some());
+    // Bound to the ring: whatever is behind the head, and no panic.
+    let bound = [b"EMKR\x01\0\0\0".as_slice(), plain].concat();
+    assert!(secret.unwrap_project(space, &bound).is_err());
+    let _ = MasterKey::parse(plain);
 }

@@ -93,7 +93,14 @@ pub(crate) async fn run(args: ProjectArgs, connect: ConnectArgs) -> Result<(), C
                 return Err(CliError::refused(words).hint(hint));
             }
             let erased = native.erase_project(&project.id, Some(&project.id)).await?;
-            output.done(&format!("erased {what}"), &project.id, &erased)
+            let copies = if erased.copies_stay_readable {
+                "copies of the store made before can still be opened with the master key; \
+                 `emberkeep repo rotate-key`, and destroying the old key, ends that"
+            } else {
+                "the service's key file has changed and opens it no more, in copies of the store \
+                 neither; destroy copies of that file made before, and keep a new one elsewhere"
+            };
+            output.done(&format!("erased {what}\n{copies}"), &project.id, &erased)
         }
         Verb::Show { project } => output.record(FIELDS, &directory.project(&project).await?),
     }

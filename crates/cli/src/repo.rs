@@ -13,9 +13,11 @@ mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use emberkeep_engine::{ChunkerSpec, InitOptions, ProjectRepository, Repository, RepositoryError};
+use emberkeep_keys::KeyFile;
 use emberkeep_store::StoreError;
 use serde_json::json;
 
@@ -100,12 +102,23 @@ enum Verb {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Change the master key; no data is rewritten
+    /// Change the master key and every project's data key; no data is rewritten
+    ///
+    /// The old key file opens copies of the store that were made before, and nothing that is stored
+    /// afterwards. Backups made before stay readable with the new key file. Stop what uses the
+    /// repository first, and give it the new key file: what still has the old one is refused. A key
+    /// file that opens other repositories too must be kept for those: this one replaces it.
     RotateKey {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Destroy the key of a project, so that nothing of it can ever be read again, and all it stored
+    /// Destroy a project's key and all it stored, beyond what copies of the store can bring back
+    ///
+    /// The key file is changed as well: with what is left of it the project cannot be read, neither
+    /// here nor in any older copy of the store, while all other projects can, here and there. A copy
+    /// of the key file that was made before still opens older copies of the store: destroy it, and
+    /// keep a copy of the new one. Where that is not enough (keys made by earlier versions, a key that
+    /// no file holds), this says so; `rotate-key` helps.
     EraseProject(keeping::EraseArgs),
     /// Count what there is, and what deduplication and compression save
     Stats {
@@ -182,8 +195,9 @@ impl PlaceArgs {
             );
         }
         let key = self.key.load(repo)?;
-        Repository::open(place::open_cached(repo, self.cache.as_deref())?, &key)
-            .map_err(|error| repository_error(&error))
+        let opened = Repository::open(place::open_cached(repo, self.cache.as_deref())?, &key)
+            .map_err(|error| repository_error(&error))?;
+        Ok(opened.with_keeper(Arc::new(KeyFile::new(self.key.place(repo)?))))
     }
 
     /// Opens the projects to read from: the named one, or all.
@@ -299,7 +313,17 @@ fn repository_error(error: &RepositoryError) -> CliError {
             CliError::not_found(words)
         }
         RepositoryError::Exists { .. } => CliError::refused(words),
-        RepositoryError::OtherKey { .. } => CliError::refused(words),
+        RepositoryError::OtherKey { .. }
+        | RepositoryError::KeyErased { .. }
+        | RepositoryError::ErasureUnfinished { .. }
+        | RepositoryError::TooManyKeys(_)
+        | RepositoryError::KeyNotChangeable { .. }
+        | RepositoryError::RotationElsewhere { .. }
+        | RepositoryError::Busy { .. } => CliError::refused(words),
+        RepositoryError::MasterKeyReplaced { .. } => {
+            CliError::refused(words).hint("the new key file is where `rotate-key` was run")
+        }
+        RepositoryError::KeyFile(error) => key::key_error(error),
         RepositoryError::WrongMasterKey { .. } | RepositoryError::NoMasterKey { .. } => {
             CliError::refused(words).hint("--key-file names another key file")
         }

@@ -207,7 +207,7 @@ fn hinted(image: &str, changed: &str, extents: &str, dir: &str) -> serde_json::V
 fn crowd(repo: &str, project: &str, backup: &str, count: usize, dir: &str) -> serde_json::Value {
     let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(repo).unwrap());
     let key = MasterKey::load(&Path::new(repo).join("master.key")).unwrap();
-    let repository = Repository::open(store, &key.key).unwrap();
+    let repository = Repository::open(store, &key).unwrap();
     let project = repository.project(project).unwrap();
     let backup = BackupId(backup.parse().unwrap());
     let size = project.manifest(backup).unwrap().size;

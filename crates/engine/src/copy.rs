@@ -13,11 +13,10 @@ use std::sync::Arc;
 
 use emberkeep_format::{
     ChunkId, Decompressor, Encoding, EnvelopeKind, FormatError, IndexEntry, Manifest, Node, Page,
-    SessionKind, UnixMicros, names, open_chunk,
+    SessionKind, UnixMicros, open_chunk,
 };
 use emberkeep_keys::ProjectKey;
 use emberkeep_model::{BackupId, CheckpointId, VaultId};
-use emberkeep_store::StoreError;
 
 use crate::backup::known::Known;
 use crate::backup::{look_around, publish};
@@ -229,12 +228,12 @@ impl Repository {
         other: &Self,
         project: &str,
     ) -> Result<ProjectRepository, RepositoryError> {
-        let theirs = match (other.project_key(project)?, self.project_key(project)?) {
+        let theirs = match (other.data_key(project)?, self.data_key(project)?) {
             (Some(theirs), _) => theirs,
             (None, Some(ours)) => other.give_project_key(&ours)?,
             (None, None) => {
                 other.project(project)?;
-                let made = other.project_key(project)?;
+                let made = other.data_key(project)?;
                 made.ok_or_else(|| self.other_key(project))?
             }
         };
@@ -249,29 +248,13 @@ impl Repository {
 
     /// Stores a key unless the project has one, and returns the one it has then.
     fn give_project_key(&self, key: &ProjectKey) -> Result<ProjectKey, RepositoryError> {
-        let name = names::project_key(self.secret.key_space(key.project()));
-        let wrapped = self.secret.wrap_project(key);
-        match self.store.put_if_absent(&name, &[&wrapped]) {
-            Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
-            Err(cause) => return Err(cause.into()),
-        }
-        let stored = self.project_key(key.project())?;
-        stored.ok_or_else(|| self.other_key(key.project()))
+        let stored = self.store_key(key)?;
+        let space = self.secret.key_space(key.project());
+        Ok(self.open_key(space, &stored)?.key)
     }
 
-    fn project_key(&self, project: &str) -> Result<Option<ProjectKey>, RepositoryError> {
-        let space = self.secret.key_space(project);
-        let name = names::project_key(space);
-        match self.store.get(&name) {
-            Ok(wrapped) => {
-                let key = self.secret.unwrap_project(space, wrapped);
-                Ok(Some(
-                    key.map_err(|cause| ReadError::damaged(name, None, cause))?,
-                ))
-            }
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(cause) => Err(cause.into()),
-        }
+    fn data_key(&self, project: &str) -> Result<Option<ProjectKey>, RepositoryError> {
+        Ok(self.find_key(project)?.map(|opened| opened.key))
     }
 
     fn other_key(&self, project: &str) -> RepositoryError {

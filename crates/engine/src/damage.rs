@@ -38,6 +38,13 @@ pub enum DamageCause {
     NoLocation(ChunkId),
 }
 
+impl DamageCause {
+    /// Tells whether the key did not fit the bytes, or the bytes their seal.
+    pub(crate) fn is_unsealed(&self) -> bool {
+        matches!(self, Self::Format(FormatError::Unsealed { .. }))
+    }
+}
+
 /// Why something could not be read from the store.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {

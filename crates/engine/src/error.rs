@@ -1,6 +1,7 @@
 //! Why an operation did not succeed, worded for the person who asked for it.
 
 use emberkeep_format::{FormatError, ObjectId};
+use emberkeep_keys::KeyFileError;
 use emberkeep_model::{BackupId, ByteCount};
 use emberkeep_store::StoreError;
 use emberkeep_volumes::VolumeError;
@@ -78,6 +79,58 @@ pub enum RepositoryError {
         /// The project.
         project: String,
     },
+    /// The master key was changed after the repository was opened.
+    #[error("the master key of {place} was changed meanwhile; open it again with the new key")]
+    MasterKeyReplaced {
+        /// Where it lies.
+        place: String,
+    },
+    /// The master key cannot be changed by this process.
+    #[error("the master key of {place} is not kept in a file that can be changed")]
+    KeyNotChangeable {
+        /// Where it lies.
+        place: String,
+    },
+    /// Another key file's rotation is under way, or was broken off.
+    #[error(
+        "the master key of {place} is being changed to {key} with another key file; finish it with that file"
+    )]
+    RotationElsewhere {
+        /// Where it lies.
+        place: String,
+        /// The new key's id.
+        key: String,
+    },
+    /// Runs are under way that would go on under the keys they have.
+    #[error(
+        "project {project} is being worked on; change keys when no backup, restore, check or sweep runs"
+    )]
+    Busy {
+        /// The project.
+        project: String,
+    },
+    /// The project's key was erased under this master key and does not come back.
+    #[error("project {project} was erased from {place}; its key cannot be stored there again")]
+    KeyErased {
+        /// Where it lies.
+        place: String,
+        /// The project.
+        project: String,
+    },
+    /// Erasing the project was broken off after its key had become useless.
+    #[error(
+        "a project in {place} was being erased and nothing of it can be read; erase it again to remove what is left"
+    )]
+    ErasureUnfinished {
+        /// Where it lies.
+        place: String,
+    },
+    /// The project's data key was renewed as often as it can be.
+    #[error("the data key of project {0} was renewed 254 times and cannot be renewed again")]
+    TooManyKeys(String),
+    /// The master key's file failed.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// Something in the repository is damaged.
     #[error("the repository is damaged: {0}")]
     Damaged(#[source] Box<Damage>),

@@ -10,6 +10,7 @@ mod copy;
 mod damage;
 mod error;
 mod index;
+mod keys;
 mod load;
 mod packs;
 mod random;
@@ -27,9 +28,10 @@ pub use check::{CheckOptions, CheckReport, LostRange, Problem, VerifyOptions};
 pub use copy::{CopyReport, CopyRequest};
 pub use damage::{Damage, DamageCause, ReadError};
 pub use error::{BackupError, CheckError, CopyError, RepositoryError, RestoreError, SweepError};
+pub use keys::{Erased, Rotated};
 pub use random::BackupReader;
 pub use repository::{
-    Erased, InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats, worth_keeping,
+    InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats, worth_keeping,
 };
 pub use restore::RestoreReport;
 pub use run::{Progress, Run};

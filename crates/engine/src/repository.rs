@@ -10,7 +10,7 @@ use emberkeep_format::{
     ChunkerSpec, Descriptor, EnvelopeKind, KeySpace, Manifest, PACK_HEADER_LEN, PackHeader, PackId,
     PackKind, UnixMicros, names,
 };
-use emberkeep_keys::{MasterKey, ProjectKey, RepositorySecret};
+use emberkeep_keys::{KeyKeeper, MasterKey, ProjectKey, RepositorySecret};
 use emberkeep_model::{BackupId, ByteCount};
 use emberkeep_store::{ObjectStore, StoreError, list_all};
 
@@ -60,6 +60,8 @@ pub struct Repository {
     pub(crate) store: Arc<dyn ObjectStore>,
     descriptor: Descriptor,
     pub(crate) secret: RepositorySecret,
+    /// Where the master key can be changed.
+    pub(crate) keeper: Option<Arc<dyn KeyKeeper>>,
 }
 
 impl Repository {
@@ -77,7 +79,7 @@ impl Repository {
             return Err(RepositoryError::Exists { place });
         }
         let descriptor = Descriptor::new(uuid::Uuid::new_v4(), options.chunker, now());
-        let secret = RepositorySecret::generate(descriptor.id);
+        let secret = RepositorySecret::generate(descriptor.id, master);
         store.put(&names::master_key(master.id()), &[&secret.wrap(master)])?;
         match store.put_if_absent(names::FORMAT, &[&descriptor.encode()]) {
             // Opened as anyone would: should two make a repository at once with the same key,
@@ -103,55 +105,35 @@ impl Repository {
                 place: place.clone(),
                 cause,
             })?;
-        let name = names::master_key(master.id());
-        let wrapped = match store.get(&name) {
-            Ok(wrapped) => wrapped,
-            Err(StoreError::NotFound { .. }) => {
-                let made_with: Vec<_> = list_all(&*store, names::MASTER_KEYS)?
-                    .iter()
-                    .filter_map(|object| names::last_segment(&object.name))
-                    .collect();
-                return Err(if made_with.is_empty() {
-                    RepositoryError::NoMasterKey { place }
-                } else {
-                    RepositoryError::WrongMasterKey {
-                        made_with,
-                        given: master.id(),
-                    }
-                });
-            }
-            Err(cause) => return Err(cause.into()),
-        };
-        let secret = RepositorySecret::unwrap(descriptor.id, master, wrapped)
-            .map_err(|cause| ReadError::damaged(name, None, cause))?;
-        Ok(Self {
-            store,
-            descriptor,
-            secret,
-        })
-    }
-
-    /// Lets another master key open the repository too; durable on return. No data is
-    /// rewritten: the master key wraps one small secret. The key must be kept already.
-    pub fn add_master_key(&self, master: &MasterKey) -> Result<(), RepositoryError> {
-        let name = names::master_key(master.id());
-        self.store.put(&name, &[&self.secret.wrap(master)])?;
-        // Before any other key is taken away: this one must open what it is to open.
-        Self::open(self.store.clone(), master).map(|_| ())
-    }
-
-    /// Takes the repository away from every master key but one that opens it. Returns how
-    /// many others there were. Who copied a secret under an old key has it still.
-    pub fn keep_only_master_key(&self, master: &MasterKey) -> Result<usize, RepositoryError> {
-        Self::open(self.store.clone(), master)?;
-        let keep = names::master_key(master.id());
-        let others: Vec<String> = list_all(&*self.store, names::MASTER_KEYS)?
-            .into_iter()
-            .map(|object| object.name)
-            .filter(|name| *name != keep)
+        // A key that is about to replace another opens what that one opens.
+        for key in master.with_retired() {
+            let name = names::master_key(key.id());
+            let wrapped = match store.get(&name) {
+                Ok(wrapped) => wrapped,
+                Err(StoreError::NotFound { .. }) => continue,
+                Err(cause) => return Err(cause.into()),
+            };
+            let secret = RepositorySecret::unwrap(descriptor.id, master, key.id(), wrapped)
+                .map_err(|cause| ReadError::damaged(name, None, cause))?;
+            return Ok(Self {
+                store,
+                descriptor,
+                secret,
+                keeper: None,
+            });
+        }
+        let made_with: Vec<_> = list_all(&*store, names::MASTER_KEYS)?
+            .iter()
+            .filter_map(|object| names::last_segment(&object.name))
             .collect();
-        self.store.delete_many(&others)?;
-        Ok(others.len())
+        Err(if made_with.is_empty() {
+            RepositoryError::NoMasterKey { place }
+        } else {
+            RepositoryError::WrongMasterKey {
+                made_with,
+                given: master.id(),
+            }
+        })
     }
 
     /// Tells whether a store holds a repository, without any key.
@@ -177,42 +159,14 @@ impl Repository {
     /// Opens a project's part; the first use makes its key.
     pub fn project(&self, project: &str) -> Result<ProjectRepository, RepositoryError> {
         let space = self.secret.key_space(project);
-        let name = names::project_key(space);
-        match self.store.get(&name) {
-            Ok(wrapped) => self.open_space(space, &name, wrapped, None),
-            Err(StoreError::NotFound { .. }) => {
-                let key = ProjectKey::generate(project.to_owned());
-                match self
-                    .store
-                    .put_if_absent(&name, &[&self.secret.wrap_project(&key)])
-                {
-                    Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
-                    Err(cause) => return Err(cause.into()),
-                }
+        match self.stored_key(space)? {
+            Some(stored) => self.open_space(space, stored, None),
+            None => {
+                let stored = self.store_key(&ProjectKey::generate(project.to_owned()))?;
                 // Whoever was first: theirs is the key.
-                let wrapped = self.store.get(&name)?;
-                self.open_space(space, &name, wrapped, Some(Instant::now()))
-            }
-            Err(cause) => Err(cause.into()),
-        }
-    }
-
-    /// Opens every project that has a key here.
-    pub fn projects(&self) -> Result<Vec<ProjectRepository>, RepositoryError> {
-        let mut projects = Vec::new();
-        for object in list_all(&*self.store, names::PROJECT_KEYS)? {
-            let Some(space) = names::last_segment(&object.name) else {
-                continue;
-            };
-            match self.store.get(&object.name) {
-                Ok(wrapped) => {
-                    projects.push(self.open_space(space, &object.name, wrapped, None)?);
-                }
-                Err(StoreError::NotFound { .. }) => {}
-                Err(cause) => return Err(cause.into()),
+                self.open_space(space, stored, Some(Instant::now()))
             }
         }
-        Ok(projects)
     }
 
     /// Finds projects that have objects and no key, so that nothing of them can be read: a key was
@@ -240,58 +194,17 @@ impl Repository {
         Ok(found)
     }
 
-    /// Erases a project for ever: its key first, durably, and with it all that can be read of it;
-    /// then its objects, which are noise by then. What is running for the project fails.
-    ///
-    /// A project that is not there is fine: erasing may be broken off and done again.
-    pub fn erase_project(&self, project: &str) -> Result<Erased, RepositoryError> {
-        let space = self.secret.key_space(project);
-        let erased = self.erasable(project)?;
-        self.store.delete_many(&[names::project_key(space)])?;
-        loop {
-            const AT_ONCE: usize = 1000;
-            let root = names::SpaceNames(space).root();
-            let listed = self.store.list(&root, None, AT_ONCE)?;
-            if listed.is_empty() {
-                return Ok(erased);
-            }
-            let names: Vec<String> = listed.into_iter().map(|object| object.name).collect();
-            self.store.delete_many(&names)?;
-        }
-    }
-
-    /// Counts what erasing a project would take away, and takes nothing.
-    pub fn erasable(&self, project: &str) -> Result<Erased, RepositoryError> {
-        let space = self.secret.key_space(project);
-        let key = self.store.head(&names::project_key(space))?;
-        let names = names::SpaceNames(space);
-        let mut found = Erased {
-            had_key: key.is_some(),
-            ..Erased::default()
-        };
-        for object in list_all(&*self.store, &names.root())? {
-            found.objects += 1;
-            found.bytes += object.size;
-            found.backups += u64::from(object.name.starts_with(&names.manifests()));
-        }
-        Ok(found)
-    }
-
-    fn open_space(
+    pub(crate) fn open_space(
         &self,
         space: KeySpace,
-        name: &str,
-        wrapped: Vec<u8>,
+        stored: Vec<u8>,
         made: Option<Instant>,
     ) -> Result<ProjectRepository, RepositoryError> {
+        let key = self.open_key(space, &stored)?.key;
         let new_key = made.map(|made| NewKey {
-            wrapped: wrapped.clone(),
+            wrapped: stored.clone(),
             made,
         });
-        let key = self
-            .secret
-            .unwrap_project(space, wrapped)
-            .map_err(|cause| ReadError::damaged(name, None, cause))?;
         Ok(ProjectRepository {
             space: Arc::new(Space {
                 store: self.store.clone(),
@@ -299,6 +212,8 @@ impl Repository {
                 project: key.project().to_owned(),
                 names: names::SpaceNames(space),
                 keys: key.derive(),
+                secret: self.secret.clone(),
+                key_as_read: Mutex::new(stored),
                 new_key: Mutex::new(new_key),
             }),
         })
@@ -314,19 +229,6 @@ impl fmt::Debug for Repository {
             self.store.describe()
         )
     }
-}
-
-/// What was, or would be, erased with a project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Erased {
-    /// There was a key, so that something could be read.
-    pub had_key: bool,
-    /// Backups there were.
-    pub backups: u64,
-    /// Objects there were.
-    pub objects: u64,
-    /// Bytes they took.
-    pub bytes: u64,
 }
 
 /// The manifests of a project, and those that could not be read.

@@ -9,7 +9,7 @@ use emberkeep_format::{
     PackHeader, PackId, PackTrailer, SealKey, TocEntry, UnixMicros, decode_toc,
     names::{self, SpaceNames},
 };
-use emberkeep_keys::{ProjectKeys, random};
+use emberkeep_keys::{ProjectKeys, RepositorySecret, Seals, random};
 use emberkeep_store::{Listed, ObjectStore, StoreError};
 
 use crate::damage::{DamageCause, ReadError};
@@ -31,6 +31,10 @@ pub(crate) struct Space {
     pub(crate) project: String,
     pub(crate) names: SpaceNames,
     pub(crate) keys: ProjectKeys,
+    /// Opens the project's key anew.
+    pub(crate) secret: RepositorySecret,
+    /// The project's wrapped key as it was last read.
+    pub(crate) key_as_read: Mutex<Vec<u8>>,
     /// There for a while where there was no key when this process came.
     pub(crate) new_key: Mutex<Option<NewKey>>,
 }
@@ -55,19 +59,46 @@ impl Space {
         Ok(stands)
     }
 
-    fn key(&self, kind: EnvelopeKind) -> &SealKey {
-        match kind {
-            EnvelopeKind::IndexRun => &self.keys.index,
-            EnvelopeKind::Manifest => &self.keys.manifests,
-            EnvelopeKind::Session
-            | EnvelopeKind::Condemnation
-            | EnvelopeKind::Lease
-            | EnvelopeKind::Progress
-            | EnvelopeKind::Verified => &self.keys.records,
-            EnvelopeKind::MasterWrap | EnvelopeKind::ProjectKey => {
-                unreachable!("wrapped keys belong to the repository, not to a project")
-            }
+    /// Reads the project's key again if it was changed since; tells whether it was. Its first part
+    /// stays as it is, so that nothing but what is sealed and opened from now on depends on it.
+    fn renew_keys(&self) -> Result<bool, StoreError> {
+        let name = names::project_key(self.names.0);
+        let stored = match self.store.get(&name) {
+            Ok(stored) => stored,
+            Err(StoreError::NotFound { .. }) => return Ok(false),
+            Err(cause) => return Err(cause),
+        };
+        let mut as_read = self
+            .key_as_read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *as_read == stored {
+            return Ok(false);
         }
+        // What cannot be opened for want of a key must not be taken for damaged.
+        let opened = self.secret.unwrap_project(self.names.0, &stored);
+        let opened = opened.map_err(|_| StoreError::Denied {
+            name,
+            cause: std::io::Error::other(
+                "the project's key was changed meanwhile; open the repository again",
+            ),
+        })?;
+        self.keys.renew(&opened.key);
+        *as_read = stored;
+        Ok(true)
+    }
+
+    /// Does what opens a seal; once more with the project's key as it is now, where that failed.
+    fn unsealed<T>(&self, open: impl Fn() -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let first = open();
+        let failed = matches!(
+            &first,
+            Err(ReadError::Damaged(damage)) if damage.cause.is_unsealed()
+        );
+        if failed && self.renew_keys().map_err(ReadError::Store)? {
+            return open();
+        }
+        first
     }
 
     /// Seals an object for the place it will be stored at.
@@ -77,7 +108,8 @@ impl Space {
             repository: self.descriptor.id,
             name,
         };
-        place.seal(self.key(kind), random::<NONCE_LEN>(), plain)
+        let seals = self.keys.seals();
+        place.seal(key(&seals, kind), random::<NONCE_LEN>(), plain)
     }
 
     /// Reads a sealed object and decodes its plaintext.
@@ -98,16 +130,20 @@ impl Space {
         name: &str,
         decode: impl FnOnce(Vec<u8>, Range<usize>) -> Result<T, FormatError>,
     ) -> Result<T, ReadError> {
-        let mut stored = self.store.get(name).map_err(ReadError::from_store)?;
         let place = Envelope {
             kind,
             repository: self.descriptor.id,
             name,
         };
-        place
-            .open_within(self.key(kind), &mut stored)
-            .and_then(|plain| decode(stored, plain))
-            .map_err(|cause| ReadError::damaged(name, None, cause))
+        let (stored, plain) = self.unsealed(|| {
+            let mut stored = self.store.get(name).map_err(ReadError::from_store)?;
+            let seals = self.keys.seals();
+            let plain = place
+                .open_within(key(&seals, kind), &mut stored)
+                .map_err(|cause| ReadError::damaged(name, None, cause))?;
+            Ok((stored, plain))
+        })?;
+        decode(stored, plain).map_err(|cause| ReadError::damaged(name, None, cause))
     }
 
     /// Reads a sealed object that another run may have removed meanwhile.
@@ -158,9 +194,11 @@ impl Space {
         let tail = ranged(size - PACK_TRAILER_LEN as u64..size)?;
         let trailer = PackTrailer::decode(&tail, size).map_err(damaged)?;
         let start = u64::from(trailer.toc_offset);
-        let mut sealed = ranged(start..start + u64::from(trailer.toc_len))?;
-        let toc = decode_toc(&self.keys.pack(pack), &header, &trailer, &mut sealed)
-            .map_err(|cause| ReadError::damaged(&name, Some(start), cause))?;
+        let toc = self.unsealed(|| {
+            let mut sealed = ranged(start..start + u64::from(trailer.toc_len))?;
+            decode_toc(&self.keys.pack(pack), &header, &trailer, &mut sealed)
+                .map_err(|cause| ReadError::damaged(&name, Some(start), cause))
+        })?;
         Ok((header, toc))
     }
 
@@ -195,6 +233,21 @@ impl Space {
                 (self.names.pack(pack) == object.name).then_some((pack, object.size))
             })
             .collect()
+    }
+}
+
+fn key(seals: &Seals, kind: EnvelopeKind) -> &SealKey {
+    match kind {
+        EnvelopeKind::IndexRun => &seals.index,
+        EnvelopeKind::Manifest => &seals.manifests,
+        EnvelopeKind::Session
+        | EnvelopeKind::Condemnation
+        | EnvelopeKind::Lease
+        | EnvelopeKind::Progress
+        | EnvelopeKind::Verified => &seals.records,
+        EnvelopeKind::MasterWrap | EnvelopeKind::ProjectKey => {
+            unreachable!("wrapped keys belong to the repository, not to a project")
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! length found in the input is believed before it is checked. `docs/format.md` describes the
 //! same bytes in words; start at `pack.rs`, the object that holds the data.
 
+mod bound;
 mod bytes;
 mod chunk;
 mod cut;
@@ -24,6 +25,7 @@ mod spool;
 mod verified;
 mod zero;
 
+pub use bound::{KeyTag, WrappedKey};
 pub use chunk::{Compressor, Decompressor, Encoding, MAX_CHUNK};
 pub use cut::{BLOCK, Cutter, Segments, Verdict};
 pub use descriptor::{ChunkerSpec, Descriptor, FORMAT_VERSION, MAX_WINDOW_LOG2, MIN_WINDOW_LOG2};

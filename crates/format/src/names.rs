@@ -10,6 +10,8 @@ pub const FORMAT: &str = "format";
 pub const MASTER_KEYS: &str = "keys/master/";
 /// Starts the names of wrapped project keys.
 pub const PROJECT_KEYS: &str = "keys/projects/";
+/// Says that the master key is being changed, and to which.
+pub const ROTATING: &str = "keys/rotating";
 /// Ends the name of the object that a session's owner renews.
 pub const BEAT: &str = ".beat";
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use uuid::Uuid;
@@ -14,20 +15,39 @@ pub const NONCE_LEN: usize = 12;
 /// Bytes that a seal adds.
 pub const TAG_LEN: usize = 16;
 
-/// A key that seals and opens. The caller answers for never using a nonce twice.
-pub struct SealKey(LessSafeKey);
+/// A key that seals and opens, and keys before it that still open. The caller answers for never
+/// using a nonce twice.
+pub struct SealKey {
+    current: LessSafeKey,
+    /// Latest first.
+    older: Vec<LessSafeKey>,
+    /// Which key opened last: what is read in a row was mostly sealed in a row.
+    last: AtomicUsize,
+}
 
 impl SealKey {
     /// Prepares a derived key.
     pub fn new(key: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, key).expect("the key has the cipher's length");
-        Self(LessSafeKey::new(key))
+        Self::with_older(key, std::iter::empty())
+    }
+
+    /// Prepares a derived key that seals, and others, latest first, that have sealed before it.
+    pub fn with_older<'k>(key: &[u8; 32], older: impl IntoIterator<Item = &'k [u8; 32]>) -> Self {
+        let prepare = |key: &[u8; 32]| {
+            let key = UnboundKey::new(&AES_256_GCM, key).expect("the key has the cipher's length");
+            LessSafeKey::new(key)
+        };
+        Self {
+            current: prepare(key),
+            older: older.into_iter().map(prepare).collect(),
+            last: AtomicUsize::new(0),
+        }
     }
 
     /// Encrypts `data` where it lies and returns the tag.
     pub fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], data: &mut [u8]) -> [u8; TAG_LEN] {
         let tag = self
-            .0
+            .current
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), data)
             .expect("AES-GCM takes any message below 64 GiB");
         let mut bytes = [0; TAG_LEN];
@@ -43,9 +63,40 @@ impl SealKey {
         sealed: &'d mut [u8],
         what: &'static str,
     ) -> Result<&'d mut [u8], FormatError> {
-        self.0
-            .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), sealed)
-            .map_err(|_| FormatError::Unsealed { what })
+        let unsealed = |_| FormatError::Unsealed { what };
+        let open = |key: &LessSafeKey, sealed: &'d mut [u8]| {
+            key.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::from(aad), sealed)
+                .map_err(unsealed)
+        };
+        if self.older.is_empty() {
+            return open(&self.current, sealed);
+        }
+        let key = self
+            .opener(nonce, aad, sealed)
+            .ok_or(FormatError::Unsealed { what })?;
+        open(key, sealed)
+    }
+
+    /// Finds the key that opens; leaves the ciphertext as it is, which a failed attempt does not.
+    fn opener(&self, nonce: [u8; NONCE_LEN], aad: &[u8], sealed: &[u8]) -> Option<&LessSafeKey> {
+        let keys = || std::iter::once(&self.current).chain(&self.older);
+        let last = self.last.load(Ordering::Relaxed);
+        let order = std::iter::once(last).chain((0..=self.older.len()).filter(|at| *at != last));
+        let mut attempt = Vec::with_capacity(sealed.len());
+        for at in order {
+            let key = keys().nth(at)?;
+            attempt.clear();
+            attempt.extend_from_slice(sealed);
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            if key
+                .open_in_place(nonce, Aad::from(aad), &mut attempt)
+                .is_ok()
+            {
+                self.last.store(at, Ordering::Relaxed);
+                return Some(key);
+            }
+        }
+        None
     }
 }
 
@@ -173,6 +224,34 @@ impl Envelope<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_before_the_current_one_open_and_do_not_seal() {
+        let place = Envelope {
+            kind: EnvelopeKind::Manifest,
+            repository: Uuid::from_u128(1),
+            name: "p/a/manifests/x",
+        };
+        let sealed = |key: u8| place.seal(&SealKey::new(&[key; 32]), [9; NONCE_LEN], &[key; 100]);
+        let key = SealKey::with_older(&[3; 32], [&[2; 32], &[1; 32]]);
+        for was in [1, 1, 3, 2, 3, 1] {
+            assert_eq!(
+                place.open(&key, &mut sealed(was)).unwrap(),
+                [was; 100],
+                "key {was}"
+            );
+        }
+        assert!(place.open(&key, &mut sealed(4)).is_err());
+        let new = place.seal(&key, [8; NONCE_LEN], b"new");
+        for (was, opens) in [(3, true), (2, false), (1, false)] {
+            let alone = SealKey::new(&[was; 32]);
+            assert_eq!(
+                place.open(&alone, &mut new.clone()).is_ok(),
+                opens,
+                "key {was}"
+            );
+        }
+    }
 
     #[test]
     fn every_flipped_byte_and_every_other_place_is_refused() {

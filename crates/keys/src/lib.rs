@@ -1,19 +1,21 @@
 //! The keys of a repository: the master key file, the repository secret and project keys.
 //!
 //! Wraps, unwraps and derives; touches no file but the master key's. The hierarchy is
-//! master key → repository secret → project data key → one key for each purpose, so that
-//! changing the master key rewrites one small object, and deleting one wrapped key erases
-//! a project. Start at `master.rs`.
+//! master key → repository secret → project keys → one key for each purpose. What wraps a
+//! project's keys comes from the repository secret *and* from the project's secret in the master
+//! key's ring, so that destroying that one secret erases the project in every copy of the store.
+//! Start at `master.rs` and `ring.rs`.
 
 mod file;
 mod master;
 mod project;
+mod ring;
 mod secret;
 
-pub use file::{KeyFileError, LoadedKey};
+pub use file::{KeyFile, KeyFileError, KeyKeeper};
 pub use master::{MasterKey, MasterKeyId};
-pub use project::{ProjectKey, ProjectKeys};
-pub use secret::RepositorySecret;
+pub use project::{ProjectKey, ProjectKeys, Seals};
+pub use secret::{Bond, OpenedKey, RepositorySecret};
 
 /// Draws random bytes from the system. Not through the cipher library: what that prepares before
 /// its first random byte takes longer than many a short command.

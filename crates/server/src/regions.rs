@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
-use emberkeep_keys::MasterKey;
+use emberkeep_keys::{KeyFile, KeyKeeper, MasterKey};
 use emberkeep_service::{Region, Regions};
 use emberkeep_store::{Exclusion, LocalStore, ObjectStore, S3Store, StoreError};
 
 use crate::config::{ReplicaConfig, ReplicaStore};
 use crate::{Config, StartError};
 
-/// Takes the regions of a configuration. Their keys are read now, their stores when first needed.
+/// Takes the regions of a configuration. Their keys are looked at now, their stores when first needed.
 pub(crate) fn regions(
     config: &Config,
     own: &Repository,
@@ -21,15 +21,16 @@ pub(crate) fn regions(
     let mut others = BTreeMap::new();
     for replica in &config.replicas {
         let path = replica.master_key_file.as_deref().unwrap_or(own_key);
-        let key = MasterKey::load(path).map_err(|cause| StartError::RegionKey {
+        MasterKey::load(path).map_err(|cause| StartError::RegionKey {
             region: replica.region.clone(),
             cause,
         })?;
+        let key = KeyFile::new(path);
         let options = InitOptions {
             chunker: own.chunker(),
         };
         let (name, replica) = (replica.region.clone(), replica.clone());
-        let region = Region::new(move || open(&replica, &key.key, options));
+        let region = Region::new(move || open(&replica, &key, options));
         others.insert(name, region);
     }
     Ok(Regions {
@@ -41,7 +42,7 @@ pub(crate) fn regions(
 /// Opens a region's repository; the first time makes it, to cut volumes as ours does.
 fn open(
     replica: &ReplicaConfig,
-    key: &MasterKey,
+    file: &KeyFile,
     options: InitOptions,
 ) -> Result<Repository, RepositoryError> {
     let store: Arc<dyn ObjectStore> = match &replica.store {
@@ -72,10 +73,13 @@ fn open(
             Arc::new(store)
         }
     };
-    if Repository::exists(&*store)? {
-        Repository::open(store, key)
+    // As it is by now: erasing a project changes it.
+    let key = file.load()?;
+    let repository = if Repository::exists(&*store)? {
+        Repository::open(store, &key)?
     } else {
         tracing::info!(region = %replica.region, "a repository is made in another region");
-        Repository::init(store, key, options)
-    }
+        Repository::init(store, &key, options)?
+    };
+    Ok(repository.with_keeper(Arc::new(file.clone())))
 }

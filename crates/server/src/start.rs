@@ -9,7 +9,7 @@ use emberkeep_catalog::{Catalog, CatalogError, SqliteCatalog};
 use emberkeep_cloud::{Keystone, KeystoneError, KeystoneSettings};
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
 use emberkeep_http::{App, HttpSettings};
-use emberkeep_keys::{KeyFileError, MasterKey};
+use emberkeep_keys::{KeyFile, KeyFileError, MasterKey};
 use emberkeep_nbd::tls::ClientProof;
 use emberkeep_service::{
     Authenticator, Clock, ExportServer, GaveUp, Identity, IdentitySettings, Service, ServiceError,
@@ -335,12 +335,7 @@ fn open_repository(
         });
     }
     let key = match MasterKey::load(key_path) {
-        Ok(loaded) => {
-            if loaded.open_to_others {
-                tracing::warn!(path = %key_path.display(), "other users can read the master key; chmod 600 it");
-            }
-            loaded.key
-        }
+        Ok(key) => key,
         Err(KeyFileError::Missing { .. }) if !there => {
             MasterKey::create(key_path).map_err(StartError::NewKey)?
         }
@@ -351,13 +346,14 @@ fn open_repository(
             });
         }
     };
-    if there {
+    let repository = if there {
         let store = at_pace(LocalStore::open(&place)?, pace);
-        Ok(Repository::open(store, &key)?)
+        Repository::open(store, &key)?
     } else {
         let store = at_pace(LocalStore::create(&place)?, pace);
-        Ok(Repository::init(store, &key, InitOptions::default())?)
-    }
+        Repository::init(store, &key, InitOptions::default())?
+    };
+    Ok(repository.with_keeper(Arc::new(KeyFile::new(key_path))))
 }
 
 /// How fast the store may be used; none for as fast as it is.

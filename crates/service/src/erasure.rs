@@ -65,10 +65,19 @@ impl Service {
             self.force_delete_backup(&own, backup.id).await?;
         }
         tracing::warn!(project_id = %project, backups = would.backups, "a project is erased");
-        self.in_every_region(project, Place::erase).await?;
+        let erased = self.in_every_region(project, Place::erase).await?;
+        if erased.copies_stay_readable {
+            tracing::warn!(
+                project_id = %project,
+                "copies of the store made before this erasure can still be opened with the master key; change it with `emberkeep repo rotate-key`, and destroy the old one"
+            );
+        }
         self.nudge.notify_one();
         Ok(Erasure {
-            what: would,
+            what: Erased {
+                copies_stay_readable: erased.copies_stay_readable,
+                ..would
+            },
             done: true,
         })
     }
@@ -90,6 +99,7 @@ impl Service {
                 sum.backups += found.backups;
                 sum.objects += found.objects;
                 sum.bytes += found.bytes;
+                sum.copies_stay_readable |= found.copies_stay_readable;
             }
             Ok::<_, RepositoryError>(sum)
         })

@@ -2,10 +2,11 @@
 //! master key, and the end of a project.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use emberkeep_engine::{Manifest, Repository};
-use emberkeep_keys::MasterKey;
+use emberkeep_engine::Manifest;
+use emberkeep_keys::{KeyFile, KeyKeeper, MasterKey};
 use emberkeep_model::ByteCount;
 use serde_json::{Value, json};
 
@@ -47,7 +48,8 @@ pub(super) fn erase(args: EraseArgs, output: &Output) -> Result<(), CliError> {
     );
     let json = |done: bool| {
         json!({"project": project, "backups": would.backups, "objects": would.objects,
-               "bytes": would.bytes, "done": done})
+               "bytes": would.bytes, "done": done,
+               "copies_stay_readable": would.copies_stay_readable})
     };
     if args.dry_run {
         return output.done(&format!("would erase {what}"), project, &json(false));
@@ -56,8 +58,35 @@ pub(super) fn erase(args: EraseArgs, output: &Output) -> Result<(), CliError> {
         let words = format!("this would erase {what}, for ever");
         return Err(CliError::refused(words).hint(format!("--confirm {project} does it")));
     }
-    repository.erase_project(project).map_err(failed)?;
-    output.done(&format!("erased {what}"), project, &json(true))
+    let erased = repository.erase_project(project).map_err(failed)?;
+    let key_file = args.place.key.place(&args.place.repo)?;
+    let copies = if erased.copies_stay_readable {
+        "copies of the store made before can still be opened with this master key; \
+         `rotate-key`, and destroying every copy of the old key file, ends that"
+            .to_owned()
+    } else if lies_within(&key_file, &args.place.repo) {
+        format!(
+            "{} has changed and opens it no more; copies of this directory made before hold the \
+             key file as it was, and bring the project back: destroy them",
+            key_file.display()
+        )
+    } else {
+        format!(
+            "{} has changed and opens it no more, in copies of the store neither; destroy copies of \
+             that file made before, and keep a new one elsewhere",
+            key_file.display()
+        )
+    };
+    output.done(&format!("erased {what}\n{copies}"), project, &json(true))
+}
+
+/// Tells whether whoever copies the repository's directory copies its key file.
+fn lies_within(key_file: &Path, repo: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    match (whole(key_file), whole(repo)) {
+        (Some(key_file), Some(repo)) => key_file.starts_with(repo),
+        _ => false,
+    }
 }
 
 /// Runs `repo recover`: every manifest whole, as JSON, with what the catalogue put there; and the
@@ -101,36 +130,47 @@ fn servers(backups: &[Manifest]) -> Vec<Value> {
     wholes.collect()
 }
 
-/// Runs `repo rotate-key`. Whenever it is broken off, a key file opens the repository: this
-/// one, or the one beside it that ends in `.new`; running it again goes on from there.
+/// Runs `repo rotate-key`. Whenever it is broken off, the key file opens the repository; running it
+/// again goes on from there.
 pub(super) fn rotate(place: &PlaceArgs, output: &Output) -> Result<(), CliError> {
     let path = place.key.place(&place.repo)?;
-    let mut new_path = path.clone().into_os_string();
-    new_path.push(".new");
-    let new_path = std::path::PathBuf::from(new_path);
-    let key_failed = |error| key_error(&error);
-    let failed = |error| repository_error(&error);
     let repository = place.open()?;
-    let new = if new_path.exists() {
-        MasterKey::load(&new_path).map_err(key_failed)?.key
-    } else {
-        MasterKey::create(&new_path).map_err(key_failed)?
-    };
-    repository.add_master_key(&new).map_err(failed)?;
-    MasterKey::replace(&new_path, &path).map_err(key_failed)?;
-    let dropped = reopened(place, &new)?
-        .keep_only_master_key(&new)
-        .map_err(failed)?;
+    take_over_new_file(&path)?;
+    let done = repository
+        .rotate_keys()
+        .map_err(|error| repository_error(&error))?;
     let words = format!(
-        "the repository has master key {} now, in {}\nolder keys open it no more; keep a copy of the new one elsewhere",
-        new.id(),
-        path.display()
+        "the repository has master key {} now, in {}, and new data keys for {} projects\n\
+         the old key opens nothing that is stored from now on, here or in copies; it still opens \
+         copies made before: destroy it, and keep a copy of the new one elsewhere",
+        done.key,
+        path.display(),
+        done.projects,
     );
-    let json = json!({"key_id": new.id().to_string(), "key_file": path, "keys_dropped": dropped});
-    output.done(&words, &new.id().to_string(), &json)
+    let json = json!({"key_id": done.key.to_string(), "key_file": path,
+                      "keys_dropped": done.dropped, "projects": done.projects});
+    output.done(&words, &done.key.to_string(), &json)
 }
 
-fn reopened(place: &PlaceArgs, key: &MasterKey) -> Result<Repository, CliError> {
-    let store = super::place::open(&place.repo)?;
-    Repository::open(store, key).map_err(|error| repository_error(&error))
+/// Goes on from where an earlier version was broken off: it had put the new key into a file beside
+/// the old one, and the repository may open with either.
+fn take_over_new_file(path: &Path) -> Result<(), CliError> {
+    let mut new_path = path.to_owned().into_os_string();
+    new_path.push(".new");
+    let new_path = PathBuf::from(new_path);
+    if !new_path.exists() {
+        return Ok(());
+    }
+    let failed = |error| key_error(&error);
+    let new = MasterKey::load(&new_path).map_err(failed)?;
+    KeyFile::new(path)
+        .change(
+            &|key| match key.with_retired().any(|one| one.id() == new.id()) {
+                true => key.clone(),
+                false => new.clone().succeeding(key),
+            },
+        )
+        .map_err(failed)?;
+    std::fs::remove_file(&new_path)
+        .map_err(|error| CliError::failed_by("the key file beside it", &error))
 }

@@ -7,7 +7,6 @@ use emberkeep_keys::{KeyFileError, MasterKey};
 
 use super::place::is_bucket;
 use crate::error::CliError;
-use crate::output::say;
 
 /// What the key file is called within a repository.
 pub(super) const FILE_NAME: &str = "master.key";
@@ -24,14 +23,7 @@ impl KeyArgs {
     /// Reads the key of an existing repository; never makes one.
     pub(super) fn load(&self, repo: &Path) -> Result<MasterKey, CliError> {
         let path = self.place(repo)?;
-        let loaded = MasterKey::load(&path).map_err(|error| key_error(&error))?;
-        if loaded.open_to_others {
-            say(&format!(
-                "emberkeep: other users can read the key file {0}; `chmod 600 {0}` keeps it private",
-                path.display()
-            ));
-        }
-        Ok(loaded.key)
+        MasterKey::load(&path).map_err(|error| key_error(&error))
     }
 
     /// Reads the key for a new repository, or makes one where there is none.
@@ -81,6 +73,9 @@ pub(super) fn key_error(error: &KeyFileError) -> CliError {
         KeyFileError::Missing { .. } => told.hint(
             "put the key file back, or name it with --key-file; a new key would open nothing",
         ),
+        KeyFileError::OpenToOthers { path, .. } => {
+            told.hint(format!("`chmod 600 {}` keeps it private", path.display()))
+        }
         KeyFileError::Exists { .. } | KeyFileError::Damaged { .. } | KeyFileError::Io { .. } => {
             told
         }

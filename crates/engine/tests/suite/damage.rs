@@ -423,17 +423,6 @@ fn records_that_are_written_again_may_be_rolled_back_without_harm() {
     check();
     fixture.store.put(&record, &[&old]).unwrap();
     assert!(check().problems.is_empty());
-    // An old master key that comes back opens nothing but what it opened, and no other way in.
-    let opened = Repository::open(fixture.store.clone(), &fixture.master).unwrap();
-    let wrapped = fixture.names("keys/master").remove(0);
-    let old = fixture.store.get(&wrapped).unwrap();
-    let new = emberkeep_keys::MasterKey::from_bytes([43; 32]);
-    opened.add_master_key(&new).unwrap();
-    opened.keep_only_master_key(&new).unwrap();
-    assert!(Repository::open(fixture.store.clone(), &fixture.master).is_err());
-    fixture.store.put(&wrapped, &[&old]).unwrap();
-    let project = Repository::open(fixture.store.clone(), &new).unwrap();
-    restores(&project.project("project-a").unwrap(), 1, &bytes);
 }
 
 #[test]

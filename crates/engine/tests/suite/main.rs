@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod faults;
 mod hints;
+mod keys;
 mod kill;
 mod model;
 mod random;

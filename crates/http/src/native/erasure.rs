@@ -33,5 +33,6 @@ pub(super) async fn erase(
         objects: erased.what.objects,
         bytes: erased.what.bytes,
         done: erased.done,
+        copies_stay_readable: erased.what.copies_stay_readable,
     }))
 }

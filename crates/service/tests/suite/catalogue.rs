@@ -61,7 +61,7 @@ impl Site {
         let key = MasterKey::load(&dir.join("master.key")).unwrap();
         let store: Arc<dyn ObjectStore> =
             Arc::new(LocalStore::open(dir.join("repository")).unwrap());
-        let repository = Repository::open(store, &key.key).unwrap();
+        let repository = Repository::open(store, &key).unwrap();
         let inner = SqliteCatalog::open(dir.join("catalogue.db")).await.unwrap();
         let catalog: Arc<dyn Catalog> = Arc::new(Faulty {
             inner: Arc::new(inner),

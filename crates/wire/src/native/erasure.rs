@@ -15,4 +15,7 @@ pub struct Erasure {
     pub bytes: u64,
     /// It was done, not only counted.
     pub done: bool,
+    /// Copies of the store made before can still be opened with the master key that is kept.
+    #[serde(default)]
+    pub copies_stay_readable: bool,
 }
