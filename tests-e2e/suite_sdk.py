@@ -19,6 +19,22 @@ def cargo(*arguments, env=None):
     return done.stdout
 
 
+def run_example(*arguments, env):
+    """Runs the SDK's example: the one that is built already, or with cargo."""
+    built = os.environ.get("EMBERKEEP_SDK_EXAMPLE")
+    with_cargo = ("run", "--quiet", "--locked", "-p", "emberkeep-sdk", "--example", "checkpoint", "--")
+    program = [built] if built else [os.environ.get("CARGO", "cargo"), *with_cargo]
+    return subprocess.run([*program, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def example(*arguments, env):
+    """Runs the example to a good end, and returns what it printed."""
+    done = run_example(*arguments, env=env)
+    if done.returncode:
+        raise AssertionError(f"checkpoint {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
 class Sdk(unittest.TestCase):
     """What the documentation shows is what works."""
 
@@ -38,25 +54,23 @@ class Sdk(unittest.TestCase):
         with path.open("r+b") as volume:
             volume.seek(5 * MIB)
             volume.write(data)
-        run = ("run", "--quiet", "--locked", "-p", "emberkeep-sdk", "--example", "checkpoint", "--", "web")
-        told = cargo(*run, env=self.env)
+        told = example("web", env=self.env)
         for words in ("vault ", "checkpoint ", " is available", f"is back in volume {self.volume}"):
             self.assertIn(words, told)
         with path.open("rb") as volume:
             volume.seek(5 * MIB)
             self.assertEqual(volume.read(len(data)), data)
         # A second time it finds the vault that the volume is in.
-        self.assertIn(told.splitlines()[0], cargo(*run, env=self.env))
+        self.assertIn(told.splitlines()[0], example("web", env=self.env))
         self.assertEqual(len(self.client.cbr("GET", "/backups").expect(200).json["backups"]), 2)
 
     def test_02_the_example_says_what_is_missing(self):
-        run = ("run", "--quiet", "--locked", "-p", "emberkeep-sdk", "--example", "checkpoint", "--")
-        done = subprocess.run(["cargo", *run, "nowhere"], cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
+        done = run_example("nowhere", env=self.env)
         self.assertEqual((done.returncode, done.stderr), (1, "checkpoint: there is no such volume\n"))
         env = {**clean_environment(), "HOME": str(self.room)}
         for name in ("CARGO_HOME", "RUSTUP_HOME"):
             env.setdefault(name, str(pathlib.Path.home() / f".{name.split('_')[0].lower()}"))
-        done = subprocess.run(["cargo", *run, "web"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        done = run_example("web", env=env)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("no cloud is named", done.stderr)
 

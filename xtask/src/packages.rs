@@ -1,5 +1,6 @@
 //! The system packages that the tests stand on.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -70,24 +71,77 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
-/// Programs that some unit tests run.
-const UNIT_TESTS_RUN: [&str; 7] = [
-    "qemu-img",
-    "qemu-io",
-    "qemu-nbd",
-    "qemu-storage-daemon",
-    "nbdinfo",
-    "nbdkit",
-    "fusermount3",
+/// Unit tests that run programs of others.
+struct Guests {
+    programs: &'static [&'static str],
+    /// The file the tests are in.
+    source: &'static str,
+    /// Which tests they are, as nextest's filters say it.
+    tests: &'static str,
+}
+
+/// All unit tests that fail where a program is missing.
+const GUESTS: [Guests; 4] = [
+    Guests {
+        programs: &[
+            "cmp", "nbdcopy", "nbdinfo", "nbdkit", "qemu-img", "qemu-io", "qemu-nbd",
+        ],
+        source: "crates/nbd/tests/suite/tools.rs",
+        tests: "package(emberkeep-nbd) and test(/^tools::/)",
+    },
+    Guests {
+        programs: &["qemu-img"],
+        source: "crates/volumes/src/image/tests.rs",
+        tests: "package(emberkeep-volumes) and test(/^image::tests::/)",
+    },
+    Guests {
+        programs: &["fusermount3", "qemu-img", "qemu-storage-daemon"],
+        source: "crates/volumes/src/qmp/tests.rs",
+        tests: "package(emberkeep-volumes) and test(/^qmp::tests::/)",
+    },
+    Guests {
+        programs: &["qemu-img"],
+        source: "tests/suite/repo_cli.rs",
+        tests: "package(emberkeep) and test(/^repo_cli::a_qcow2_image/)",
+    },
 ];
 
-/// Returns those of the programs that unit tests run which are missing, if there are any.
-pub(crate) fn missing_for_unit_tests() -> Option<String> {
-    let missing: Vec<&str> = UNIT_TESTS_RUN
-        .into_iter()
-        .filter(|name| find(name).is_none())
-        .collect();
-    (!missing.is_empty()).then(|| missing.join(", "))
+/// What unit tests lack here.
+pub(crate) struct Lacking {
+    /// The programs that are missing.
+    pub(crate) programs: String,
+    /// Where the tests are that need them.
+    pub(crate) sources: String,
+    /// All other tests, as nextest's filters say it.
+    pub(crate) others: String,
+}
+
+/// Returns what unit tests lack, if they lack something.
+pub(crate) fn lacking_for_unit_tests() -> Option<Lacking> {
+    lacking(|program| find(program).is_some())
+}
+
+fn lacking(is_there: impl Fn(&str) -> bool) -> Option<Lacking> {
+    let mut programs = BTreeSet::new();
+    let (mut sources, mut tests) = (Vec::new(), Vec::new());
+    for guests in &GUESTS {
+        let missing: Vec<_> = guests
+            .programs
+            .iter()
+            .filter(|name| !is_there(name))
+            .copied()
+            .collect();
+        if !missing.is_empty() {
+            programs.extend(missing);
+            sources.push(guests.source);
+            tests.push(format!("({})", guests.tests));
+        }
+    }
+    (!tests.is_empty()).then(|| Lacking {
+        programs: programs.into_iter().collect::<Vec<_>>().join(", "),
+        sources: sources.join(", "),
+        others: format!("not ({})", tests.join(" or ")),
+    })
 }
 
 fn missing() -> Vec<&'static str> {
@@ -110,4 +164,36 @@ fn is_root() -> bool {
         .arg("-u")
         .output()
         .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_named() {
+        assert!(lacking(|_| true).is_none());
+        let lacks = lacking(|program| program != "fusermount3").expect("one is missing");
+        assert_eq!(lacks.programs, "fusermount3");
+        assert_eq!(lacks.sources, "crates/volumes/src/qmp/tests.rs");
+        assert_eq!(
+            lacks.others,
+            "not ((package(emberkeep-volumes) and test(/^qmp::tests::/)))"
+        );
+        let all = lacking(|_| false).expect("all are missing");
+        assert_eq!(all.sources.split(", ").count(), GUESTS.len());
+    }
+
+    #[test]
+    fn the_tests_are_where_the_table_says() {
+        for guests in &GUESTS {
+            let source = std::fs::read_to_string(crate::process::root().join(guests.source));
+            let source = source.unwrap_or_else(|cause| panic!("{}: {cause}", guests.source));
+            assert!(
+                source.contains("has to be installed"),
+                "{}: says nothing when a program is missing",
+                guests.source
+            );
+        }
+    }
 }
