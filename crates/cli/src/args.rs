@@ -42,59 +42,59 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the service
     Serve(serve::ServeArgs),
-    /// See the whole of it work once, on a disk image
+    /// Demonstrate backup and restore once, on a disk image
     Quickstart(quickstart::QuickstartArgs),
     /// Check the configuration of the service
     Config(config::ConfigArgs),
-    /// Volumes: list, create, import, export, delete …
+    /// Manage volumes: list, create, import, export, delete
     Volume(volume::VolumeArgs),
-    /// Snapshots of volumes
+    /// Manage snapshots of volumes
     Snapshot(snapshot::SnapshotArgs),
-    /// Backups of volumes: create, restore, delete …
+    /// Manage backups of volumes: create, restore, export, delete
     Backup(backup::BackupArgs),
-    /// Servers: volumes that are backed up at one instant
+    /// Manage servers: groups of volumes backed up at one instant
     Server(server::ServerArgs),
-    /// File systems: directories that are backed up as trees of files
+    /// Manage file systems: directories backed up as trees of files
     Filesystem(filesystem::FileSystemArgs),
-    /// Vaults: what is protected together
+    /// Manage vaults: groups of resources protected together
     Vault(vault::VaultArgs),
-    /// Checkpoints: one run over a vault
+    /// Manage checkpoints: one backup run over a vault
     Checkpoint(checkpoint::CheckpointArgs),
-    /// Bring a backup in a vault back onto its volume, or onto another one
+    /// Restore a vault backup to its volume or to another volume
     Restore(restore::RestoreArgs),
-    /// Policies: when backups are made by themselves, and how long they stay
+    /// Manage policies: schedules and retention of automatic backups
     Policy(policy::PolicyArgs),
-    /// Backups for other projects
+    /// Share backups with other projects
     Share(share::ShareArgs),
-    /// Tags of vaults
+    /// Manage tags of vaults
     Tag(tag::TagArgs),
-    /// What could be put into vaults
+    /// List resources that vaults can protect
     Protectable(protectable::ProtectableArgs),
-    /// What a project may have, and what it has
+    /// Manage quotas: a project's limits and usage
     Quota(quota::QuotaArgs),
-    /// Tasks: what is going on, and how far it has come
+    /// List, watch and cancel tasks
     Task(task::TaskArgs),
-    /// Copies of backups in another region
+    /// Replicate backups to another region
     Replicate(replicate::ReplicateArgs),
-    /// Serve backups as volumes over NBD
+    /// Export backups as volumes over NBD
     Export(export::ExportArgs),
-    /// Free what no backup needs any more
+    /// Delete stored data that no backup references (garbage collection)
     Sweep(sweep::SweepArgs),
-    /// Users: who may sign in
+    /// Manage users
     User(user::UserArgs),
-    /// Projects: whose things are whose
+    /// Manage projects
     Project(project::ProjectArgs),
-    /// Roles: who may do what where
+    /// Manage role assignments
     Role(role::RoleArgs),
     /// Back up disk images into a directory, without a service
     Repo(repo::RepoArgs),
-    /// Look into a directory of backups that Cinder wrote, without a service
+    /// Read backups written by Cinder's own drivers, without a service
     CinderRepo(cinder_repo::CinderRepoArgs),
     /// Write manual pages
     ManPages(man::ManArgs),
     /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// Shell to generate the script for
         shell: Shell,
     },
 }

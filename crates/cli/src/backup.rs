@@ -43,39 +43,39 @@ pub(crate) struct BackupArgs {
 enum Verb {
     /// List the project's backups, newest first
     List {
-        /// Only those of this volume (name or id)
+        /// List only snapshots of this volume (name or id)
         #[arg(long)]
         volume: Option<String>,
-        /// Only those in this vault (name or id)
+        /// List only backups in this vault (name or id)
         #[arg(long)]
         vault: Option<String>,
-        /// Only those in this status
+        /// List only backups in this status
         #[arg(long)]
         status: Option<String>,
     },
     /// Show one backup
     Show {
-        /// Its name or id
+        /// Name or id
         backup: String,
     },
     /// Back up a volume, or several at once
     Create(CreateArgs),
-    /// Bring a backup back: to a new volume, or over an existing one
+    /// Restore a backup to a new volume or over an existing one
     Restore(RestoreArgs),
-    /// Copy backups that Cinder wrote, and those they build on, into the repository
+    /// Adopt backups written by Cinder: copy them and their parents into the repository
     Adopt(adopt::AdoptArgs),
-    /// Write a backup here: as an image, or as Cinder's own drivers would
+    /// Export a backup to this machine: as an image or in Cinder's chunked format
     Export(export::ExportArgs),
-    /// Describe a backup so that another service, or this one, can take it up
+    /// Export a backup's record for import into this or another service
     ExportRecord {
-        /// Its name or id
+        /// Name or id
         backup: String,
     },
-    /// Take a backup up from its record: one of ours, or one that Cinder wrote
+    /// Import a backup from its record, written by Emberkeep or by Cinder
     ImportRecord(record::ImportArgs),
-    /// Delete backups; no other backup needs them
+    /// Delete backups; no other backup depends on them
     Delete {
-        /// Their names or ids
+        /// Names or ids
         #[arg(required = true)]
         backups: Vec<String>,
         #[command(flatten)]
@@ -90,22 +90,22 @@ struct CreateArgs {
     /// The volumes' names or ids
     #[arg(required = true, value_name = "VOLUME")]
     volumes: Vec<String>,
-    /// The backup's name; of several volumes, each backup is called NAME-VOLUME
+    /// Name of the backup; with several volumes each is named NAME-VOLUME
     #[arg(long)]
     name: Option<String>,
     /// Free text
     #[arg(long)]
     description: Option<String>,
-    /// Start from the volume's newest backup (it is not needed afterwards)
+    /// Use the volume's newest backup as parent (the new backup does not depend on it)
     #[arg(long)]
     incremental: bool,
-    /// From this snapshot of the volume (name or id)
+    /// Back up this snapshot of the volume (name or id)
     #[arg(long)]
     snapshot: Option<String>,
-    /// Keep it in this vault (name or id)
+    /// Store it in this vault (name or id)
     #[arg(long)]
     vault: Option<String>,
-    /// Also of a volume in use
+    /// Allow a volume that is in use
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -116,10 +116,10 @@ struct CreateArgs {
 struct RestoreArgs {
     /// The backup's name or id
     backup: String,
-    /// Over this volume (name or id); what it holds is lost
+    /// Restore over this volume (name or id); its data is overwritten
     #[arg(long, conflicts_with = "name")]
     volume: Option<String>,
-    /// To a new volume of this name
+    /// Restore to a new volume of this name
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
@@ -153,13 +153,13 @@ const SHOW: &[Column<Backup>] = &[
     }),
     column("size", "Size", |backup| backup.size.to_string()),
     column("status", "Status", |backup| backup.status.clone()),
-    column("fail_reason", "Failed because", |backup| {
+    column("fail_reason", "Failure reason", |backup| {
         or_dash(backup.fail_reason.as_deref())
     }),
     column("is_incremental", "Incremental", |backup| {
         yes_no(backup.is_incremental)
     }),
-    column("data_timestamp", "Data of", |backup| {
+    column("data_timestamp", "Data as of", |backup| {
         moment(backup.data_timestamp.as_ref())
     }),
     column("created_at", "Created", |backup| {

@@ -22,21 +22,21 @@ pub(crate) struct CheckpointArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Back up what is in a vault, or in several, at once
+    /// Back up all resources of one or more vaults now
     Create {
         /// The vaults' names or ids
         #[arg(required = true, value_name = "VAULT")]
         vaults: Vec<String>,
-        /// The base name of the backups
+        /// Name prefix of the backups
         #[arg(long)]
         name: Option<String>,
         /// Free text
         #[arg(long)]
         description: Option<String>,
-        /// Read everything anew instead of starting from each volume's newest backup
+        /// Make full backups instead of incremental ones
         #[arg(long)]
         full: bool,
-        /// Only this volume of the vault (name or id); may be given several times
+        /// Back up only this volume of the vault (name or id); repeatable
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
         #[command(flatten)]
@@ -44,7 +44,7 @@ enum Verb {
     },
     /// Show one checkpoint with its backups
     Show {
-        /// Its id
+        /// Id of the checkpoint
         checkpoint: String,
     },
 }
@@ -92,7 +92,7 @@ const SHOW: &[Column<View>] = &[
             .collect();
         or_dash(Some(&lines.join("\n")))
     }),
-    column("skipped", "Left out", |view| {
+    column("skipped", "Skipped", |view| {
         let lines: Vec<_> = view
             .checkpoint
             .vault

@@ -47,17 +47,17 @@ enum Verb {
         /// The directory (`backup_posix_path`, or a mounted share), s3://BUCKET or swift://CONTAINER
         path: PathBuf,
     },
-    /// Read every object and compare it with what is recorded
+    /// Read every object and compare it with its recorded checksum
     Verify {
         /// The directory, s3://BUCKET or swift://CONTAINER
         path: PathBuf,
-        /// Names, ids or beginnings of ids [default: every backup]
+        /// Names, ids or id prefixes [default: all backups]
         backups: Vec<String>,
-        /// Also compare each backup's whole image with the hashes of its blocks
+        /// Also verify each backup's whole image against its block hashes
         #[arg(long)]
         image: bool,
     },
-    /// Write a backup, with those it builds on, to a file or a block device
+    /// Restore a backup with its parents to a file or a block device
     Restore(RestoreArgs),
 }
 
@@ -65,11 +65,11 @@ enum Verb {
 struct RestoreArgs {
     /// The directory, s3://BUCKET or swift://CONTAINER
     path: PathBuf,
-    /// The backup: its name, its id, or the beginning of it
+    /// Name, id or id prefix of the backup
     backup: String,
     /// The file to write; a new one has holes where the volume had zeroes
     output_file: PathBuf,
-    /// Write over an existing file or block device; what no backup holds stays as it is
+    /// Write over an existing file or block device; ranges not in the backup are kept
     #[arg(long, visible_alias = "in-place")]
     force: bool,
 }
@@ -252,7 +252,7 @@ const LIST: &[Column<Row>] = &[
         };
         row.volume_name.clone().or_else(id).unwrap_or_default()
     }),
-    column("created_at", "Made", |row| {
+    column("created_at", "Created", |row| {
         row.created_at
             .iter()
             .flat_map(|time| time.chars().take(16))

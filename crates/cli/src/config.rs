@@ -22,7 +22,7 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Read file, variables and flags as `serve` would, and explain what is wrong
+    /// Validate the configuration file, variables and flags, and print the settings in force
     Check(ServiceArgs),
 }
 

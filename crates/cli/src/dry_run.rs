@@ -9,7 +9,7 @@ use crate::output::Output;
 /// Whether anything is done at all.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct DryRun {
-    /// Only say what would be done
+    /// Print what would be done and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -26,19 +26,19 @@ The service has to listen for NBD (`nbd_listen`). Exports end with the service,\
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     output: OutputArgs,
-    /// The backup: its name or id
+    /// Name or id of the backup
     #[arg(required_unless_present_any = ["list", "end"])]
     backup: Option<String>,
-    /// Take writes, which are gone when the export ends
+    /// Accept writes; they are discarded when the export ends
     #[arg(long, requires = "backup")]
     writable: bool,
-    /// An instant restore: take writes and keep them, and bring all other data in meanwhile
+    /// Instant restore: accept and keep writes while the remaining data is restored in the background
     #[arg(long, requires = "backup", conflicts_with = "writable")]
     instant: bool,
-    /// List what is being served of the project
+    /// List active exports of the project
     #[arg(long, conflicts_with_all = ["backup", "end"])]
     list: bool,
-    /// Serve this one no more
+    /// End this export
     #[arg(long, value_name = "ID", conflicts_with = "backup")]
     end: Option<String>,
 }

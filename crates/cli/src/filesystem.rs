@@ -26,12 +26,12 @@ enum Verb {
     List,
     /// Show one file system
     Show {
-        /// Its name or id
+        /// Name or id
         filesystem: String,
     },
-    /// Register a directory of the service's host (for administrators)
+    /// Register a directory of the service's host (administrators only)
     Create {
-        /// Its name
+        /// Name
         name: String,
         /// The directory, below one of the service's `turbo_roots`
         #[arg(long, value_name = "DIR")]
@@ -39,16 +39,16 @@ enum Verb {
         /// Free text
         #[arg(long)]
         description: Option<String>,
-        /// The id of the project it is entrusted to, instead of your own
+        /// Id of the owning project [default: your own]
         #[arg(long, value_name = "PROJECT")]
         project: Option<String>,
-        /// A pair of its own, by which a vault may take it in; may be given several times
+        /// Property used by vaults' automatic binding; repeatable
         #[arg(long = "property", value_name = "KEY=VALUE", value_parser = pair)]
         properties: Vec<(String, String)>,
     },
-    /// Forget file systems; their directories and backups stay (for administrators)
+    /// Unregister file systems; directories and backups are kept (administrators only)
     Delete {
-        /// Their names or ids
+        /// Names or ids
         #[arg(required = true)]
         filesystems: Vec<String>,
     },

@@ -21,7 +21,7 @@ enum LogFormat {
 /// Options of logging.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct LogArgs {
-    /// How log lines on standard error look; EMBERKEEP_LOG says which there are, e.g. `debug`
+    /// Format of log lines on standard error; EMBERKEEP_LOG sets the level, e.g. `debug`
     #[arg(long, value_enum, default_value_t, env = "EMBERKEEP_LOG_FORMAT")]
     log_format: LogFormat,
 }

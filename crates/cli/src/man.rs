@@ -10,7 +10,7 @@ use crate::output::print;
 /// Options of `man-pages`.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// The directory to write them to; it is made if it is not there
+    /// Output directory, created if missing
     dir: PathBuf,
 }
 

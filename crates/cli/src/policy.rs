@@ -38,48 +38,48 @@ pub(crate) struct PolicyArgs {
 enum Verb {
     /// List the project's policies
     List {
-        /// Only those bound to this vault (name or id)
+        /// List only policies bound to this vault (name or id)
         #[arg(long)]
         vault: Option<String>,
     },
     /// Show one policy
     Show {
-        /// Its name or id
+        /// Name or id
         policy: String,
     },
-    /// Make a policy
+    /// Create a policy
     Create {
-        /// Its name
+        /// Name
         name: String,
-        /// When it runs, e.g. FREQ=DAILY;INTERVAL=1;BYHOUR=1; may be given several times
+        /// Schedule, e.g. FREQ=DAILY;INTERVAL=1;BYHOUR=1; repeatable
         #[arg(long = "at", value_name = "RULE", required = true)]
         at: Vec<String>,
         #[command(flatten)]
         keep: KeepArgs,
-        /// Copy backups to another region instead of making them; needs --to-region and --to-project
+        /// Create a replication policy; needs --to-region and --to-project
         #[arg(long, requires_all = ["to_region", "to_project"])]
         replicate: bool,
-        /// The region that copies go to
+        /// Destination region
         #[arg(long, value_name = "REGION")]
         to_region: Option<String>,
-        /// The id of the project there
+        /// Id of the project in the destination region
         #[arg(long, value_name = "PROJECT_ID")]
         to_project: Option<String>,
-        /// Make it, but do not let it run yet
+        /// Create the policy disabled
         #[arg(long)]
         disabled: bool,
     },
-    /// Change a policy; what it keeps is changed as a whole
+    /// Update a policy; retention options replace all previous ones
     Update {
-        /// Its name or id
+        /// Name or id
         policy: String,
         /// The new name
         #[arg(long)]
         name: Option<String>,
-        /// Whether it runs and deletes
+        /// Enable or disable schedule and retention
         #[arg(long, value_name = "true|false", action = ArgAction::Set)]
         enabled: Option<bool>,
-        /// The new times, instead of all there are; may be given several times
+        /// New schedule, replacing the present one; repeatable
         #[arg(long = "at", value_name = "RULE")]
         at: Vec<String>,
         #[command(flatten)]
@@ -87,25 +87,25 @@ enum Verb {
     },
     /// Show the next ten runs, and what becomes of every present backup and why; nothing is changed
     Preview(preview::PreviewArgs),
-    /// Delete policies; the backups that they made stay
+    /// Delete policies; the backups they made are kept
     Delete {
-        /// Their names or ids
+        /// Names or ids
         #[arg(required = true)]
         policies: Vec<String>,
         #[command(flatten)]
         dry_run: DryRun,
     },
-    /// Bind a policy to a vault, in place of another one of its kind
+    /// Bind a policy to a vault, replacing one of the same kind
     Bind {
         /// The policy's name or id
         policy: String,
         /// The vault's name or id
         vault: String,
-        /// For copies: the id of the vault that takes them
+        /// Replication only: id of the destination vault
         #[arg(long, value_name = "VAULT_ID")]
         to_vault: Option<String>,
     },
-    /// Take a policy off a vault
+    /// Unbind a policy from a vault
     Unbind {
         /// The policy's name or id
         policy: String,
@@ -117,25 +117,25 @@ enum Verb {
 /// How long backups are kept; for ever if nothing is said.
 #[derive(Debug, Clone, Default, Args)]
 struct KeepArgs {
-    /// Keep so many automatic backups of each resource
+    /// Keep this many automatic backups of each resource
     #[arg(long = "keep", value_name = "N", conflicts_with = "keep_days")]
     keep: Option<i32>,
-    /// Keep automatic backups for so many days
+    /// Keep automatic backups for this many days
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["daily", "weekly", "monthly", "yearly"])]
     keep_days: Option<i32>,
-    /// Keep the last backup of each of so many days
+    /// Keep the last backup of each day for this many days
     #[arg(long, value_name = "N", requires = "timezone")]
     daily: Option<i32>,
-    /// Keep the last backup of each of so many weeks
+    /// Keep the last backup of each week for this many weeks
     #[arg(long, value_name = "N", requires = "timezone")]
     weekly: Option<i32>,
-    /// Keep the last backup of each of so many months
+    /// Keep the last backup of each month for this many months
     #[arg(long, value_name = "N", requires = "timezone")]
     monthly: Option<i32>,
-    /// Keep the last backup of each of so many years
+    /// Keep the last backup of each year for this many years
     #[arg(long, value_name = "N", requires = "timezone")]
     yearly: Option<i32>,
-    /// Where those days and weeks begin, e.g. UTC+02:00
+    /// Time zone of those days and weeks, e.g. UTC+02:00
     #[arg(long, value_name = "UTC±hh:mm")]
     timezone: Option<String>,
 }
@@ -158,25 +158,25 @@ impl KeepArgs {
 const LIST: &[Column<Policy>] = &[
     column("id", "ID", |policy| policy.id.to_string()),
     column("name", "Name", |policy| policy.name.clone()),
-    column("operation_type", "Does", |policy| {
+    column("operation_type", "Operation", |policy| {
         policy.operation_type.to_string()
     }),
     column("enabled", "Enabled", |policy| yes_no(policy.enabled)),
-    column("operation_definition", "Keeps", keeps),
+    column("operation_definition", "Retention", keeps),
 ];
 
 const SHOW: &[Column<Policy>] = &[
     column("id", "ID", |policy| policy.id.to_string()),
     column("name", "Name", |policy| policy.name.clone()),
-    column("operation_type", "Does", |policy| {
+    column("operation_type", "Operation", |policy| {
         policy.operation_type.to_string()
     }),
     column("enabled", "Enabled", |policy| yes_no(policy.enabled)),
     column("trigger", "At (UTC)", |policy| {
         policy.trigger.properties.pattern.join("\n")
     }),
-    column("operation_definition", "Keeps", keeps),
-    column("destination_region", "Copies to", |policy| {
+    column("operation_definition", "Retention", keeps),
+    column("destination_region", "Destination region", |policy| {
         or_dash(policy.operation_definition.destination_region.as_deref())
     }),
     column("associated_vaults", "Vaults", |policy| {
@@ -187,7 +187,7 @@ const SHOW: &[Column<Policy>] = &[
             .collect();
         or_dash(Some(&ids.join("\n")))
     }),
-    column("start_time", "Made", |policy| {
+    column("start_time", "Created", |policy| {
         moment(policy.trigger.properties.start_time.as_ref())
     }),
 ];

@@ -21,9 +21,9 @@ pub(crate) struct ProjectArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a project
+    /// Create a project
     Create {
-        /// Its name
+        /// Name
         name: String,
         /// Free text
         #[arg(long)]
@@ -33,14 +33,14 @@ enum Verb {
     List,
     /// Show one project
     Show {
-        /// Its name or id
+        /// Name or id
         project: String,
     },
-    /// Destroy the key of a project's backups and all that they stored, for ever
+    /// Erase a project's backups permanently by destroying their key
     Erase {
-        /// Its name or id
+        /// Name or id
         project: String,
-        /// Its name once more
+        /// Confirm by repeating the name
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
         #[command(flatten)]

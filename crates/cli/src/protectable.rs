@@ -20,26 +20,26 @@ pub(crate) struct ProtectableArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List what could be put into vaults, and what stands against it
+    /// List resources that vaults can protect, with the reason where one cannot
     List {
-        /// Which kind
+        /// Kind of resource
         #[arg(long, value_enum, default_value_t)]
         kind: Kind,
-        /// Only those called so
+        /// List only this name
         #[arg(long)]
         name: Option<String>,
-        /// Only those in this status
+        /// List only backups in this status
         #[arg(long)]
         status: Option<String>,
-        /// Only the disks of this server (its id)
+        /// List only disks of this server (id)
         #[arg(long)]
         server: Option<String>,
     },
-    /// Show one of them
+    /// Show one protectable resource
     Show {
-        /// Its name or id
+        /// Name or id
         resource: String,
-        /// Which kind
+        /// Kind of resource
         #[arg(long, value_enum, default_value_t)]
         kind: Kind,
     },
@@ -73,7 +73,7 @@ const LIST: &[Column<Instance>] = &[
     column("name", "Name", |instance| or_dash(Some(&instance.name))),
     column("size", "Size", |instance| instance.size.to_string()),
     column("status", "Status", |instance| instance.status.clone()),
-    column("protectable", "Can be", can),
+    column("protectable", "Protectable", can),
 ];
 
 const SHOW: &[Column<Instance>] = &[
@@ -82,7 +82,7 @@ const SHOW: &[Column<Instance>] = &[
     column("type", "Type", |instance| instance.kind.to_string()),
     column("size", "Size", |instance| instance.size.to_string()),
     column("status", "Status", |instance| instance.status.clone()),
-    column("protectable", "Can be protected", can),
+    column("protectable", "Protectable", can),
     column("vault", "In vault", |instance| {
         let vault = instance
             .protectable

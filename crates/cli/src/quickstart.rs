@@ -44,10 +44,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct QuickstartArgs {
-    /// A disk image (raw or qcow2) to use instead of making one; it is only read
+    /// Disk image (raw or qcow2) to use instead of a generated one; read-only
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// How large an image to make, in MiB
+    /// Size of the generated image in MiB
     #[arg(long, value_name = "N", default_value_t = 256, conflicts_with = "image",
         value_parser = clap::value_parser!(u64).range(32..=65536))]
     size_mib: u64,

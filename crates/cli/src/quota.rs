@@ -31,24 +31,24 @@ pub(crate) struct QuotaArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show what a project may have and has
+    /// Show a project's limits and usage
     Show {
-        /// The project's id or name; the one signed in for if none
+        /// Id or name of the project [default: the one you are signed in to]
         #[arg(long)]
         project: Option<String>,
     },
-    /// Say what a project may have (for administrators)
+    /// Set a project's limits (administrators only)
     Set {
         /// The limits
         #[arg(required = true, value_name = "KEY=N", value_parser = limit)]
         limits: Vec<(String, i64)>,
-        /// The project's id or name; the one signed in for if none
+        /// Id or name of the project [default: the one you are signed in to]
         #[arg(long)]
         project: Option<String>,
     },
-    /// Give a project back the limits that all have (for administrators)
+    /// Reset a project's limits to the defaults (administrators only)
     Reset {
-        /// The project's id or name; the one signed in for if none
+        /// Id or name of the project [default: the one you are signed in to]
         #[arg(long)]
         project: Option<String>,
     },
@@ -64,14 +64,12 @@ struct Row {
 
 const LIST: &[Column<Row>] = &[
     column("resource", "Resource", |row| row.resource.clone()),
-    column("limit", "May have", |row| match row.usage.limit {
+    column("limit", "Limit", |row| match row.usage.limit {
         -1 => "any".to_owned(),
         limit => limit.to_string(),
     }),
-    column("in_use", "Has", |row| row.usage.in_use.to_string()),
-    column("reserved", "Being made", |row| {
-        row.usage.reserved.to_string()
-    }),
+    column("in_use", "In use", |row| row.usage.in_use.to_string()),
+    column("reserved", "Reserved", |row| row.usage.reserved.to_string()),
 ];
 
 /// Runs `quota`.

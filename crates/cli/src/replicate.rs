@@ -28,17 +28,17 @@ pub(crate) struct ReplicateArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Copy one backup of a vault
+    /// Replicate one backup of a vault
     Backup {
-        /// Its name or id
+        /// Name or id
         backup: String,
         #[command(flatten)]
         to: ToArgs,
-        /// The copy's name; that of the backup if left out
+        /// Name of the replica [default: the backup's name]
         #[arg(long)]
         name: Option<String>,
     },
-    /// Copy every backup of a vault that is not there yet
+    /// Replicate every backup of a vault that the destination lacks
     Vault {
         /// The vault's name or id
         vault: String,
@@ -50,10 +50,10 @@ enum What {
 /// Where copies go.
 #[derive(Debug, Args)]
 struct ToArgs {
-    /// The region, as the service's configuration names it
+    /// Destination region, as named in the service's configuration
     #[arg(long, value_name = "REGION")]
     to_region: String,
-    /// The vault for copies (name or id)
+    /// Destination vault for replicas (name or id)
     #[arg(long, value_name = "VAULT")]
     to_vault: String,
 }

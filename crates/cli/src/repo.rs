@@ -59,13 +59,13 @@ pub(crate) struct RepoArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a repository in an empty directory
+    /// Create a repository in an empty directory or bucket prefix
     Init {
-        /// The directory, which is made if it is missing, or s3://BUCKET/PREFIX
+        /// Directory (created if missing) or s3://BUCKET/PREFIX
         repo: PathBuf,
         #[command(flatten)]
         key: key::KeyArgs,
-        /// How large chunks are on average; larger ones cost less memory and find less in common
+        /// Average chunk size; larger chunks need less memory and deduplicate less
         #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = chunk_size)]
         chunk_size: ChunkerSpec,
     },
@@ -80,29 +80,29 @@ enum Verb {
     Restore(restore::RestoreArgs),
     /// Serve a backup as a volume over NBD, read-only or with an overlay for writes
     Serve(serve::ServeArgs),
-    /// Delete backups; others lose nothing. `sweep` frees the room
+    /// Delete backups; others are unaffected. `sweep` frees the space
     Delete {
         #[command(flatten)]
         place: PlaceArgs,
-        /// Names, ids or beginnings of ids
+        /// Names, ids or id prefixes
         #[arg(required = true)]
         backups: Vec<String>,
     },
-    /// Free what no backup needs any more; backups may run meanwhile
+    /// Delete stored data that no backup references; safe beside running backups
     Sweep(reports::SweepArgs),
-    /// Look for damage, and name the backups it hurts
+    /// Check for damage and name the affected backups
     Check {
         #[command(flatten)]
         place: PlaceArgs,
         #[command(flatten)]
         depth: reports::DepthArgs,
     },
-    /// Print all that the store knows of each backup, to rebuild a lost catalogue from
+    /// Print everything the store knows about each backup, to rebuild a lost catalog
     Recover {
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Change the master key and every project's data key; no data is rewritten
+    /// Replace the master key and every project's data key; no data is rewritten
     ///
     /// The old key file opens copies of the store that were made before, and nothing that is stored
     /// afterwards. Backups made before stay readable with the new key file. Stop what uses the
@@ -130,14 +130,14 @@ enum Verb {
 /// Which repository, which key, whose backups.
 #[derive(Debug, Args)]
 struct PlaceArgs {
-    /// The repository's directory, or s3://BUCKET/PREFIX
+    /// Repository: directory or s3://BUCKET/PREFIX
     repo: PathBuf,
     #[command(flatten)]
     key: key::KeyArgs,
-    /// Whose backups, in the repository of a service [default: every project's; `local` to write]
+    /// Project, in the repository of a service [default: all projects; `local` for writing]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
-    /// Keep what leads to the data of a bucket at hand in this directory: its index and maps
+    /// Cache index and maps of a bucket in this directory
     #[arg(long, value_name = "DIR", env = "EMBERKEEP_CACHE")]
     cache: Option<PathBuf>,
 }

@@ -19,11 +19,11 @@ pub(crate) struct RoleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Give a user a role in a project
+    /// Assign a role in a project to a user
     Add(Given),
-    /// Take a role in a project from a user
+    /// Remove a role assignment
     Remove(Given),
-    /// List who has which role where
+    /// List role assignments
     List,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct ServeArgs {
 /// What the service can be told on the command line.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServiceArgs {
-    /// Where to listen, may be repeated; https:// before it asks for TLS, port 0 takes a free one
+    /// Address to listen on; repeatable. An https:// prefix enables TLS, port 0 picks a free port
     /// [default: 127.0.0.1:8776]
     #[arg(
         long,
@@ -45,16 +45,16 @@ pub(crate) struct ServiceArgs {
         value_delimiter = ','
     )]
     listen: Vec<String>,
-    /// The certificate for https://, with those that vouch for it (PEM)
+    /// Certificate chain for https:// (PEM)
     #[arg(long, value_name = "FILE", env = "EMBERKEEP_TLS_CERTIFICATE")]
     tls_certificate: Option<PathBuf>,
-    /// The certificate's private key (PEM)
+    /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", env = "EMBERKEEP_TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// A configuration file (TOML); every key of it is also a variable EMBERKEEP_…
+    /// Configuration file (TOML); each key is also a variable EMBERKEEP_…
     #[arg(long, value_name = "FILE", env = "EMBERKEEP_CONFIG")]
     config: Option<PathBuf>,
-    /// Who says what tokens are good for: builtin or keystone [default: builtin]
+    /// Identity service that validates tokens: builtin or keystone [default: builtin]
     #[arg(long, value_name = "KIND", env = "EMBERKEEP_IDENTITY")]
     identity: Option<String>,
 }

@@ -33,14 +33,14 @@ enum Verb {
     List,
     /// Show one server with its volumes
     Show {
-        /// Its name or id
+        /// Name or id
         server: String,
     },
-    /// Make a server of volumes that are in none
+    /// Create a server from volumes that belong to no server
     Create {
-        /// Its name
+        /// Name
         name: String,
-        /// A volume of it (name or id); may be given several times
+        /// Volume of the server (name or id); repeatable
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
         /// Free text
@@ -52,29 +52,29 @@ enum Verb {
         /// The architecture, e.g. x86_64
         #[arg(long)]
         architecture: Option<String>,
-        /// A pair of its own, by which a vault may take it in; may be given several times
+        /// Property used by vaults' automatic binding; repeatable
         #[arg(long = "property", value_name = "KEY=VALUE", value_parser = pair)]
         properties: Vec<(String, String)>,
     },
     /// Add volumes to a server
     Add {
-        /// Its name or id
+        /// Name or id
         server: String,
         /// The volumes' names or ids
         #[arg(required = true)]
         volumes: Vec<String>,
     },
-    /// Take volumes out of a server; they and their backups stay
+    /// Remove volumes from a server; volumes and backups are kept
     Remove {
-        /// Its name or id
+        /// Name or id
         server: String,
         /// The volumes' names or ids
         #[arg(required = true)]
         volumes: Vec<String>,
     },
-    /// Delete servers; their volumes and backups stay
+    /// Delete servers; their volumes and backups are kept
     Delete {
-        /// Their names or ids
+        /// Names or ids
         #[arg(required = true)]
         servers: Vec<String>,
     },

@@ -31,43 +31,43 @@ pub(crate) struct ShareArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the projects that a backup is shared with
+    /// List the projects a backup is shared with
     List {
         /// The backup's name or id
         backup: String,
     },
-    /// Show how the sharing of a backup with one project stands
+    /// Show the state of a backup's share with one project
     Show {
         /// The backup's name or id
         backup: String,
-        /// The project's id or name
+        /// Id or name of the project
         project: String,
     },
     /// Share a backup with projects
     Create {
         /// The backup's name or id
         backup: String,
-        /// The projects' ids or names (only administrators can look for names)
+        /// Ids or names of the projects (names: administrators only)
         #[arg(required = true)]
         projects: Vec<String>,
     },
-    /// Take a backup that another project shares, into a vault
+    /// Accept a backup shared by another project into a vault
     Accept {
         /// The backup's id
         backup: String,
         /// The vault's name or id
         vault: String,
     },
-    /// Turn down a backup that another project shares
+    /// Reject a backup shared by another project
     Reject {
         /// The backup's id
         backup: String,
     },
-    /// End the sharing of a backup
+    /// Stop sharing a backup
     Delete {
         /// The backup's name or id
         backup: String,
-        /// The projects' ids or names
+        /// Ids or names of the projects
         #[arg(required = true)]
         projects: Vec<String>,
         #[command(flatten)]
@@ -80,7 +80,7 @@ const FIELDS: &[Column<Member>] = &[
         member.dest_project_id.to_string()
     }),
     column("status", "Status", |member| member.status.to_string()),
-    column("vault_id", "Its vault", |member| {
+    column("vault_id", "Vault", |member| {
         or_dash(member.vault_id.as_ref().map(VaultId::as_str))
     }),
     column("created_at", "Shared", |member| {

@@ -24,16 +24,16 @@ pub(crate) struct SnapshotArgs {
 enum Verb {
     /// List the project's snapshots
     List {
-        /// Only those of this volume (name or id)
+        /// List only snapshots of this volume (name or id)
         #[arg(long)]
         volume: Option<String>,
     },
     /// Show one snapshot
     Show {
-        /// Its name or id
+        /// Name or id
         snapshot: String,
     },
-    /// Take a snapshot
+    /// Create a snapshot
     Create {
         /// The volume's name or id
         volume: String,
@@ -43,7 +43,7 @@ enum Verb {
         /// Free text
         #[arg(long)]
         description: Option<String>,
-        /// Also of a volume in use
+        /// Allow a volume that is in use
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -51,7 +51,7 @@ enum Verb {
     },
     /// Delete snapshots
     Delete {
-        /// Their names or ids
+        /// Names or ids
         #[arg(required = true)]
         snapshots: Vec<String>,
         #[command(flatten)]

@@ -35,7 +35,7 @@ enum Verb {
         /// The vault's name or id
         vault: Option<String>,
     },
-    /// Add tags to a vault, or give them other values
+    /// Add or replace tags of a vault
     Set {
         /// The vault's name or id
         vault: String,
@@ -43,19 +43,19 @@ enum Verb {
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = tag)]
         tags: Vec<Tag>,
     },
-    /// Take tags off a vault; those that are not there do not matter
+    /// Remove tags from a vault; missing tags are ignored
     Delete {
         /// The vault's name or id
         vault: String,
-        /// Their keys
+        /// Keys of the tags
         #[arg(required = true)]
         keys: Vec<String>,
         #[command(flatten)]
         dry_run: DryRun,
     },
-    /// Find the vaults that have all of some tags; none given finds all
+    /// Find vaults that have all given tags; without tags, all vaults
     Find {
-        /// The tags; without a value any will do
+        /// Tags; a key without a value matches any value
         #[arg(value_name = "KEY[=VALUE]")]
         tags: Vec<String>,
     },

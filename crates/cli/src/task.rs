@@ -30,30 +30,30 @@ pub(crate) struct TaskArgs {
 enum Verb {
     /// List tasks, newest first
     List {
-        /// Only those in this status, in the cloud's word: waiting, running, succeeded, failed …
+        /// List only tasks in this status: waiting, running, success, failed, …
         #[arg(long)]
         status: Option<String>,
-        /// Show this many at most, the newest
+        /// Maximum number of tasks, newest first
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },
     /// Show one task
     Show {
-        /// Its id
+        /// Id of the task
         task: String,
     },
-    /// Ask a task to stop
+    /// Cancel a task
     Cancel {
-        /// Its id
+        /// Id of the task
         task: String,
     },
-    /// List what runs in the background of the service (for administrators)
+    /// List background workers of the service (administrators only)
     Workers,
-    /// Follow a task to its end; its failure is the command's
+    /// Follow a task until it ends; exits with its failure
     Watch {
-        /// Its id
+        /// Id of the task
         task: String,
-        /// Stop watching after so many seconds (exit code 5); the task goes on
+        /// Stop watching after this many seconds (exit code 5); the task continues
         #[arg(long, value_name = "SECONDS")]
         timeout: Option<u64>,
     },
@@ -63,7 +63,9 @@ const LIST: &[Column<Shown>] = &[
     column("id", "ID", |task| task.id().to_string()),
     column("kind", "Kind", Shown::kind),
     column("status", "Status", Shown::status),
-    column("progress", "Done", |task| format!("{} %", task.percent())),
+    column("progress", "Progress", |task| {
+        format!("{} %", task.percent())
+    }),
     column("about", "About", subject),
 ];
 
@@ -84,14 +86,12 @@ const SHOW: &[Column<Shown>] = &[
     column("id", "ID", |task| task.id().to_string()),
     column("kind", "Kind", Shown::kind),
     column("status", "Status", Shown::status),
-    column("reason", "Because", |task| {
-        or_dash(task.reason().as_deref())
-    }),
+    column("reason", "Reason", |task| or_dash(task.reason().as_deref())),
     column("notes", "Notes", |task| match task {
         Shown::Own(task) => or_dash(Some(&task.notes.join("\n"))),
         Shown::Cloud(_) => or_dash(None),
     }),
-    column("progress", "Done", |task| match task {
+    column("progress", "Progress", |task| match task {
         Shown::Own(task) => {
             let progress = &task.progress;
             format!(
@@ -109,11 +109,11 @@ const SHOW: &[Column<Shown>] = &[
         Shown::Own(task) => task.request_id.clone(),
         Shown::Cloud(task) => or_dash(Some(&task.extra_info.common.request_id)),
     }),
-    column("created_at", "Asked for", |task| match task {
+    column("created_at", "Created", |task| match task {
         Shown::Own(task) => time(Some(&task.created_at)),
         Shown::Cloud(task) => moment(Some(&task.created_at)),
     }),
-    column("started_at", "Begun", |task| match task {
+    column("started_at", "Started", |task| match task {
         Shown::Own(task) => time(task.started_at.as_deref()),
         Shown::Cloud(task) => moment(task.started_at.as_ref()),
     }),

@@ -19,14 +19,14 @@ pub(crate) struct UserArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a user
+    /// Create a user
     Create {
-        /// Its name
+        /// Name
         name: String,
         /// Read the password from standard input
         #[arg(long)]
         password_stdin: bool,
-        /// The project taken when a request names none (name or id)
+        /// Default project of the user (name or id)
         #[arg(long)]
         project: Option<String>,
     },
@@ -34,7 +34,7 @@ enum Verb {
     List,
     /// Show one user
     Show {
-        /// Its name or id
+        /// Name or id
         user: String,
     },
 }

@@ -41,44 +41,44 @@ enum Verb {
     List,
     /// Show one vault with its resources
     Show {
-        /// Its name or id
+        /// Name or id
         vault: String,
     },
-    /// Make a vault: for volumes, unless it is for servers or file systems
+    /// Create a vault for volumes, servers or file systems
     Create {
-        /// Its name
+        /// Name
         name: String,
-        /// Its capacity in GiB
+        /// Capacity in GiB
         #[arg(long, value_name = "GIB")]
         size: u32,
-        /// A volume to begin with (name or id); may be given several times
+        /// Volume to add (name or id); repeatable
         #[arg(long = "volume", value_name = "VOLUME")]
         volumes: Vec<String>,
-        /// Make it for servers, with this one to begin with (name or id); may be given several times
+        /// Create a server vault and add this server (name or id); repeatable
         #[arg(long = "server", value_name = "SERVER", conflicts_with = "volumes")]
         servers: Vec<String>,
-        /// Make it for file systems, with this one to begin with; may be given several times
+        /// Create a file system vault and add this file system; repeatable
         #[arg(long = "filesystem", value_name = "FILESYSTEM", conflicts_with_all = ["volumes", "servers"])]
         filesystems: Vec<String>,
-        /// What it is for, where nothing is given to begin with
+        /// Kind of resources, when none is given
         #[arg(long, value_enum, conflicts_with_all = ["volumes", "servers", "filesystems"])]
         kind: Option<Kind>,
-        /// Make it for copies of other vaults' backups (see `replicate`)
+        /// Create a vault for replicas of other vaults' backups (see `replicate`)
         #[arg(long, conflicts_with_all = ["volumes", "servers", "filesystems"])]
         for_copies: bool,
-        /// A tag of it; may be given several times
+        /// Tag of the vault; repeatable
         #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = server::pair)]
         tags: Vec<(String, String)>,
-        /// A policy to bind to it (name or id)
+        /// Policy to bind (name or id)
         #[arg(long)]
         policy: Option<String>,
         /// Free text
         #[arg(long)]
         description: Option<String>,
     },
-    /// Change a vault
+    /// Update a vault
     Update {
-        /// Its name or id
+        /// Name or id
         vault: String,
         /// The new name
         #[arg(long)]
@@ -86,11 +86,11 @@ enum Verb {
         /// The new capacity in GiB
         #[arg(long, value_name = "GIB")]
         size: Option<u32>,
-        /// Whether it grows by itself when full
+        /// Expand automatically when full
         #[arg(long, value_name = "true|false", action = ArgAction::Set)]
         auto_expand: Option<bool>,
     },
-    /// Put volumes into a vault, or servers or file systems into one for these
+    /// Add volumes, servers or file systems to a vault
     Add {
         /// The vault's name or id
         vault: String,
@@ -98,11 +98,11 @@ enum Verb {
         #[arg(required = true)]
         volumes: Vec<String>,
     },
-    /// Take volumes, servers or file systems out of a vault; their backups in it are deleted
+    /// Remove resources from a vault and delete their backups in it
     Remove {
         /// The vault's name or id
         vault: String,
-        /// Their names or ids
+        /// Names or ids
         #[arg(required = true)]
         volumes: Vec<String>,
         #[command(flatten)]
@@ -110,9 +110,9 @@ enum Verb {
         #[command(flatten)]
         dry_run: DryRun,
     },
-    /// Delete a vault with all its backups
+    /// Delete a vault and all its backups
     Delete {
-        /// Its name or id
+        /// Name or id
         vault: String,
         #[command(flatten)]
         wait: WaitArgs,
@@ -139,7 +139,7 @@ const SHOW: &[Column<Vault>] = &[
     column("description", "Description", |vault| {
         or_dash(vault.description.as_deref())
     }),
-    column("billing.object_type", "Protects", |vault| {
+    column("billing.object_type", "Resource kind", |vault| {
         vault.billing.object_type.to_string()
     }),
     column("billing.status", "Status", |vault| {

@@ -40,31 +40,31 @@ pub(crate) struct VolumeArgs {
 enum Verb {
     /// List the project's volumes
     List {
-        /// Only those called so
+        /// List only this name
         #[arg(long)]
         name: Option<String>,
     },
     /// Show one volume
     Show {
-        /// Its name or id
+        /// Name or id
         volume: String,
     },
-    /// Make a volume: empty, from a snapshot, or as a copy of another
+    /// Create a volume: empty, from a snapshot, or as a clone of another volume
     Create(CreateArgs),
-    /// Make a volume from a disk image (raw or qcow2) on this machine
+    /// Import a disk image (raw or qcow2) from this machine as a new volume
     Import(import::ImportArgs),
-    /// Write a volume to a raw image file on this machine, holes left out
+    /// Export a volume to a sparse raw image file on this machine
     Export(export::ExportArgs),
-    /// Print where the bytes of a file-backed volume lie
+    /// Print the path of a file-backed volume
     ///
     /// With the data directory at hand this works without the service too, given an id.
     Path {
-        /// Its name or id
+        /// Name or id
         volume: String,
     },
     /// Delete volumes
     Delete {
-        /// Their names or ids
+        /// Names or ids
         #[arg(required = true)]
         volumes: Vec<String>,
         #[command(flatten)]
@@ -72,9 +72,9 @@ enum Verb {
         #[command(flatten)]
         dry_run: DryRun,
     },
-    /// Make a volume larger
+    /// Extend a volume
     Extend {
-        /// Its name or id
+        /// Name or id
         volume: String,
         /// The new size in GiB
         #[arg(value_name = "GIB", value_parser = clap::value_parser!(u32).range(1..))]
@@ -86,18 +86,18 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// Its name
+    /// Name
     name: Option<String>,
-    /// Its size in GiB; may be left out where the source tells it
+    /// Size in GiB; optional with a source
     #[arg(long, value_name = "GIB", value_parser = clap::value_parser!(u32).range(1..), required_unless_present_any = ["snapshot", "source"])]
     size: Option<u32>,
-    /// Make it from this snapshot (name or id)
+    /// Create it from this snapshot (name or id)
     #[arg(long, conflicts_with = "source")]
     snapshot: Option<String>,
-    /// Make it a copy of this volume (name or id)
+    /// Clone this volume (name or id)
     #[arg(long, value_name = "VOLUME")]
     source: Option<String>,
-    /// Its type
+    /// Volume type
     #[arg(long = "type", value_name = "NAME")]
     volume_type: Option<String>,
     /// Free text
@@ -128,10 +128,10 @@ const SHOW: &[Column<Volume>] = &[
     column("bootable", "Bootable", |volume| {
         or_dash(volume.bootable.map(|yes| yes.to_string()).as_deref())
     }),
-    column("snapshot_id", "From snapshot", |volume| {
+    column("snapshot_id", "Source snapshot", |volume| {
         or_dash(volume.snapshot_id.as_ref().map(|id| id.as_str()))
     }),
-    column("source_volid", "Copy of", |volume| {
+    column("source_volid", "Source volume", |volume| {
         or_dash(volume.source_volume_id.as_ref().map(|id| id.as_str()))
     }),
     column("created_at", "Created", |volume| {

@@ -16,10 +16,10 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// Whether to wait for the end, and for how long.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct WaitArgs {
-    /// Wait until it is done, with a progress bar on a terminal
+    /// Wait for completion, with a progress bar on a terminal
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Stop waiting after so many seconds (exit code 5); the work itself goes on
+    /// Stop waiting after this many seconds (exit code 5); the task continues
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     pub(crate) timeout: Option<u64>,
 }

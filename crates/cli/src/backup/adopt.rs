@@ -12,7 +12,7 @@ use crate::wait::{self, WaitArgs};
 /// Options of `backup adopt`.
 #[derive(Debug, Args)]
 pub(super) struct AdoptArgs {
-    /// Their names or ids; those that they build on are adopted with them
+    /// Names or ids; their parents are adopted with them
     #[arg(required = true)]
     backups: Vec<String>,
     #[command(flatten)]

@@ -57,7 +57,7 @@ impl Driver {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of cinder-chunked")]
 pub(crate) struct ChunkedArgs {
-    /// The driver that is to find the backup; its names are used
+    /// Driver that will read the backup; determines object names
     #[arg(long, value_enum, default_value_t = Driver::Posix)]
     driver: Driver,
     /// How objects are compressed: none, zlib, gzip, bz2, bzip2 or zstd

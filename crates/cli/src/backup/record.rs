@@ -20,10 +20,10 @@ pub(super) struct ImportArgs {
     /// The class path of the driver that wrote the backup
     #[arg(required_unless_present = "file")]
     service: Option<String>,
-    /// The record, as exporting it printed it
+    /// Record printed by export-record
     #[arg(required_unless_present = "file")]
     url: Option<String>,
-    /// Read both from this file, as exporting with `-o json` wrote it
+    /// Read both from a file written by `export-record -o json`
     #[arg(long, conflicts_with_all = ["service", "url"])]
     file: Option<PathBuf>,
     #[command(flatten)]

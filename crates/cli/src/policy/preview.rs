@@ -16,10 +16,10 @@ use crate::output::{Column, Output, column, or_dash, time};
 pub(super) struct PreviewArgs {
     /// The policy's name or id
     policy: String,
-    /// Other times to try, instead of all there are; may be given several times
+    /// Schedule to try instead of the present one; repeatable
     #[arg(long = "at", value_name = "RULE")]
     at: Vec<String>,
-    /// Another time zone to try for the times, e.g. Europe/Berlin
+    /// Time zone to try, e.g. Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
     #[command(flatten)]
@@ -42,8 +42,10 @@ const LINES: &[Column<Line>] = &[
     column("what", "What", |line| line.what.to_owned()),
     column("at", "At (UTC)", |line| time(Some(&line.at))),
     column("name", "Backup", |line| or_dash(line.name.as_deref())),
-    column("volume_id", "Of", |line| or_dash(line.volume_id.as_deref())),
-    column("reasons", "Why", |line| {
+    column("volume_id", "Volume", |line| {
+        or_dash(line.volume_id.as_deref())
+    }),
+    column("reasons", "Reasons", |line| {
         or_dash(Some(&line.reasons.join(", ")))
     }),
 ];

@@ -26,16 +26,16 @@ pub(super) struct BackupArgs {
     /// nbd+unix:///NAME?socket=PATH, nbds://HOST/NAME?tls-certificates=DIR; or a block node of a
     /// running QEMU, which goes on writing: qmp+unix:///NODE?socket=PATH
     image: PathBuf,
-    /// The backup's name [default: the image's file name without its ending]
+    /// Name of the backup [default: the file name without its extension]
     #[arg(long)]
     name: Option<String>,
     /// Free text
     #[arg(long)]
     description: Option<String>,
-    /// The backup it is made after (name or id) [default: the newest one of the same image]
+    /// Parent backup (name or id) [default: the newest one of the same image]
     #[arg(long, value_name = "BACKUP", conflicts_with = "full")]
     parent: Option<String>,
-    /// Make it after no other
+    /// Use no parent
     #[arg(long)]
     full: bool,
     #[command(flatten)]

@@ -20,10 +20,10 @@ use crate::output::Output;
 pub(super) struct EraseArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// The project's name once more: nothing of it can be read afterwards, by anyone, ever
+    /// Confirm by repeating the project's name; its data cannot be recovered afterwards
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
-    /// Tell what would be erased and change nothing
+    /// Print what would be erased and change nothing
     #[arg(long, conflicts_with = "confirm")]
     dry_run: bool,
 }

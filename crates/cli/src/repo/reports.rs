@@ -37,7 +37,7 @@ const LIST: &[Column<Row>] = &[
     // The beginning is enough to name a backup by, and leaves room for the rest.
     column("id", "ID", |row| row.id.chars().take(8).collect()),
     column("name", "Name", |row| row.name.clone()),
-    column("created_at", "Made", |row| row.created.clone()),
+    column("created_at", "Created", |row| row.created.clone()),
     column("size_bytes", "Size", |row| {
         ByteCount(row.size_bytes).to_string()
     }),
@@ -87,7 +87,7 @@ const STATS: &[Column<Stats>] = &[
     column("logical_bytes", "Volumes", |stats| {
         ByteCount(stats.logical_bytes).to_string()
     }),
-    column("unique_bytes", "Distinct data", |stats| {
+    column("unique_bytes", "Unique data", |stats| {
         ByteCount(stats.unique_bytes).to_string()
     }),
     column("stored_bytes", "Stored", |stats| {
@@ -136,7 +136,7 @@ pub(super) fn stats(place: &PlaceArgs, output: &Output) -> Result<(), CliError> 
 pub(super) struct SweepArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// Tell what would be done and change nothing
+    /// Print what would be done and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Wait so long for running backups and restores; what they still need is left to the next sweep
@@ -171,10 +171,10 @@ const SWEPT: &[Column<Swept>] = &[
     column("dead_packs", "Dead packs", |swept| {
         swept.dead_packs.to_string()
     }),
-    column("repacked_packs", "Mostly dead packs", |swept| {
+    column("repacked_packs", "Repacked packs", |swept| {
         swept.repacked_packs.to_string()
     }),
-    column("moved_bytes", "Moved out of them", |swept| {
+    column("moved_bytes", "Moved", |swept| {
         ByteCount(swept.moved_bytes).to_string()
     }),
     column("deleted_packs", "Packs deleted", |swept| {
@@ -183,13 +183,13 @@ const SWEPT: &[Column<Swept>] = &[
     column("freed_bytes", "Freed", |swept| {
         ByteCount(swept.freed_bytes).to_string()
     }),
-    column("pardoned_packs", "Needed after all", |swept| {
+    column("pardoned_packs", "Pardoned packs", |swept| {
         swept.pardoned_packs.to_string()
     }),
-    column("pending_packs", "Left to the next", |swept| {
+    column("pending_packs", "Pending packs", |swept| {
         swept.pending_packs.to_string()
     }),
-    column("waiting_for", "Runs to wait for", |swept| {
+    column("waiting_for", "Sessions to wait for", |swept| {
         swept.waiting_for.to_string()
     }),
 ];
@@ -231,14 +231,14 @@ pub(super) fn sweep(args: SweepArgs, output: &Output) -> Result<(), CliError> {
 /// How deep `repo check` goes.
 #[derive(Debug, Args)]
 pub(super) struct DepthArgs {
-    /// Read and verify every byte, not the structure alone
+    /// Read and verify all data, not only the structure
     #[arg(long)]
     read_data: bool,
-    /// Read so much at most (such as 10GiB), what was not read for longest first; the next check
-    /// goes on from there
+    /// Read at most this much (such as 10GiB), least recently verified data first; the next check
+    /// continues from there
     #[arg(long, value_name = "SIZE", requires = "read_data", value_parser = bytes)]
     budget: Option<u64>,
-    /// Read only what no check has read for so long (such as 12h or 30d): goes on after a break
+    /// Read only data not verified for this long (such as 12h or 30d)
     #[arg(long, value_name = "AGE", requires = "read_data", value_parser = age)]
     older_than: Option<Duration>,
 }

@@ -20,7 +20,7 @@ use crate::output::Output;
 pub(super) struct RestoreArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// The backup: its name, its id, or the beginning of it
+    /// Name, id or id prefix of the backup
     backup: String,
     /// The file to write; a new one has holes where the volume had. Or the address of a writable
     /// NBD export, which needs --force

@@ -40,25 +40,25 @@ When it serves, it prints one line with the address. SIGTERM or Ctrl-C stops it.
 pub(super) struct ServeArgs {
     #[command(flatten)]
     place: PlaceArgs,
-    /// The backup: its name, its id, or the beginning of it
+    /// Name, id or id prefix of the backup
     backup: String,
-    /// Listen on a socket in the file system, which only this user may open
+    /// Listen on a Unix socket with mode 0600
     #[arg(long, value_name = "PATH", required_unless_present = "listen")]
     socket: Option<PathBuf>,
-    /// Listen on the network; anything but this host needs --tls. Port 0 takes a free one
+    /// Listen on a TCP address; other than loopback needs --tls. Port 0 picks a free port
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "socket")]
     listen: Option<SocketAddr>,
-    /// Serve under TLS only, to clients with a certificate; the directory holds server-cert.pem,
+    /// Require TLS with client certificates; the directory holds server-cert.pem,
     /// server-key.pem and ca-cert.pem
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
-    /// Take writes, and keep them in this file (and FILE.map); the backup stays as it is
+    /// Accept writes and keep them in this file (and FILE.map); the backup is not changed
     #[arg(long, value_name = "FILE")]
     overlay: Option<PathBuf>,
-    /// Bring all data into the overlay while it is being used, until it is a whole image
+    /// Fill the overlay in the background until it is a complete image
     #[arg(long, requires = "overlay")]
     fill: bool,
-    /// The name of the export [default: the name of the backup]
+    /// Name of the export [default: the backup's name]
     #[arg(long, value_name = "NAME")]
     export: Option<String>,
 }

@@ -16,7 +16,7 @@ use crate::output::say;
 /// How a source is read.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// The image's format, if it is not to be found out
+    /// Image format [default: detected]
     #[arg(long, value_parser = ["raw", "qcow2"])]
     format: Option<String>,
     /// Of an NBD export: the dirty bitmap that was written since the parent, so that only what it

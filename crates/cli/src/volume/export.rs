@@ -20,9 +20,9 @@ use crate::progress::Bar;
 pub(crate) struct ExportArgs {
     /// The volume's name or id
     volume: String,
-    /// The file to write, or a block device that is large enough
+    /// File to write, or a block device of sufficient size
     file: PathBuf,
-    /// Replace what is there
+    /// Overwrite an existing file
     #[arg(long)]
     force: bool,
 }

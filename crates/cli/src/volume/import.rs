@@ -26,13 +26,13 @@ const AHEAD: usize = 8;
 pub(crate) struct ImportArgs {
     /// The image file or block device
     image: PathBuf,
-    /// The volume's name; the file's name without its ending if left out
+    /// Name of the volume [default: the file name without its extension]
     #[arg(long)]
     name: Option<String>,
     /// Free text
     #[arg(long)]
     description: Option<String>,
-    /// The image's format, if it is not to be found out
+    /// Image format [default: detected]
     #[arg(long, value_parser = ["raw", "qcow2"])]
     format: Option<String>,
 }
