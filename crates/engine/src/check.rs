@@ -18,7 +18,9 @@ use emberkeep_store::StoreError;
 use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::CheckError;
 use crate::index::Index;
-use crate::load::{damaged_packs, list_manifests, load_condemned, load_index};
+use crate::load::{
+    damaged_packs, list_manifests, load_condemned, load_index, load_index_and_tables,
+};
 use crate::reader::ChunkReader;
 use crate::run::Run;
 use crate::session::Session;
@@ -119,7 +121,15 @@ pub(crate) fn check(
         // It hurts no backup: runs that work beside it are slowed down at most.
         findings.add(damage, []);
     }
-    let loaded = load_index(space).map_err(store_error)?;
+    let mut loaded = load_index(space).map_err(store_error)?;
+    if loaded.damaged.is_empty() && lacks_something(space, &loaded.index, &manifests, run)? {
+        loaded = load_index_and_tables(space).map_err(store_error)?;
+    }
+    let lost_packs = match loaded.damaged.is_empty() {
+        true => loaded.from_tables,
+        // That a run cannot be read is said already.
+        false => BTreeSet::new(),
+    };
     for damage in loaded.damaged {
         findings.add(damage, []);
     }
@@ -141,7 +151,7 @@ pub(crate) fn check(
                 None => DamageCause::Missing,
             };
             let object = space.names.pack(record.pack);
-            let found = findings.keep(Damage {
+            let found = findings.keep_whole(Damage {
                 object,
                 offset: None,
                 cause,
@@ -185,6 +195,13 @@ pub(crate) fn check(
             tracing::warn!(%cause, "damaged packs could not be marked");
         }
     }
+    bad.unnamed = index
+        .packs()
+        .iter()
+        .zip(0..)
+        .filter(|(record, _)| lost_packs.contains(&record.pack))
+        .map(|(_, at)| at)
+        .collect();
     let mut closure = Closure {
         space,
         index: &index,
@@ -201,8 +218,54 @@ pub(crate) fn check(
     if let Some(Err(cause)) = session.map(Session::end) {
         tracing::warn!(%cause, "the session of a finished check could not be removed");
     }
+    if !findings.unnamed.is_empty() {
+        let at = findings.keep(Damage {
+            object: space.names.index(),
+            offset: None,
+            cause: DamageCause::IndexLost {
+                packs: findings.unnamed.len(),
+            },
+        });
+        findings.all[at].1 = std::mem::take(&mut findings.without_index);
+        findings.shells.insert(at);
+    }
     report.problems = findings.into_problems();
     Ok(report)
+}
+
+/// Tells whether the index lacks a chunk of a backup although there are packs that it does not
+/// name: then they may hold it.
+fn lacks_something(
+    space: &Space,
+    index: &Index,
+    manifests: &[Manifest],
+    run: &Run,
+) -> Result<bool, CheckError> {
+    let named: HashSet<PackId> = index.packs().iter().map(|record| record.pack).collect();
+    let packs = space.list_packs()?;
+    if packs.iter().all(|(pack, _)| named.contains(pack)) {
+        return Ok(false);
+    }
+    let bad = Bad::default();
+    let mut closure = Closure {
+        space,
+        index,
+        bad: &bad,
+        clean: HashSet::new(),
+        reader: ChunkReader::new(space, index, run).map_err(CheckError::Decompressor)?,
+    };
+    let mut findings = Findings::default();
+    for manifest in manifests {
+        if run.is_cancelled() {
+            return Err(CheckError::Cancelled);
+        }
+        closure.walk(manifest, &mut findings)?;
+        let is_unlocated = |damage: &Damage| matches!(damage.cause, DamageCause::NoLocation(_));
+        if findings.all.iter().any(|(damage, _)| is_unlocated(damage)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn store_error(cause: ReadError) -> CheckError {
@@ -237,27 +300,46 @@ struct Findings {
     passing: BTreeSet<usize>,
     /// What leaves every chunk readable.
     shells: BTreeSet<usize>,
+    /// How often something was found to hurt: a part of a map that adds none is clean, for
+    /// every backup that shares it.
+    hits: u64,
+    /// Packs of which nothing can be read, by name.
+    whole: HashMap<String, usize>,
+    /// Packs that the index has lost and backups need.
+    unnamed: BTreeSet<u32>,
+    /// Backups that need them.
+    without_index: BTreeSet<BackupId>,
 }
 
 impl Findings {
     fn add(&mut self, damage: Damage, backups: impl IntoIterator<Item = BackupId>) -> usize {
-        let said = format!("{damage} {}", damage.cause);
-        let at = match self.said.get(&said) {
+        let at = match self.whole.get(&damage.object) {
+            // It was found missing or cut before anybody tried to read it.
             Some(at) => *at,
-            None => {
-                let at = self.keep(damage);
-                self.said.insert(said, at);
-                at
-            }
+            None => self.keep(damage),
         };
+        self.hits += 1;
         self.all[at].1.extend(backups);
         at
     }
 
-    /// Adds damage whose victims are found later and returns its place.
+    /// Adds damage whose victims are found later and returns its place. What was found before
+    /// keeps its place.
     fn keep(&mut self, damage: Damage) -> usize {
-        self.all.push((damage, BTreeSet::new()));
-        self.all.len() - 1
+        let said = format!("{damage} {}", damage.cause);
+        let place = self.said.entry(said).or_insert(self.all.len());
+        if *place == self.all.len() {
+            self.all.push((damage, BTreeSet::new()));
+        }
+        *place
+    }
+
+    /// Adds a pack of which nothing can be read.
+    fn keep_whole(&mut self, damage: Damage) -> usize {
+        let object = damage.object.clone();
+        let at = self.keep(damage);
+        self.whole.insert(object, at);
+        at
     }
 
     /// Notes that bytes of a backup are lost because of a finding.
@@ -313,6 +395,8 @@ struct Bad {
     shells: HashMap<u32, usize>,
     /// Single chunks, by pack and offset.
     chunks: HashMap<(u32, u32), usize>,
+    /// Packs that no index run names.
+    unnamed: BTreeSet<u32>,
 }
 
 impl Bad {
@@ -323,7 +407,7 @@ impl Bad {
             self.chunks.insert((pack, offset), findings.keep(damage));
         }
         if let Some(damage) = outcome.whole {
-            self.packs.insert(pack, findings.keep(damage));
+            self.packs.insert(pack, findings.keep_whole(damage));
         }
         if let Some(damage) = outcome.shell {
             let at = findings.keep(damage);
@@ -383,7 +467,7 @@ impl Closure<'_> {
         let backup = manifest.backup_id;
         let mut walk = Walk::new(manifest.root);
         let mut entered = Vec::new();
-        let hurt_before = findings.hurt(backup);
+        let hits_before = findings.hits;
         loop {
             let (clean, index, bad) = (&self.clean, self.index, self.bad);
             let pages = walk.next_pages(&mut self.reader, &mut |id| {
@@ -412,7 +496,7 @@ impl Closure<'_> {
             }
         }
         // A node is clean if the whole walk was: rough, but true, and most walks are.
-        if findings.hurt(backup) == hurt_before {
+        if findings.hits == hits_before {
             self.clean.extend(entered);
         }
         Ok(())
@@ -428,7 +512,7 @@ impl Closure<'_> {
         if self.clean.contains(&id) {
             return Ok(());
         }
-        let before = findings.hurt(backup);
+        let before = findings.hits;
         let (index, bad, window) = (self.index, self.bad, self.space.descriptor.window());
         judge(index, bad, id, (backup, Some(range.clone())), findings);
         let read = read_pages(&mut self.reader, &[id], window, |_, page| {
@@ -457,7 +541,7 @@ impl Closure<'_> {
             Ok::<_, ReadError>(())
         });
         match read {
-            Ok(()) if findings.hurt(backup) == before => {
+            Ok(()) if findings.hits == before => {
                 self.clean.insert(id);
             }
             Ok(()) => {}
@@ -494,24 +578,23 @@ fn judge(
         let at = findings.add(damage, [backup]);
         lose(findings, at);
     }
+    if !places.is_empty() && places.iter().all(|entry| bad.unnamed.contains(&entry.pack)) {
+        findings.hits += 1;
+        findings.without_index.insert(backup);
+        findings
+            .unnamed
+            .extend(places.iter().map(|entry| entry.pack));
+    }
     let all_bad = places.iter().all(|entry| bad.at(entry).is_some());
     for entry in &places {
         if let Some(at) = bad.at(entry).filter(|_| all_bad) {
+            findings.hits += 1;
             findings.all[at].1.insert(backup);
             lose(findings, at);
         }
         if let Some(at) = bad.shells.get(&entry.pack) {
+            findings.hits += 1;
             findings.all[*at].1.insert(backup);
         }
-    }
-}
-
-impl Findings {
-    /// Counts the findings that hurt a backup.
-    fn hurt(&self, backup: BackupId) -> usize {
-        self.all
-            .iter()
-            .filter(|(_, backups)| backups.contains(&backup))
-            .count()
     }
 }

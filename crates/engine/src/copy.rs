@@ -24,7 +24,7 @@ use crate::damage::{DamageCause, ReadError};
 use crate::error::{CopyError, RepositoryError};
 use crate::index::Index;
 use crate::load::Listing;
-use crate::load::load_index;
+use crate::load::load_index_and_tables;
 use crate::reader::ChunkReader;
 use crate::repository::{ProjectRepository, Repository};
 use crate::run::Run;
@@ -120,7 +120,8 @@ fn copy(
     let source = from
         .load_if_there(EnvelopeKind::Manifest, &source_name, Manifest::decode)?
         .ok_or(CopyError::NoSuchBackup(backup))?;
-    let index = load_index(from)?.index;
+    // A chunk that the index has lost is copied all the same.
+    let index = load_index_and_tables(from)?.index;
     let (known, _) = look_around(to, None, &Listing::take(to)?)?;
     let base = match request.base {
         // What may have got lost there is looked for everywhere.

@@ -33,6 +33,14 @@ pub enum DamageCause {
         /// Bytes there should be.
         want: u64,
     },
+    /// No index run names packs that backups need; the packs themselves are there.
+    #[error(
+        "the index has lost {packs} packs that backups need; no data is lost: `emberkeep repo check --repair-index` writes it anew"
+    )]
+    IndexLost {
+        /// Packs that it has lost.
+        packs: usize,
+    },
     /// No pack that the index knows holds the chunk.
     #[error("no pack holds chunk {0}")]
     NoLocation(ChunkId),
@@ -89,6 +97,11 @@ impl ReadError {
             ),
             other => Self::Store(other),
         }
+    }
+
+    /// Tells whether a chunk is in no pack that the index names: the index may be lost.
+    pub(crate) fn is_unlocated(&self) -> bool {
+        matches!(self, Self::Damaged(damage) if matches!(damage.cause, DamageCause::NoLocation(_)))
     }
 
     pub(crate) fn is_missing(&self) -> bool {

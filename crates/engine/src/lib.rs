@@ -15,6 +15,7 @@ mod load;
 mod packs;
 mod random;
 mod reader;
+mod repair;
 mod repository;
 mod restore;
 mod run;
@@ -30,6 +31,7 @@ pub use damage::{Damage, DamageCause, ReadError};
 pub use error::{BackupError, CheckError, CopyError, RepositoryError, RestoreError, SweepError};
 pub use keys::{Erased, Rotated};
 pub use random::BackupReader;
+pub use repair::RepairReport;
 pub use repository::{
     InitOptions, Manifests, ProjectRepository, Repository, RepositoryStats, worth_keeping,
 };

@@ -68,11 +68,28 @@ pub(crate) struct LoadedIndex {
     pub(crate) runs: Vec<String>,
     /// Runs that could not be read; what they knew was taken from the packs.
     pub(crate) damaged: Vec<Damage>,
+    /// Packs that no run names, as they say of themselves.
+    pub(crate) from_tables: BTreeSet<PackId>,
+}
+
+/// When the packs' own tables of contents are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// Where a run cannot be read.
+    WhereDamaged,
+    /// Where there are packs that no run names: a run may be lost. That costs requests for each
+    /// pack that another run has not indexed yet.
+    WhereUnnamed,
 }
 
 /// Reads every run there is.
 pub(crate) fn load_index(space: &Space) -> Result<LoadedIndex, ReadError> {
     load_index_with(space, &IndexRun::default())
+}
+
+/// Reads every run there is, and the tables of packs that none of them names.
+pub(crate) fn load_index_and_tables(space: &Space) -> Result<LoadedIndex, ReadError> {
+    load(space, &IndexRun::default(), None, Tables::WhereUnnamed)
 }
 
 /// Reads every run there is, and adds one that is not stored.
@@ -84,7 +101,17 @@ pub(crate) fn load_index_with(space: &Space, more: &IndexRun) -> Result<LoadedIn
 pub(crate) fn load_listed_index(
     space: &Space,
     more: &IndexRun,
+    before: Option<Vec<Listed>>,
+) -> Result<LoadedIndex, ReadError> {
+    load(space, more, before, Tables::WhereDamaged)
+}
+
+/// Reads the index as [`load_listed_index`] does.
+pub(crate) fn load(
+    space: &Space,
+    more: &IndexRun,
     mut before: Option<Vec<Listed>>,
+    tables: Tables,
 ) -> Result<LoadedIndex, ReadError> {
     let mut gatherer = Gatherer::default();
     gatherer.add_entries(&more.packs, more.entries.clone());
@@ -115,13 +142,16 @@ pub(crate) fn load_listed_index(
         }
         break;
     }
-    if !damaged.is_empty() {
-        read_from_packs(space, &mut gatherer)?;
-    }
+    let from_tables = if tables == Tables::WhereUnnamed || !damaged.is_empty() {
+        read_from_packs(space, &mut gatherer)?
+    } else {
+        BTreeSet::new()
+    };
     Ok(LoadedIndex {
         index: gatherer.finish(),
         runs: seen.into_iter().collect(),
         damaged,
+        from_tables,
     })
 }
 
@@ -171,8 +201,9 @@ fn load_runs(
     Box::new(listed.into_iter().zip(loaded))
 }
 
-/// Adds what packs say of themselves that no run names.
-fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<(), ReadError> {
+/// Adds what packs say of themselves that no run names, and returns them.
+fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<BTreeSet<PackId>, ReadError> {
+    let mut read = BTreeSet::new();
     for (pack, size) in space.list_packs()? {
         if gatherer.knows(pack) {
             continue;
@@ -188,6 +219,7 @@ fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<(), ReadErr
         let Ok(size) = u32::try_from(size) else {
             continue;
         };
+        read.insert(pack);
         let entries = toc.iter().map(|entry| IndexEntry::new(0, entry)).collect();
         gatherer.add_entries(
             &[PackRecord {
@@ -198,7 +230,7 @@ fn read_from_packs(space: &Space, gatherer: &mut Gatherer) -> Result<(), ReadErr
             entries,
         );
     }
-    Ok(())
+    Ok(read)
 }
 
 /// What sweeps have condemned.

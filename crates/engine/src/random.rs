@@ -8,6 +8,7 @@ mod cache;
 
 use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use emberkeep_format::{
@@ -19,7 +20,7 @@ use emberkeep_volumes::{ChangeSet, Extent, ExtentKind, SourceSnapshot, VolumeErr
 use crate::damage::ReadError;
 use crate::error::RestoreError;
 use crate::index::Index;
-use crate::load::{load_condemned, load_index};
+use crate::load::{LoadedIndex, load_condemned, load_index, load_index_and_tables};
 use crate::reader::ChunkReader;
 use crate::restore::read_failure;
 use crate::run::Run;
@@ -47,6 +48,8 @@ pub struct BackupReader {
     manifest: Manifest,
     run: Run,
     index: RwLock<Arc<Index>>,
+    /// The index lacked something, so that packs are asked for their own tables, too.
+    tables_read: AtomicBool,
     nodes: Mutex<Cache<Arc<Node>>>,
     pages: Mutex<Cache<Arc<Page>>>,
     chunks: Mutex<Chunks>,
@@ -78,9 +81,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn fresh_index(space: &Space) -> Result<Index, ReadError> {
+fn fresh_index(
+    space: &Space,
+    load: fn(&Space) -> Result<LoadedIndex, ReadError>,
+) -> Result<Index, ReadError> {
     let condemned = load_condemned(space)?.packs();
-    let mut index = load_index(space)?.index;
+    let mut index = load(space)?.index;
     index.condemn(|pack| condemned.contains(&pack));
     Ok(index)
 }
@@ -94,12 +100,14 @@ impl BackupReader {
             .load_if_there(EnvelopeKind::Manifest, &name, Manifest::decode)
             .map_err(|cause| read_failure(space, backup, cause))?
             .ok_or(RestoreError::NoSuchBackup(backup))?;
-        let index = fresh_index(space).map_err(|cause| read_failure(space, backup, cause))?;
+        let index =
+            fresh_index(space, load_index).map_err(|cause| read_failure(space, backup, cause))?;
         Ok(Self {
             space: space.clone(),
             manifest,
             run: Run::new(),
             index: RwLock::new(Arc::new(index)),
+            tables_read: AtomicBool::new(false),
             nodes: Mutex::new(Cache::new(NODE_BYTES)),
             pages: Mutex::new(Cache::new(PAGE_BYTES)),
             chunks: Mutex::new(Chunks {
@@ -127,7 +135,8 @@ impl BackupReader {
         self.with_index(|index| self.data_with(index, range.clone()))
     }
 
-    /// Does it with the index we have, and with a fresh one if a pack has gone since.
+    /// Does it with the index we have, and with a fresh one if a pack has gone since, or if the
+    /// index may have lost packs that are there.
     fn with_index<T>(
         &self,
         mut act: impl FnMut(&Index) -> Result<T, ReadError>,
@@ -137,9 +146,13 @@ impl BackupReader {
         let index = have.clone();
         drop(have);
         match act(&index) {
-            Err(cause) if cause.is_missing() => {
-                tracing::info!(%backup, "a pack is gone; reading again with a fresh index");
-                let index = fresh_index(&self.space)
+            Err(cause) if cause.is_missing() || self.may_be_lost(&cause) => {
+                tracing::info!(%backup, %cause, "reading again with a fresh index");
+                let load = match self.tables_read.load(Relaxed) {
+                    true => load_index_and_tables,
+                    false => load_index,
+                };
+                let index = fresh_index(&self.space, load)
                     .map_err(|cause| read_failure(&self.space, backup, cause))?;
                 let index = Arc::new(index);
                 let mut have = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -150,6 +163,11 @@ impl BackupReader {
             done => done,
         }
         .map_err(|cause| read_failure(&self.space, backup, cause))
+    }
+
+    /// Tells, once, whether the packs' own tables are to be read.
+    fn may_be_lost(&self, cause: &ReadError) -> bool {
+        cause.is_unlocated() && !self.tables_read.swap(true, Relaxed)
     }
 
     fn window(&self) -> u64 {

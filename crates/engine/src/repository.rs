@@ -20,6 +20,7 @@ use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
 use crate::load::{list_manifests, load_index};
 use crate::random::BackupReader;
+use crate::repair::{self, RepairReport};
 use crate::restore::{self, RestoreReport};
 use crate::run::Run;
 use crate::space::{NewKey, Space, now};
@@ -367,6 +368,12 @@ impl ProjectRepository {
             Depth::Structure
         };
         check::check(&self.space, depth, run)
+    }
+
+    /// Enters every pack that no index run names into the index, from the pack's own table of
+    /// contents: what a lost run said is known again.
+    pub fn repair_index(&self, run: &Run) -> Result<RepairReport, CheckError> {
+        repair::repair_index(&self.space, run)
     }
 
     /// Looks for damage and reads packs through, those first that were read longest ago, or

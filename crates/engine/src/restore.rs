@@ -18,7 +18,7 @@ use emberkeep_volumes::{RestoreTarget, TargetState};
 
 use crate::damage::ReadError;
 use crate::error::RestoreError;
-use crate::load::{load_condemned, load_index};
+use crate::load::{LoadedIndex, load_condemned, load_index, load_index_and_tables};
 use crate::reader::{ChunkReader, Sink};
 use crate::run::Run;
 use crate::session::Session;
@@ -104,12 +104,17 @@ pub(crate) fn restore(
             need: manifest.size,
         });
     }
-    let mut outcome = attempt(space, &manifest, target, run);
+    let mut outcome = attempt(space, &manifest, target, run, load_index);
     // A chunk may have moved between our reading the index and a sweep's finishing with a pack
     // that was condemned before we came; a fresh index knows where it is now.
     if matches!(&outcome, Err(Halt::Read(cause)) if cause.is_missing()) {
         tracing::info!(%backup, "a pack is gone; restoring again with a fresh index");
-        outcome = attempt(space, &manifest, target, run);
+        outcome = attempt(space, &manifest, target, run, load_index);
+    }
+    // The packs say themselves what they hold, should the index have lost them.
+    if matches!(&outcome, Err(Halt::Read(cause)) if cause.is_unlocated()) {
+        tracing::warn!(%backup, "the index lacks a chunk; reading the packs' own tables");
+        outcome = attempt(space, &manifest, target, run, load_index_and_tables);
     }
     let totals = outcome.map_err(|halt| halt.of(space, backup))?;
     target.finish()?;
@@ -136,9 +141,10 @@ fn attempt(
     manifest: &Manifest,
     target: &dyn RestoreTarget,
     run: &Run,
+    load: fn(&Space) -> Result<LoadedIndex, ReadError>,
 ) -> Result<Totals, Halt> {
     let condemned = load_condemned(space)?.packs();
-    let mut index = load_index(space)?.index;
+    let mut index = load(space)?.index;
     index.condemn(|pack| condemned.contains(&pack));
     run.begin(manifest.size.0);
     let window = u64::from(space.descriptor.window());
