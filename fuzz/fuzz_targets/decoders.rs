@@ -6,8 +6,8 @@
 
 use emberkeep_format::{
     ChunkId, Condemnation, Decompressor, Descriptor, Encoding, Envelope, EnvelopeKind, IndexRun, KeySpace, Lease,
-    Manifest, NONCE_LEN, Node, ObjectId, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackKind,
-    PackTrailer, Page, Progress, SealKey, SessionRecord, SpoolFrame, TAG_LEN, TocEntry, Verified,
+    LedgerEntry, LedgerLabel, LedgerRecord, LedgerSet, Manifest, NONCE_LEN, Node, ObjectId, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackKind,
+    PackTrailer, Page, Progress, SealKey, SessionRecord, SpoolFrame, TAG_LEN, TocEntry, Tombstone, Verified,
     decode_toc, encode_run, names, open_chunk, verify_checksum,
 };
 use emberkeep_keys::{MasterKey, RepositorySecret};
@@ -20,7 +20,7 @@ const WINDOW: u32 = 16 << 20;
 type Law = fn(u8, &[u8]);
 
 /// Every decoder. `EMBERKEEP_DECODER` names the one that gets all inputs; else their first byte chooses.
-const DECODERS: [(&str, Law); 20] = [
+const DECODERS: [(&str, Law); 23] = [
     ("page", |_, bytes| {
         if let Ok(page) = Page::decode(bytes, WINDOW) {
             assert_eq!(page.encode(), bytes);
@@ -59,6 +59,21 @@ const DECODERS: [(&str, Law); 20] = [
     ("verified", |_, bytes| {
         if let Ok(record) = Verified::decode(bytes) {
             assert_eq!(record.encode(), bytes);
+        }
+    }),
+    ("ledger_entry", |_, bytes| {
+        if let Ok(entry) = LedgerEntry::decode(bytes) {
+            assert_eq!(entry.encode(), bytes);
+        }
+    }),
+    ("tombstone", |_, bytes| {
+        if let Ok(tombstone) = Tombstone::decode(bytes) {
+            assert_eq!(tombstone.encode(), bytes);
+        }
+    }),
+    ("ledger_set", |_, bytes| {
+        if let Ok(set) = LedgerSet::decode(bytes) {
+            assert_eq!(set.encode(), bytes);
         }
     }),
     ("spool_frame", |_, bytes| {
@@ -117,6 +132,12 @@ fn last_segments(bytes: &[u8]) {
     }
     if let Some(id) = names::last_segment::<ObjectId>(&name) {
         assert_eq!(names::last_segment(&id.to_string()), Some(id));
+    }
+    if let Some(label) = names::last_segment::<LedgerLabel>(&name) {
+        assert_eq!(names::last_segment(&label.to_string()), Some(label));
+    }
+    if let Some(record) = names::last_segment::<LedgerRecord>(&name) {
+        assert_eq!(names::last_segment(&record.to_string()), Some(record));
     }
     if let Some(space) = names::last_segment::<KeySpace>(&name) {
         assert_eq!(names::last_segment(&space.to_string()), Some(space));

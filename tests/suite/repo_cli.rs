@@ -320,3 +320,88 @@ fn a_reader_that_goes_away_is_no_failure() {
         String::from_utf8_lossy(&ended.stderr)
     );
 }
+
+/// Files of the repository whose paths hold `part`.
+fn stored(repo: &Path, part: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![repo.join("p")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.to_string_lossy().contains(part) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn what_the_store_lost_is_missed_and_each_refusal_names_a_way_out() {
+    let bench = Bench::new();
+    let (disk, repo) = (bench.path("disk.img"), bench.path("r"));
+    image(&disk);
+    bench.ok(&["repo", "init", "r"]);
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        let made = bench.json(&["repo", "backup", "r", "disk.img", "--name", name]);
+        ids.push(made["id"].as_str().expect("an id").to_owned());
+    }
+    bench.ok(&["repo", "check", "r"]);
+
+    // A manifest: check and sweep miss it, and --force gives it up.
+    let lost = stored(&repo, &format!("manifests/{}", ids[0])).remove(0);
+    fs::remove_file(&lost).expect("removed");
+    let ended = bench.run(&["repo", "check", "r"]);
+    assert_eq!(ended.code, Some(1), "{} {}", ended.out, ended.err);
+    assert!(ended.out.contains(&ids[0]), "{}", ended.out);
+    let ended = bench.run(&["repo", "sweep", "r"]);
+    assert_ne!(ended.code, Some(0));
+    assert!(ended.err.contains(&ids[0]), "{}", ended.err);
+    assert!(ended.err.contains("repo delete --force"), "{}", ended.err);
+    bench.fails(2, &["repo", "delete", "--force", "r", "a"]);
+    bench.ok(&["repo", "delete", "--force", "r", &ids[0]]);
+    bench.ok(&["repo", "sweep", "r"]);
+    bench.ok(&["repo", "check", "r"]);
+
+    // The index: everything is restored all the same, and it is written anew.
+    for run in stored(&repo, "/index/") {
+        fs::remove_file(run).expect("removed");
+    }
+    bench.ok(&["repo", "restore", "r", "b", "out.img"]);
+    assert_same(&bench.path("out.img"), &disk);
+    let ended = bench.run(&["repo", "check", "r"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.contains("no data is lost"), "{}", ended.out);
+    assert!(ended.out.contains("--repair-index"), "{}", ended.out);
+    assert!(!ended.out.contains("lost: bytes"), "{}", ended.out);
+    bench.ok(&["repo", "check", "r", "--repair-index"]);
+    bench.ok(&["repo", "check", "r", "--read-data"]);
+
+    // The whole store, back to an earlier state.
+    let earlier = bench.path("earlier");
+    let copy = |from: &Path, to: &Path| {
+        let done = std::process::Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status();
+        assert!(done.expect("cp runs").success());
+    };
+    copy(&repo, &earlier);
+    bench.ok(&["repo", "backup", "r", "disk.img", "--name", "d"]);
+    bench.ok(&["repo", "check", "r"]);
+    fs::remove_dir_all(&repo).expect("removed");
+    copy(&earlier, &repo);
+    let ended = bench.run(&["repo", "check", "r"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.out.contains("rolled back"), "{}", ended.out);
+    assert!(ended.out.contains("repo accept-rollback"), "{}", ended.out);
+    bench.ok(&["repo", "accept-rollback", "r"]);
+    bench.ok(&["repo", "check", "r"]);
+    bench.ok(&["repo", "sweep", "r"]);
+    bench.ok(&["repo", "restore", "r", "c", "out2.img"]);
+    assert_same(&bench.path("out2.img"), &disk);
+}

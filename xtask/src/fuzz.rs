@@ -22,7 +22,7 @@ const TARGETS: [(&str, bool); 6] = [
     ("nbd_server", false),
     ("nbd_client", false),
 ];
-const DECODERS: [&str; 20] = [
+const DECODERS: [&str; 23] = [
     "page",
     "node",
     "index_run",
@@ -39,6 +39,9 @@ const DECODERS: [&str; 20] = [
     "envelope",
     "wrapped_keys",
     "verified",
+    "ledger_entry",
+    "tombstone",
+    "ledger_set",
     "spool_frame",
     "sealed_chunk",
     "names",

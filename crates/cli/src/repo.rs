@@ -5,6 +5,7 @@ mod find;
 mod keeping;
 mod key;
 mod place;
+mod positions;
 mod reports;
 mod restore;
 mod serve;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use emberkeep_engine::{ChunkerSpec, InitOptions, ProjectRepository, Repository, RepositoryError};
 use emberkeep_keys::KeyFile;
+use emberkeep_model::BackupId;
 use emberkeep_store::StoreError;
 use serde_json::json;
 
@@ -87,6 +89,9 @@ enum Verb {
         /// Names, ids or id prefixes
         #[arg(required = true)]
         backups: Vec<String>,
+        /// Delete unreadable or lost backups too; accepts full ids only
+        #[arg(long)]
+        force: bool,
     },
     /// Delete stored data that no backup references; safe beside running backups
     Sweep(reports::SweepArgs),
@@ -96,6 +101,11 @@ enum Verb {
         place: PlaceArgs,
         #[command(flatten)]
         depth: reports::DepthArgs,
+    },
+    /// Accept a store that was rolled back or has lost backups; missing backups count as deleted
+    AcceptRollback {
+        #[command(flatten)]
+        place: PlaceArgs,
     },
     /// Print everything the store knows about each backup, to rebuild a lost catalog
     Recover {
@@ -170,13 +180,23 @@ pub(crate) fn run(args: RepoArgs) -> Result<(), CliError> {
         Verb::List { place } => reports::list(&place.projects()?, &output),
         Verb::Restore(args) => restore::run(args, &output),
         Verb::Serve(args) => serve::run(args, &output),
-        Verb::Delete { place, backups } => delete(&place, &backups, &output),
+        Verb::Delete {
+            place,
+            backups,
+            force: false,
+        } => delete(&place, &backups, &output),
+        Verb::Delete {
+            place,
+            backups,
+            force: true,
+        } => delete_unread(&place, &backups, &output),
         Verb::Sweep(args) => reports::sweep(args, &output),
         Verb::Check { mut place, depth } => {
             // What is looked for lies in the store, and nowhere else.
             place.cache = None;
             reports::check(&place, &depth, &output)
         }
+        Verb::AcceptRollback { place } => reports::accept_rollback(&place, &output),
         Verb::EraseProject(args) => keeping::erase(args, &output),
         Verb::Recover { place } => keeping::recover(&place, &output),
         Verb::RotateKey { place } => keeping::rotate(&place, &output),
@@ -296,7 +316,33 @@ fn delete(place: &PlaceArgs, names: &[String], output: &Output) -> Result<(), Cl
             .delete(*id)
             .map_err(|error| repository_error(&error))?;
     }
-    let ids: Vec<_> = chosen.iter().map(ToString::to_string).collect();
+    deleted(place, &chosen, output)
+}
+
+/// Deletes backups by their whole ids, whether their manifests can be read or not.
+fn delete_unread(place: &PlaceArgs, names: &[String], output: &Output) -> Result<(), CliError> {
+    let whole = |name: &String| {
+        name.parse::<BackupId>()
+            .map_err(|_| CliError::usage(format!("'{name}' is no whole id, which --force wants")))
+    };
+    let ids: Vec<BackupId> = names.iter().map(whole).collect::<Result<_, _>>()?;
+    let projects = place.projects()?;
+    for id in &ids {
+        let mut was_there = false;
+        for project in &projects {
+            was_there |= project
+                .delete(*id)
+                .map_err(|error| repository_error(&error))?;
+        }
+        if !was_there {
+            return Err(CliError::not_found(format!("no backup has the id {id}")));
+        }
+    }
+    deleted(place, &ids, output)
+}
+
+fn deleted(place: &PlaceArgs, ids: &[BackupId], output: &Output) -> Result<(), CliError> {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
     let words = format!(
         "deleted {}\n`emberkeep repo sweep {}` frees the room",
         ids.join(", "),

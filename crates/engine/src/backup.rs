@@ -21,14 +21,16 @@ use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberkeep_format::{
-    ChangeRecord, EnvelopeKind, IndexRun, Manifest, PackKind, SessionKind, SourceRecord, UnixMicros,
+    ChangeRecord, EnvelopeKind, IndexRun, LedgerLabel, Manifest, PackKind, SessionKind,
+    SourceRecord, UnixMicros,
 };
 use emberkeep_model::{BackupId, CheckpointId, VaultId};
-use emberkeep_store::StoreError;
+use emberkeep_store::{Listed, StoreError};
 use emberkeep_volumes::SourceSnapshot;
 
 use crate::damage::ReadError;
 use crate::error::BackupError;
+use crate::ledger::{bury, ensure, enter};
 use crate::load::{Listing, load_index_with, load_listed_index, marked_packs, read_condemned};
 use crate::packs::{Journal, PackFiller, Uploader};
 use crate::reader::ChunkReader;
@@ -144,6 +146,8 @@ pub(crate) fn backup(
     let mut listing = Some(Listing::take(space)?);
     let is_there = |listing: &Listing| listing.has(space, &name);
     if listing.as_ref().map(is_there).transpose()? == Some(true) {
+        // Whoever made it may have died before it was entered.
+        ensure(space, request.backup_id)?;
         return Err(BackupError::Exists(request.backup_id));
     }
     let parent = match request.parent {
@@ -221,7 +225,8 @@ pub(crate) fn backup(
     manifest.created_at = request.created_at;
     manifest.finished_at = now();
     manifest.extra = request.extra;
-    publish(space, &session, &name, &manifest)?;
+    let ledger = last.under(space, &space.names.ledger())?;
+    publish(space, &session, &manifest, &ledger)?;
     // The backup stands; what stays behind only delays a sweep.
     if !records.is_empty()
         && let Err(cause) = store.delete_many(&records)
@@ -236,29 +241,47 @@ pub(crate) fn backup(
 }
 
 /// Stores the manifest, and takes it back unless it is certain that no sweep took us for
-/// dead until it stood.
+/// dead until it stood; then enters the backup in the ledger. `ledger` is what was listed of
+/// it not long ago.
 pub(crate) fn publish(
     space: &Space,
     session: &Session,
-    name: &str,
     manifest: &Manifest,
+    ledger: &[Listed],
 ) -> Result<(), BackupError> {
     let store = &space.store;
-    let sealed = space.seal(EnvelopeKind::Manifest, name, &manifest.encode());
-    match store.put_if_absent(name, &[&sealed]) {
+    let name = space.names.manifest(manifest.backup_id);
+    let sealed = space.seal(EnvelopeKind::Manifest, &name, &manifest.encode());
+    match store.put_if_absent(&name, &[&sealed]) {
         Ok(()) => {}
         Err(StoreError::AlreadyExists { .. }) => {
+            ensure(space, manifest.backup_id)?;
             return Err(BackupError::Exists(manifest.backup_id));
         }
         Err(cause) => return Err(cause.into()),
     }
+    let label = LedgerLabel {
+        backup: manifest.backup_id,
+        session: session.id(),
+    };
     let stands = stands(space, session);
-    if stands.is_err()
-        && let Err(also) = store.delete_many(&[name.to_owned()])
-    {
-        tracing::warn!(%also, "the manifest of a failed backup could not be removed");
+    let (published, may_be_entered) = match stands {
+        Ok(()) => (enter(space, ledger, label).map_err(BackupError::from), true),
+        // Under a key that is not the project's nobody can have read the manifest.
+        Err(cause @ BackupError::KeyReplaced) => (Err(cause), false),
+        Err(cause) => (Err(cause), true),
+    };
+    if published.is_err() {
+        let buried = match may_be_entered {
+            // Before the manifest goes: the entry may have come through, or a sweep made one.
+            true => bury(space, label),
+            false => Ok(()),
+        };
+        if let Err(also) = buried.and_then(|()| store.delete_many(&[name])) {
+            tracing::warn!(%also, "the manifest of a failed backup could not be removed");
+        }
     }
-    stands
+    published
 }
 
 /// Fails unless what a run stored was safe from every sweep, and can be read by everybody.

@@ -17,12 +17,14 @@ use emberkeep_format::{
 };
 use emberkeep_keys::ProjectKey;
 use emberkeep_model::{BackupId, CheckpointId, VaultId};
+use emberkeep_store::list_all;
 
 use crate::backup::known::Known;
 use crate::backup::{look_around, publish};
 use crate::damage::{DamageCause, ReadError};
 use crate::error::{CopyError, RepositoryError};
 use crate::index::Index;
+use crate::ledger::ensure;
 use crate::load::Listing;
 use crate::load::load_index_and_tables;
 use crate::reader::ChunkReader;
@@ -114,6 +116,7 @@ fn copy(
     let reading = Session::start_reading(from, SessionKind::Restore)?;
     let name = to.names.manifest(request.backup_id);
     if to.store.head(&name)?.is_some() {
+        ensure(to, request.backup_id)?;
         return Err(CopyError::Exists(request.backup_id));
     }
     let source_name = from.names.manifest(backup);
@@ -156,7 +159,8 @@ fn copy(
         return Err(CopyError::Cancelled);
     }
     let manifest = manifest_of(source, request, &session, sent.bytes);
-    publish(to, &session, &name, &manifest)?;
+    let ledger = list_all(&*to.store, &to.names.ledger())?;
+    publish(to, &session, &manifest, &ledger)?;
     if let Err(cause) = session.end() {
         tracing::warn!(%cause, "the session of a finished copy could not be removed");
     }

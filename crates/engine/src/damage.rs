@@ -33,6 +33,11 @@ pub enum DamageCause {
         /// Bytes there should be.
         want: u64,
     },
+    /// The store is older than it was when it was looked at before.
+    #[error(
+        "the store was rolled back: it is older than this machine has seen it, and backups made since may be gone; `emberkeep repo accept-rollback` accepts it"
+    )]
+    RolledBack,
     /// No index run names packs that backups need; the packs themselves are there.
     #[error(
         "the index has lost {packs} packs that backups need; no data is lost: `emberkeep repo check --repair-index` writes it anew"

@@ -246,10 +246,15 @@ pub enum SweepError {
     Damaged(#[source] Box<Damage>),
     /// Manifests of backups that must exist are missing: what only they name looks dead and is not.
     #[error(
-        "nothing is swept while the manifests of {} are missing from the store: put them back from a copy of the store, or delete these backups",
+        "nothing is swept while the manifests of {} are missing from the store: put them back from a copy of the store, or delete these backups (`emberkeep repo delete --force` where there is no service)",
         named(.0)
     )]
     ManifestsMissing(Vec<BackupId>),
+    /// The list of backups that must be there is lost, so that a missing one would not be noticed.
+    #[error(
+        "nothing is swept while the list of backups is damaged: {0}; put it back from a copy of the store, or accept what is there with `emberkeep repo accept-rollback`"
+    )]
+    LedgerDamaged(#[source] Box<Damage>),
     /// The repository could not be read.
     #[error(transparent)]
     Repository(#[from] RepositoryError),

@@ -11,6 +11,7 @@ mod damage;
 mod error;
 mod index;
 mod keys;
+mod ledger;
 mod load;
 mod packs;
 mod random;
@@ -30,6 +31,7 @@ pub use copy::{CopyReport, CopyRequest};
 pub use damage::{Damage, DamageCause, ReadError};
 pub use error::{BackupError, CheckError, CopyError, RepositoryError, RestoreError, SweepError};
 pub use keys::{Erased, Rotated};
+pub use ledger::{LedgerPosition, NoPosition};
 pub use random::BackupReader;
 pub use repair::RepairReport;
 pub use repository::{

@@ -18,6 +18,7 @@ use crate::backup::{self, BackupReport, BackupRequest, spool};
 use crate::check::{self, CheckOptions, CheckReport, Depth, VerifyOptions};
 use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::{BackupError, CheckError, RepositoryError, RestoreError, SweepError};
+use crate::ledger::{Ledger, LedgerPosition, bury_all};
 use crate::load::{list_manifests, load_index};
 use crate::random::BackupReader;
 use crate::repair::{self, RepairReport};
@@ -320,18 +321,20 @@ impl ProjectRepository {
             .ok_or(RepositoryError::NoSuchBackup(backup))
     }
 
-    /// Deletes a backup; durable on return. Tells whether it was there. Other backups
+    /// Deletes a backup; durable on return. Tells whether it was there, or should have been. A
+    /// manifest that cannot be read, or is lost, is no longer missed afterwards. Other backups
     /// lose nothing, and a sweep frees what no backup needs any more.
     pub fn delete(&self, backup: BackupId) -> Result<bool, RepositoryError> {
         let name = self.space.names.manifest(backup);
         let there = self.space.store.head(&name)?.is_some();
+        let listed = bury_all(&self.space, backup)?;
         // Nobody goes on with a backup that was deleted before it was finished.
         let records = list_all(&*self.space.store, &self.space.names.progress(backup))?;
         let mut names = vec![name];
         names.extend(records.into_iter().map(|object| object.name));
         self.space.store.delete_many(&names)?;
         spool::remove(&spool::files_of(&self.space, backup));
-        Ok(there)
+        Ok(there || listed)
     }
 
     /// Frees what no backup needs. Prefer [`Self::sweep_keeping`] where a catalogue knows which
@@ -358,6 +361,33 @@ impl ProjectRepository {
         let listed = list_manifests(&self.space)?;
         let there: BTreeSet<BackupId> = listed.into_iter().map(|(_, id)| id).collect();
         Ok(known.difference(&there).copied().collect())
+    }
+
+    /// Takes backups that the ledger lists and that have no manifest for deleted, and starts
+    /// the ledger anew from what is there: for a store that was rolled back on purpose, or where
+    /// what is lost is given up. Returns these backups.
+    pub fn accept_missing(&self) -> Result<Vec<BackupId>, SweepError> {
+        sweep::accept_missing(&self.space)
+    }
+
+    /// Returns how far the ledger has come, to be kept outside the store.
+    pub fn position(&self) -> Result<LedgerPosition, RepositoryError> {
+        Ok(Ledger::load(&self.space)?.position())
+    }
+
+    /// Returns how far the ledger has come, and what is wrong if it was at `before` once: the
+    /// store was rolled back unless it went on from there.
+    pub fn position_after(
+        &self,
+        before: &LedgerPosition,
+    ) -> Result<(LedgerPosition, Option<Damage>), RepositoryError> {
+        let ledger = Ledger::load(&self.space)?;
+        let rolled_back = (!ledger.has_passed(before)).then(|| Damage {
+            object: self.space.names.ledger(),
+            offset: None,
+            cause: DamageCause::RolledBack,
+        });
+        Ok((ledger.position(), rolled_back))
     }
 
     /// Looks for damage.

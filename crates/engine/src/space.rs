@@ -244,7 +244,10 @@ fn key(seals: &Seals, kind: EnvelopeKind) -> &SealKey {
         | EnvelopeKind::Condemnation
         | EnvelopeKind::Lease
         | EnvelopeKind::Progress
-        | EnvelopeKind::Verified => &seals.records,
+        | EnvelopeKind::Verified
+        | EnvelopeKind::LedgerEntry
+        | EnvelopeKind::Tombstone
+        | EnvelopeKind::LedgerSet => &seals.records,
         EnvelopeKind::MasterWrap | EnvelopeKind::ProjectKey => {
             unreachable!("wrapped keys belong to the repository, not to a project")
         }

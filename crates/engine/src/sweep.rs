@@ -24,6 +24,7 @@ use emberkeep_plan::{Orphans, sweep_plan};
 use crate::backup::resume::unfinished;
 use crate::damage::ReadError;
 use crate::error::SweepError;
+use crate::ledger::{Fold, Ledger, fold, losses};
 use crate::load::{damaged_packs, load_condemned, load_index};
 use crate::run::Run;
 use crate::session::{Reap, Session, alive};
@@ -98,6 +99,25 @@ pub(crate) fn sweep(
     };
     session.end()?;
     Ok(report)
+}
+
+/// Takes what the ledger misses for deleted, and what it cannot read for void; returns the
+/// backups that are given up.
+pub(crate) fn accept_missing(space: &Arc<Space>) -> Result<Vec<BackupId>, SweepError> {
+    let session = Session::start(space, SessionKind::Sweep)?;
+    let lease = SweepLease::take(space, session.id())?;
+    let sweep = Sweep {
+        space,
+        known: &BTreeSet::new(),
+        session: &session,
+        lease: Some(&lease),
+        run: &Run::new(),
+    };
+    let accepted = fold(space, Fold::Accept, &|| sweep.fence());
+    lease.release()?;
+    let accepted = accepted?;
+    session.end()?;
+    Ok(accepted)
 }
 
 /// One sweep under way.
@@ -190,13 +210,18 @@ impl Sweep<'_> {
 
     /// Reads the manifests; refuses if one is missing of those that must exist.
     fn manifests(&self) -> Result<Vec<mark::Found>, SweepError> {
+        let mut ledger = Ledger::load(self.space)?;
         let found = mark::manifests(self.space)?;
+        if let Some(damage) = ledger.lost_set() {
+            return Err(SweepError::LedgerDamaged(Box::new(damage)));
+        }
         let there: BTreeSet<BackupId> = found.iter().map(|found| found.backup).collect();
-        let missing: Vec<BackupId> = self.known.difference(&there).copied().collect();
+        let mut missing = losses(self.space, &ledger, &there)?.missing;
+        missing.extend(self.known.difference(&there));
         if missing.is_empty() {
             Ok(found)
         } else {
-            Err(SweepError::ManifestsMissing(missing))
+            Err(SweepError::ManifestsMissing(missing.into_iter().collect()))
         }
     }
 
@@ -226,6 +251,7 @@ impl Sweep<'_> {
         if !ready.is_empty() || merge_runs {
             finish::finish(self, &ready, &mut report)?;
         }
+        fold(self.space, Fold::Refuse, &|| self.fence())?;
         Ok(report)
     }
 

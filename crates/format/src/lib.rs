@@ -13,6 +13,7 @@ mod descriptor;
 mod error;
 mod ids;
 mod index;
+mod ledger;
 mod manifest;
 mod many;
 mod map;
@@ -32,6 +33,7 @@ pub use descriptor::{ChunkerSpec, Descriptor, FORMAT_VERSION, MAX_WINDOW_LOG2, M
 pub use error::FormatError;
 pub use ids::{ChunkId, ChunkIdKey, KeySpace, ObjectId, PackId, UnixMicros};
 pub use index::{IndexEntries, IndexEntry, IndexRun, PackRecord, encode_run};
+pub use ledger::{LedgerEntry, LedgerLabel, LedgerRecord, LedgerSet, NotInLedger, Tombstone};
 pub use manifest::{BackupStatistics, ChangeRecord, Manifest, MapRoot, SourceRecord};
 pub use many::ChunkHasher;
 pub use map::{FANOUT, Node, NodeEntry, Page, PageEntry, depth_for};

@@ -2,7 +2,7 @@
 
 use emberkeep_model::BackupId;
 
-use crate::{KeySpace, ObjectId, PackId};
+use crate::{KeySpace, LedgerLabel, LedgerRecord, ObjectId, PackId};
 
 /// The descriptor.
 pub const FORMAT: &str = "format";
@@ -123,6 +123,41 @@ impl SpaceNames {
     /// Names one record of an unfinished backup.
     pub fn progress_record(self, backup: BackupId, record: ObjectId) -> String {
         format!("p/{}/progress/{backup}/{record}", self.0)
+    }
+
+    /// Starts the names of the ledger.
+    pub fn ledger(self) -> String {
+        format!("p/{}/ledger/", self.0)
+    }
+
+    /// Starts the names of tombstones; they come before entries, and entries before sets.
+    pub fn tombstones(self) -> String {
+        format!("p/{}/ledger/gone/", self.0)
+    }
+
+    /// Names the tombstone of a backup.
+    pub fn tombstone(self, label: LedgerLabel) -> String {
+        format!("p/{}/ledger/gone/{label}", self.0)
+    }
+
+    /// Starts the names of entries.
+    pub fn ledger_entries(self) -> String {
+        format!("p/{}/ledger/made/", self.0)
+    }
+
+    /// Names the entry of a backup.
+    pub fn ledger_entry(self, record: LedgerRecord) -> String {
+        format!("p/{}/ledger/made/{record}", self.0)
+    }
+
+    /// Starts the names of sets.
+    pub fn ledger_sets(self) -> String {
+        format!("p/{}/ledger/sets/", self.0)
+    }
+
+    /// Names a set; padded, so that names sort as numbers do.
+    pub fn ledger_set(self, number: u64) -> String {
+        format!("p/{}/ledger/sets/{number:020}", self.0)
     }
 
     /// Starts the names of sweep leases.

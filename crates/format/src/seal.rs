@@ -128,6 +128,12 @@ pub enum EnvelopeKind {
     Progress = 8,
     /// When packs were last read through.
     Verified = 9,
+    /// That a backup was made.
+    LedgerEntry = 10,
+    /// That a backup was deleted.
+    Tombstone = 11,
+    /// Which backups there are, and which were deleted.
+    LedgerSet = 12,
 }
 
 impl EnvelopeKind {
@@ -142,6 +148,9 @@ impl EnvelopeKind {
             Self::Lease => "sweep lease",
             Self::Progress => "progress record",
             Self::Verified => "record of verified packs",
+            Self::LedgerEntry => "ledger entry",
+            Self::Tombstone => "tombstone",
+            Self::LedgerSet => "ledger set",
         }
     }
 }

@@ -7,7 +7,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use emberkeep_engine::{CheckError, CheckReport, RepositoryError, Run, VerifyOptions};
+use emberkeep_engine::{
+    CheckError, CheckReport, DamageCause, Problem, ProjectRepository, RepositoryError, Run,
+    VerifyOptions,
+};
 use emberkeep_model::{DamageFinder, Progress, ProjectId};
 
 use crate::damage::FoundDamage;
@@ -118,6 +121,9 @@ impl Service {
                     };
                     match project.verify(options, &run) {
                         Ok(report) => {
+                            if report.problems.iter().any(is_lost_index) {
+                                repair_index(&project, &run);
+                            }
                             left = left.saturating_sub(report.read_bytes);
                             reports.push((project.project().to_owned(), report));
                         }
@@ -150,6 +156,28 @@ impl Service {
         // What was healed meanwhile is whole again.
         self.damage.look_again();
         Ok(())
+    }
+}
+
+fn is_lost_index(problem: &Problem) -> bool {
+    matches!(problem.damage.cause, DamageCause::IndexLost { .. })
+}
+
+/// Writes the index anew where a run of it is lost: every byte is there, and a repair deletes
+/// nothing.
+fn repair_index(project: &ProjectRepository, run: &Run) {
+    match project.repair_index(run) {
+        Ok(report) => tracing::warn!(
+            project_id = project.project(),
+            packs = report.packs,
+            chunks = report.chunks,
+            "lost index written anew from the packs"
+        ),
+        Err(error) => tracing::error!(
+            project_id = project.project(),
+            error = chain(&error),
+            "lost index could not be written anew"
+        ),
     }
 }
 

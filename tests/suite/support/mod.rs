@@ -34,6 +34,7 @@ impl Bench {
                 command.env_remove(name);
             }
         }
+        command.env("EMBERKEEP_STATE_DIR", self.path(".state"));
         command
             .args(args)
             .current_dir(self.0.path())

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 use emberkeep_engine::{
-    CheckError, CheckOptions, Problem, ProjectRepository, RepositoryStats, SweepError,
-    SweepOptions, SweepReport, VerifyOptions,
+    CheckError, CheckOptions, DamageCause, Problem, ProjectRepository, RepairReport,
+    RepositoryStats, SweepError, SweepOptions, SweepReport, VerifyOptions,
 };
 use emberkeep_model::ByteCount;
 use serde::Serialize;
 use serde_json::json;
 
+use super::positions::Positions;
 use super::{PlaceArgs, find, repository_error, store_error, watch};
 use crate::error::{CliError, chain};
 use crate::output::{Column, Format, Output, column, print};
@@ -238,6 +239,9 @@ pub(super) struct DepthArgs {
     /// continues from there
     #[arg(long, value_name = "SIZE", requires = "read_data", value_parser = bytes)]
     budget: Option<u64>,
+    /// Rebuild lost parts of the index from the packs before the check
+    #[arg(long)]
+    repair_index: bool,
     /// Read only data not verified for this long (such as 12h or 30d)
     #[arg(long, value_name = "AGE", requires = "read_data", value_parser = age)]
     older_than: Option<Duration>,
@@ -289,7 +293,30 @@ pub(super) fn check(place: &PlaceArgs, depth: &DepthArgs, output: &Output) -> Re
             lost: Vec::new(),
         }));
     }
+    let positions = Positions::of(place.open()?.id());
+    let mut repaired = RepairReport::default();
+    let mut unlisted = 0;
     for project in place.projects()? {
+        if depth.repair_index {
+            let report = watch::watched("writing the index", |run| project.repair_index(run))
+                .map_err(|error| check_error(&error))?;
+            repaired.packs += report.packs;
+            repaired.chunks += report.chunks;
+            repaired.unreadable += report.unreadable;
+        }
+        let before = positions.load(project.project()).unwrap_or_default();
+        let (position, rolled_back) = project
+            .position_after(&before)
+            .map_err(|error| repository_error(&error))?;
+        match rolled_back {
+            Some(damage) => problems.push(Problem {
+                damage,
+                backups: Vec::new(),
+                hurt: Vec::new(),
+                lost: Vec::new(),
+            }),
+            None => positions.keep(project.project(), &position),
+        }
         let options = VerifyOptions {
             // Of several projects each takes what the others have left.
             budget: depth.budget.map(|budget| budget.saturating_sub(read_bytes)),
@@ -304,6 +331,7 @@ pub(super) fn check(place: &PlaceArgs, depth: &DepthArgs, output: &Output) -> Re
         never += report.unverified_packs;
         oldest = oldest.into_iter().chain(report.oldest_verified).min();
         backups += report.backups;
+        unlisted += report.unlisted;
         packs += report.packs;
         chunks += report.chunks;
         read_bytes += report.read_bytes;
@@ -313,6 +341,17 @@ pub(super) fn check(place: &PlaceArgs, depth: &DepthArgs, output: &Output) -> Re
         "{backups} backups, {packs} packs, {chunks} chunks looked at; {} read and verified\n",
         ByteCount(read_bytes)
     );
+    if depth.repair_index {
+        words.push_str(&format!(
+            "{} packs with {} chunks entered into the index again\n",
+            repaired.packs, repaired.chunks
+        ));
+    }
+    if unlisted > 0 {
+        words.push_str(&format!(
+            "{unlisted} backups are not in the ledger yet: the next sweep enters them\n"
+        ));
+    }
     for problem in &problems {
         words.push_str(&format!("damage: {}\n", chain(&problem.damage)));
         let hurt: Vec<_> = problem.backups.iter().map(ToString::to_string).collect();
@@ -351,6 +390,8 @@ pub(super) fn check(place: &PlaceArgs, depth: &DepthArgs, output: &Output) -> Re
         "chunks": chunks,
         "read_bytes": read_bytes,
         "unverified_packs": never,
+        "unlisted_backups": unlisted,
+        "repaired_packs": repaired.packs,
         "oldest_verified": oldest.and_then(find::zulu),
         "problems": problems.iter().map(|problem| json!({
             "object": problem.damage.object,
@@ -378,8 +419,39 @@ pub(super) fn check(place: &PlaceArgs, depth: &DepthArgs, output: &Output) -> Re
     } else {
         &format!("{} places are", problems.len())
     };
-    Err(CliError::failed(format!("{places} damaged"))
+    let lost_index =
+        |problem: &Problem| matches!(problem.damage.cause, DamageCause::IndexLost { .. });
+    let failed = CliError::failed(format!("{places} damaged"));
+    if problems.iter().all(lost_index) {
+        return Err(failed.hint("no data is lost: --repair-index writes the index anew"));
+    }
+    Err(failed
         .hint("back up again what is hurt: what is still known is stored anew, and old backups stay as they are"))
+}
+
+/// Runs `repo accept-rollback`.
+pub(super) fn accept_rollback(place: &PlaceArgs, output: &Output) -> Result<(), CliError> {
+    let positions = Positions::of(place.open()?.id());
+    let mut given_up = Vec::new();
+    for project in place.projects()? {
+        let accepted = project
+            .accept_missing()
+            .map_err(|error| sweep_error(&error))?;
+        given_up.extend(accepted.iter().map(ToString::to_string));
+        let position = project
+            .position()
+            .map_err(|error| repository_error(&error))?;
+        positions.keep(project.project(), &position);
+    }
+    let words = match given_up.len() {
+        0 => "the store is accepted as it is; no backup is missed".to_owned(),
+        count => format!(
+            "the store is accepted as it is; {count} backups count as deleted: {}",
+            given_up.join(", ")
+        ),
+    };
+    let json = json!({"given_up": given_up});
+    output.done(&words, &given_up.join("\n"), &json)
 }
 
 fn sweep_error(error: &SweepError) -> CliError {
@@ -387,7 +459,9 @@ fn sweep_error(error: &SweepError) -> CliError {
         SweepError::Busy(_) => {
             CliError::refused(error.to_string()).hint("try again when it is over")
         }
-        SweepError::Damaged(_) | SweepError::ManifestsMissing(_) => CliError::refused(chain(error)),
+        SweepError::Damaged(_) | SweepError::ManifestsMissing(_) | SweepError::LedgerDamaged(_) => {
+            CliError::refused(chain(error))
+        }
         SweepError::Repository(error) => repository_error(error),
         SweepError::Store(error) => store_error(error),
         SweepError::Cancelled => CliError::failed("interrupted; the next sweep goes on from there"),

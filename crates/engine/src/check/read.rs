@@ -9,7 +9,7 @@ use emberkeep_format::{
     TocEntry, UnixMicros, decode_toc, verify_checksum,
 };
 
-use super::ledger::Ledger;
+use super::verified::VerifiedPacks;
 use super::{VerifyOptions, store_error};
 use crate::damage::{Damage, DamageCause, ReadError};
 use crate::error::CheckError;
@@ -28,7 +28,7 @@ pub(super) fn read_packs(
     index: &Index,
     (options, only): (VerifyOptions, Option<&BTreeSet<PackId>>),
     run: &Run,
-    ledger: &mut Ledger<'_>,
+    verified: &mut VerifiedPacks<'_>,
 ) -> Result<Vec<PackOutcome>, CheckError> {
     let order = by_pack(index);
     let pack_of = |group: &[u32]| index.entry(group[0] as usize).pack;
@@ -48,11 +48,11 @@ pub(super) fn read_packs(
         })
         .collect();
     choose(&mut groups, options, size_of, |group| {
-        ledger.last(index.packs()[pack_of(group) as usize].pack)
+        verified.last(index.packs()[pack_of(group) as usize].pack)
     });
     run.begin(groups.iter().map(|group| size_of(group)).sum());
     let next = AtomicUsize::new(0);
-    let found = Mutex::new((Vec::new(), ledger));
+    let found = Mutex::new((Vec::new(), verified));
     let read = std::thread::scope(|scope| {
         let readers: Vec<_> = (0..worker_count().min(READERS))
             .map(|_| {

@@ -11,23 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emberkeep_engine::{CheckOptions, ProjectRepository, Run, SweepOptions};
-use emberkeep_store::{Counted, Fault, FaultPlan, FaultyStore, MemoryStore, Moment, ObjectStore};
+use emberkeep_store::{Counted, Fault, FaultPlan, FaultyStore, Moment, ObjectStore};
 use support::*;
 
 const NOW: SweepOptions = SweepOptions {
     dry_run: false,
     wait: Duration::ZERO,
 };
-
-/// A copy of a store, so that each round starts from the same objects.
-fn copy(from: &dyn ObjectStore) -> Arc<MemoryStore> {
-    let to = MemoryStore::new();
-    for object in emberkeep_store::list_all(from, "").unwrap() {
-        to.put(&object.name, &[&from.get(&object.name).unwrap()])
-            .unwrap();
-    }
-    Arc::new(to)
-}
 
 /// Runs `act` with death at the n-th call, for every n until it survives, and judges what is left.
 fn at_every_call(
@@ -59,6 +49,8 @@ fn at_every_call(
             let rest = project.sweep(NOW, &Run::new()).unwrap();
             assert_eq!((rest.deleted_packs, rest.pending_packs), (0, 0), "{what}");
             judge(&project, reported, &format!("{what}, swept"));
+            let whole: Arc<dyn ObjectStore> = store.clone();
+            each_manifest_is_missed(&project, &whole);
             let left = emberkeep_store::list_all(&*store, "").unwrap();
             for part in ["/sessions/", "/condemned/", "/locks/"] {
                 let left: Vec<_> = left.iter().filter(|o| o.name.contains(part)).collect();
@@ -109,7 +101,7 @@ fn a_delete_that_dies_leaves_the_others() {
     fixture.backup(1, &old);
     fixture.backup(2, &new);
     for moment in [Moment::Before, Moment::After] {
-        for call in 1..=3 {
+        for call in 1..=8 {
             let store = copy(&*fixture.store);
             let plan = FaultPlan::new(Counted::All);
             let faulty = Arc::new(FaultyStore::new(Shared(store.clone()), plan.clone()));

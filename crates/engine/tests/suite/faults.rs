@@ -19,8 +19,7 @@ use std::time::Duration;
 use emberkeep_engine::{CheckOptions, ProjectRepository, Run, SweepOptions};
 use emberkeep_model::ByteCount;
 use emberkeep_store::{
-    Counted, Fault, FaultPlan, FaultyStore, Listed, MemoryStore, Moment, ObjectStore, StoreError,
-    list_all,
+    Counted, Fault, FaultPlan, FaultyStore, Listed, Moment, ObjectStore, StoreError, list_all,
 };
 use emberkeep_volumes::{
     ChangeSet, Extent, RestoreTarget, SourceSnapshot, TargetState, VolumeError,
@@ -138,15 +137,6 @@ impl RestoreTarget for FatedTarget<'_> {
     }
 }
 
-fn copy(from: &dyn ObjectStore) -> Arc<MemoryStore> {
-    let to = MemoryStore::new();
-    for object in emberkeep_store::list_all(from, "").unwrap() {
-        to.put(&object.name, &[&from.get(&object.name).unwrap()])
-            .unwrap();
-    }
-    Arc::new(to)
-}
-
 /// All that is there comes back, and two sweeps leave nothing else.
 fn settled(project: &ProjectRepository, want: &[(u128, &[u8])], what: &str) {
     for (n, bytes) in want {
@@ -168,6 +158,7 @@ fn settled(project: &ProjectRepository, want: &[(u128, &[u8])], what: &str) {
             restores(project, *n, bytes);
         }
     }
+    assert_eq!(report.unlisted, 0, "{what}");
 }
 
 #[test]

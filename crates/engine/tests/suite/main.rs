@@ -7,6 +7,7 @@ mod faults;
 mod hints;
 mod keys;
 mod kill;
+mod ledger;
 mod model;
 mod random;
 mod records;

@@ -42,6 +42,7 @@ enum Act {
     Sweep {
         wait: bool,
     },
+    Check,
 }
 
 /// What happens to a volume between steps.
@@ -91,6 +92,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (at.clone(), any::<bool>()).prop_map(|(backup, over_junk)| Act::Restore { backup, over_junk }),
         2 => at.prop_map(|backup| Act::Delete { backup }),
         3 => any::<bool>().prop_map(|wait| Act::Sweep { wait }),
+        1 => Just(Act::Check),
     ];
     let step = (
         prop::collection::vec(change, 0..3),
@@ -114,6 +116,7 @@ enum Ready {
     Restore(u128, Vec<u8>, bool),
     Delete(u128),
     Sweep(SweepOptions),
+    Check,
 }
 
 impl World {
@@ -194,6 +197,7 @@ impl World {
                 Ready::Restore(n, self.backups[&n].1.clone(), *over_junk)
             }
             Act::Delete { backup } => Ready::Delete(self.chosen(backup)?),
+            Act::Check => Ready::Check,
             Act::Sweep { wait } => Ready::Sweep(SweepOptions {
                 dry_run: false,
                 wait: Duration::from_millis(if *wait { 300 } else { 0 }),
@@ -255,6 +259,17 @@ impl World {
                             project.delete(id(n)).unwrap();
                             None
                         }
+                        Ready::Check => {
+                            let checked = project.check(CheckOptions::default(), &Run::new());
+                            // Whatever others do meanwhile, no backup is missed.
+                            for problem in checked.unwrap().problems {
+                                let object = &problem.damage.object;
+                                let of_ledger = ["/manifests/", "/ledger/"];
+                                let missed = of_ledger.iter().any(|part| object.contains(part));
+                                assert!(!missed, "{problem:?}");
+                            }
+                            None
+                        }
                         Ready::Sweep(options) => {
                             match project.sweep(options, &Run::new()) {
                                 Ok(_) | Err(SweepError::Busy(_)) => {}
@@ -312,6 +327,7 @@ impl World {
             (idle.deleted_packs, idle.dead_packs, idle.pending_packs),
             (0, 0, 0)
         );
+        each_manifest_is_missed(project, &self.fixture.store);
         let sound = project
             .check(CheckOptions { read_data: true }, &Run::new())
             .unwrap();

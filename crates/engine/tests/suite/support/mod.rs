@@ -12,7 +12,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use emberkeep_engine::{
-    BackupRequest, InitOptions, ProjectRepository, Repository, Run, UnixMicros,
+    BackupRequest, CheckOptions, InitOptions, ProjectRepository, Repository, Run, SweepError,
+    SweepOptions, UnixMicros,
 };
 use emberkeep_keys::MasterKey;
 use emberkeep_model::{BackupId, ByteCount};
@@ -223,6 +224,30 @@ pub fn mixed(len: usize, seed: u64) -> Vec<u8> {
     }
     out.truncate(len);
     out
+}
+
+/// Removes each manifest in turn: check misses it, no sweep frees anything, and once it is back
+/// all is well.
+pub fn each_manifest_is_missed(project: &ProjectRepository, store: &Arc<dyn ObjectStore>) {
+    let listed = emberkeep_store::list_all(&**store, "").unwrap();
+    let manifests = listed.iter().filter(|o| o.name.contains("/manifests/"));
+    for object in manifests {
+        let name = &object.name;
+        let good = store.get(name).unwrap();
+        store.delete_many(std::slice::from_ref(name)).unwrap();
+        let report = project.check(CheckOptions::default(), &Run::new()).unwrap();
+        let missed = report.problems.iter().find(|p| p.damage.object == *name);
+        let missed = missed.unwrap_or_else(|| panic!("{name} is not missed: {report:?}"));
+        assert_eq!(missed.backups.len(), 1, "{missed:?}");
+        let refused = project.sweep(SweepOptions::default(), &Run::new());
+        match refused {
+            Err(SweepError::ManifestsMissing(ids)) => assert_eq!(ids, missed.backups),
+            other => panic!("{name}: {other:?}"),
+        }
+        store.put(name, &[&good]).unwrap();
+    }
+    let report = project.check(CheckOptions::default(), &Run::new()).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
 }
 
 /// A repository with one project.

@@ -13,7 +13,7 @@ use crate::space::{Space, now};
 const SAVE_BYTES: u64 = 1 << 30;
 
 /// The records of all checks, joined, and the one that this check writes.
-pub(super) struct Ledger<'a> {
+pub(super) struct VerifiedPacks<'a> {
     space: &'a Space,
     name: String,
     all: Verified,
@@ -22,7 +22,7 @@ pub(super) struct Ledger<'a> {
     unsaved: u64,
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> VerifiedPacks<'a> {
     /// Reads all records. Of two checks that run at once each keeps its own; a record that cannot
     /// be read means only that packs are read again.
     pub(super) fn load(space: &'a Space) -> Result<Self, ReadError> {
