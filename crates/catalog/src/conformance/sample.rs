@@ -187,10 +187,11 @@ impl Dice {
 
     /// One of each state.
     pub(super) fn backup_states(&mut self) -> [BackupState; 10] {
+        let sealed = self.sealed();
         [
             BackupState::Queued,
             BackupState::Copying,
-            BackupState::Available(self.sealed()),
+            BackupState::Available(sealed),
             BackupState::RestoreQueued {
                 sealed: self.sealed(),
                 target: self.id(),
@@ -199,19 +200,20 @@ impl Dice {
                 sealed: self.sealed(),
                 target: self.id(),
             },
-            BackupState::Damaged(self.sealed()),
             BackupState::DeleteQueued,
             BackupState::Deleting,
             BackupState::Deleted,
             BackupState::Failed {
                 reason: self.text(),
             },
+            BackupState::Damaged(sealed),
         ]
     }
 
     pub(super) fn backup(&mut self) -> Backup {
         let states = self.backup_states();
-        Backup {
+        let damaged = states.len() - 1;
+        let mut backup = Backup {
             id: self.id(),
             project_id: self.id(),
             user_id: self.id(),
@@ -228,7 +230,7 @@ impl Dice {
             metadata: self.pairs(),
             size: self.size(),
             automatic: self.flip(),
-            state: self.pick(&states),
+            state: self.pick(&states[..damaged]),
             fail_reason: self.maybe(Self::text),
             restore_volume_id: self.maybe(Self::id),
             data_timestamp: self.time(),
@@ -248,23 +250,18 @@ impl Dice {
                 server: self.maybe(Self::server_facts),
                 replica: self.maybe(Self::replica),
             },
-            damage: self.maybe(Self::damage),
+            damage: None,
             revision: self.below(5) as u64,
+        };
+        // Of those that are available every second one, without another roll: the sample that the
+        // lists are filtered by stays as it was.
+        if let BackupState::Available(sealed) = backup.state
+            && sealed.at.0 % 2 == 0
+        {
+            backup.state = BackupState::Damaged(sealed);
+            backup.damage = Some(damage(sealed));
         }
-    }
-
-    fn damage(&mut self) -> BackupDamage {
-        let start = self.below(1 << 20) as u64;
-        BackupDamage {
-            what: self.text(),
-            lost: vec![ByteSpan {
-                start,
-                end: start + 4096,
-            }],
-            found_by: self.pick(DamageFinder::ALL),
-            since: self.time(),
-            seen_at: self.time(),
-        }
+        backup
     }
 
     fn tag(&mut self) -> Tag {
@@ -810,5 +807,19 @@ impl Dice {
             updated_at: self.time(),
             revision: self.below(5) as u64,
         }
+    }
+}
+
+fn damage(sealed: Sealed) -> BackupDamage {
+    let start = sealed.read.0 % (1 << 40);
+    BackupDamage {
+        what: "p/1/packs/ab/abcd: the object is \"missing\"".to_owned(),
+        lost: vec![ByteSpan {
+            start,
+            end: start + 4096,
+        }],
+        found_by: DamageFinder::Scrub,
+        since: sealed.at,
+        seen_at: sealed.at,
     }
 }

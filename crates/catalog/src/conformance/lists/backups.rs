@@ -108,7 +108,8 @@ fn sample_backups(dice: &mut Dice, projects: &[ProjectId; 2]) -> Vec<Backup> {
             name: name(dice),
             availability_zone: dice.maybe(|d| d.pick(&zones)),
             size: Gib(dice.pick(&[1, 2])),
-            state: dice.pick(&states),
+            // The last, a damaged one, has a test of its own: one more would change every roll.
+            state: dice.pick(&states[..9]),
             data_timestamp: time(dice),
             created_at: time(dice),
             updated_at: dice.maybe(time),

@@ -100,7 +100,7 @@ fn backups_are_asked_for() {
         "status=available&status=error&sort=name:asc,created_at,id:desc&start_time=2018-02-01T12:00:00Z&used_percent=50&incremental=true",
     ))
     .expect("fine");
-    assert_eq!(list.states, ["available", "failed"]);
+    assert_eq!(list.states, ["available", "failed", "damaged"]);
     assert_eq!(
         list.sort,
         [
