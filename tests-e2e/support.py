@@ -100,9 +100,8 @@ class Service:
                 [binary(), "serve", "--data-dir", str(self.data_dir), *(f"--listen={one}" for one in self.listen)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=log,
                 env=env,
-                **popen,
+                **({"stderr": log} | popen),
             )
         finally:
             log.close()

@@ -69,6 +69,8 @@ const END_TO_END: &[Suite] = &[
     suite("connections", "cli", 90).sharing(Share::Nothing),
     suite("cancel", "cli", 30).sharing(Share::Nothing),
     suite("resume", "cli", 30),
+    suite("log", "cli", 30),
+    suite("damage", "cli", 30),
 ];
 
 /// How many checks went well and how many did not.

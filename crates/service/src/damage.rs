@@ -563,7 +563,13 @@ impl Service {
         }
         let mut count = 0;
         for ((region, project), backups) in groups.into_values() {
-            let place = self.place_in(region.as_deref(), project.as_str())?;
+            let place = match self.place_in(region.as_deref(), project.as_str()) {
+                Ok(place) => place,
+                Err(error) => {
+                    tracing::warn!(project_id = %project, error = chain(&error), "damaged backups could not be read again");
+                    continue;
+                }
+            };
             let asked: Vec<(BackupId, BackupId, Vec<ByteSpan>)> = backups
                 .iter()
                 .map(|row| {
@@ -647,5 +653,87 @@ impl From<Recheck> for crate::blocking::Inner {
 impl From<CheckError> for crate::blocking::Inner {
     fn from(error: CheckError) -> Self {
         Self::of(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use emberkeep_model::ByteCount;
+
+    use super::*;
+
+    /// A source whose reads fail as the one of a backup does.
+    struct Failing(fn() -> RestoreError);
+
+    impl SourceSnapshot for Failing {
+        fn size(&self) -> ByteCount {
+            ByteCount(4096)
+        }
+
+        fn extents(
+            &self,
+            _range: std::ops::Range<u64>,
+            _since: Option<&str>,
+        ) -> Result<(ChangeSet, Vec<Extent>), VolumeError> {
+            Err(VolumeError::io("reading", std::io::Error::other(self.0())))
+        }
+
+        fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> Result<(), VolumeError> {
+            Err(VolumeError::io("reading", std::io::Error::other(self.0())))
+        }
+    }
+
+    #[test]
+    fn readers_of_a_backup_report_damage_and_nothing_else() {
+        let id = BackupId(Uuid::from_u128(1));
+        let damaged = || RestoreError::BackupDamaged {
+            backup: BackupId(Uuid::from_u128(1)),
+            damage: Box::new(Damage {
+                object: "p/x/packs/ab/ab".to_owned(),
+                offset: Some(7),
+                cause: emberkeep_engine::DamageCause::Missing,
+            }),
+        };
+        for (name, error, want) in [
+            (
+                "damage",
+                damaged as fn() -> RestoreError,
+                Some(Some("p/x/packs/ab/ab")),
+            ),
+            (
+                "a lost manifest",
+                || RestoreError::NoSuchBackup(BackupId(Uuid::from_u128(1))),
+                Some(None),
+            ),
+            ("a cancelled read", || RestoreError::Cancelled, None),
+        ] {
+            let queue = Arc::new(DamageQueue::default());
+            let watched = Watched {
+                inner: Box::new(Failing(error)),
+                backup: id,
+                queue: Arc::clone(&queue),
+            };
+            assert!(watched.read_at(0, &mut [0; 8]).is_err(), "{name}");
+            assert!(watched.extents(0..8, None).is_err(), "{name}");
+            let met = queue.take();
+            let object = met.map(|met| met.object);
+            let want = want.map(|object| object.map(str::to_owned));
+            assert_eq!(object, want, "{name}");
+            assert_eq!(queue.take(), None, "{name}: noted once");
+        }
+    }
+
+    #[test]
+    fn what_waits_to_be_looked_into_is_bounded() {
+        let queue = DamageQueue::default();
+        for n in 0..1000u128 {
+            queue.put(Met {
+                backup: BackupId(Uuid::from_u128(n)),
+                what: String::new(),
+                object: None,
+            });
+        }
+        let waiting = std::iter::from_fn(|| queue.take()).count();
+        assert_eq!(waiting, MOST_MET);
     }
 }

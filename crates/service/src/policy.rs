@@ -77,6 +77,7 @@ const TABLE: &[(&str, Who)] = &[
     ("export:create",                                               Member),
     ("export:delete",                                               Member),
     // File systems
+    ("workers:get_all",                                             Admin),
     ("file_system:host_path",                                       Admin),
     // Snapshots
     ("volume:get_all_snapshots",                                    Reader),

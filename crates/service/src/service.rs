@@ -151,7 +151,7 @@ impl Service {
 
     /// Lists the background workers of this process, for administrators.
     pub fn list_workers(&self, caller: &Caller) -> Result<Vec<WorkerStatus>, ServiceError> {
-        require(caller, Role::Admin, "workers:get_all")?;
+        self.allow(caller, "workers:get_all")?;
         Ok(self.workers.all())
     }
 

@@ -71,6 +71,8 @@ async fn volumes_backups_and_tasks_of_the_native_api() {
         native.backups(None, Some(&made)).await.expect("all").len(),
         1
     );
+    let shown = native.backup(&backup).await.expect("shown");
+    assert!(shown.damage.is_none() && shown.bytes.is_some(), "{shown:?}");
     let read = native.read_backup(&backup).await.expect("begun");
     assert_eq!(data(read, 7).await, 1 << 20);
     native.backup_origin(&backup).await.expect("told");
@@ -99,6 +101,9 @@ async fn volumes_backups_and_tasks_of_the_native_api() {
         volume_id: Some(made),
         ..TaskFilter::default()
     };
+    let workers = native.workers().await.expect("a list");
+    assert!(workers.iter().any(|worker| worker.name == "tasks"));
+    assert!(workers.iter().all(|worker| worker.restarts == 0));
     let tasks = native.tasks(&filter).await.expect("a list");
     let done = tasks[0].id.into();
     let shown = native.task(&done).await.expect("shown");

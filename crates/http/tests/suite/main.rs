@@ -12,3 +12,4 @@ mod house;
 mod identity;
 mod native;
 mod rights;
+mod workers;

@@ -1,5 +1,6 @@
 //! One binary for all integration tests of this crate: use cases over a real catalog and repository.
 
+mod background;
 mod backups;
 mod catalogue;
 mod common;
