@@ -4,6 +4,7 @@
 mod attachment;
 mod backup;
 mod checkpoint;
+pub mod command;
 mod damage;
 mod file_system;
 mod identity;

@@ -2,8 +2,6 @@
 //!
 //! Nothing is exported here: whoever attaches a volume reaches its bytes by other means.
 
-use std::collections::BTreeMap;
-
 use emberkeep_catalog::{AttachmentQuery, CatalogError, Change, Key, Page, Row};
 use emberkeep_model::{
     Attachment, AttachmentId, AttachmentStatus, Caller, Volume, VolumeId, VolumeStatus,
@@ -12,29 +10,7 @@ use uuid::Uuid;
 
 use crate::refusal::Refusal;
 use crate::service::racing;
-use crate::{Reach, Service, ServiceError};
-
-/// An attachment to be made.
-#[derive(Debug, Clone, Default)]
-pub struct NewAttachment {
-    /// The server that gets the volume.
-    pub instance_id: Option<String>,
-    /// The host that gets it.
-    pub host: Option<String>,
-    /// Where it will be found there.
-    pub mountpoint: Option<String>,
-    /// `rw` or `ro`.
-    pub mode: Option<String>,
-    /// What the other side says of itself; without it the volume is only set aside.
-    pub connector: Option<BTreeMap<String, String>>,
-}
-
-/// What becomes known of an attachment later.
-#[derive(Debug, Clone, Default)]
-pub struct AttachmentUpdate {
-    /// What the other side says of itself.
-    pub connector: BTreeMap<String, String>,
-}
+use crate::{AttachmentUpdate, NewAttachment, Reach, Service, ServiceError};
 
 impl Service {
     /// Lists attachments, newest first.

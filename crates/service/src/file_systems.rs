@@ -1,39 +1,23 @@
 //! File systems: directories that an operator has entrusted to projects, backed up as trees of
 //! files. Which directories those may be the operator says; a tenant names none.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use emberkeep_catalog::{CatalogError, Change, InventoryQuery, Key, Page, Row};
 use emberkeep_model::{
-    Backup, BackupEvent, ByteCount, Caller, FileSystem, FileSystemId, ProjectId, ProtectStatus,
-    Role, TaskId, VolumeId, Work,
+    Backup, BackupEvent, ByteCount, Caller, FileSystem, FileSystemId, ProtectStatus, Role, TaskId,
+    VolumeId, Work,
 };
 use emberkeep_volumes::tree;
 use uuid::Uuid;
 
 use crate::restores::not_restorable;
 use crate::service::{bad, racing, require};
-use crate::{CbrError, CbrRestore, Service, ServiceError};
+use crate::{CbrError, CbrRestore, NewFileSystem, Service, ServiceError};
 
 /// The longest name, in characters, and the longest text.
 const NAME: usize = 255;
 const DESCRIPTION: usize = 255;
-
-/// A file system to be registered.
-#[derive(Debug, Clone, Default)]
-pub struct NewFileSystem {
-    /// Its name.
-    pub name: String,
-    /// Free text.
-    pub description: Option<String>,
-    /// The directory.
-    pub path: PathBuf,
-    /// The project that it is entrusted to; the caller's own if none.
-    pub project: Option<ProjectId>,
-    /// The tenant's own pairs.
-    pub metadata: BTreeMap<String, String>,
-}
 
 impl Service {
     /// Registers a directory below one of the roots that the operator allows. Only an

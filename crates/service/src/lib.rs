@@ -34,7 +34,6 @@ mod recovery;
 mod refusal;
 mod regions;
 mod replication;
-mod request;
 mod resources;
 mod restores;
 mod retention;
@@ -59,18 +58,18 @@ mod volumes;
 mod work;
 mod worker;
 
-pub use attachments::{AttachmentUpdate, Handover, NewAttachment};
+pub use attachments::Handover;
 pub use backup_data::{OpenBackup, ReadBackupError};
 pub use cbr_error::CbrError;
 pub use clock::{Clock, SystemClock};
 pub use damage::FoundDamage;
 pub use emberkeep_catalog::query;
 pub use emberkeep_engine::Run;
+pub use emberkeep_model::command::*;
 pub use emberkeep_plan::retention::Fate;
 pub use erasure::Erasure;
 pub use error::{Fault, ServiceError, VaultUse};
 pub use exports::{ExportKind, ExportServer, Filled, ServedBackup};
-pub use file_systems::NewFileSystem;
 pub use foreign::{ChunkedDriver, ForeignRepository};
 pub use identity::{
     AccessRule, AppCredentialName, Authenticator, Bootstrapped, DomainName, Identity,
@@ -79,28 +78,22 @@ pub use identity::{
 };
 pub use import::VolumeImport;
 pub use objects::CatalogBackups;
-pub use policies::{NewPolicy, PolicyEdit, PolicyView};
+pub use policies::PolicyView;
 pub use policy::{Policy, PolicyError, Who};
 pub use protectables::{ProtectableQuery, ProtectableView};
 pub use quotas::{DefaultQuotas, QuotaLine};
-pub use records::{BackupRecord, Imported};
+pub use records::Imported;
 pub use refusal::Refusal;
 pub use regions::{Region, Regions};
-pub use replication::{Destination, Replicating};
-pub use request::{
-    CbrRestore, DeleteVolume, Edit, NewBackup, NewCheckpoint, NewResource, NewSnapshot, NewVault,
-    NewVolume, RestoreTo, VaultEdit,
-};
+pub use replication::Replicating;
 pub use resources::{
     FILE_SYSTEM_RESOURCE, Resource, SERVER_RESOURCE, VOLUME_RESOURCE, resource_word,
 };
 pub use retention::Preview;
-pub use servers::{NewServer, ServerView};
+pub use servers::ServerView;
 pub use service::{Reach, Service, Settings};
 pub use supervisor::{Desk, GaveUp, Supervisor, Worker, WorkerTable};
 pub use switches::{Binary, ServiceState};
-pub use types::{NewType, TypeEdit};
 pub use vault_calls::StorageUsage;
 pub use view::{BackupView, CheckpointView, Restore, VaultView};
-pub use volume_actions::ResetVolume;
 pub use worker::Workers;

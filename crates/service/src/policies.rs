@@ -2,8 +2,8 @@
 
 use emberkeep_catalog::{CatalogError, Change, Key, Page, PolicyQuery, Row};
 use emberkeep_model::{
-    Caller, OperationDefinition, OperationType, Policy, PolicyBinding, PolicyId, ProtectType, Role,
-    Timestamp, Vault, VaultId, VaultStatus,
+    Caller, OperationType, Policy, PolicyBinding, PolicyId, ProtectType, Role, Timestamp, Vault,
+    VaultId, VaultStatus,
 };
 use emberkeep_plan::Schedule;
 use emberkeep_plan::retention::read_rules;
@@ -11,44 +11,10 @@ use uuid::Uuid;
 
 use crate::service::{bad, racing, require};
 use crate::vaults::vault_status;
-use crate::{CbrError, Destination, Service, ServiceError, VaultUse};
+use crate::{CbrError, Destination, NewPolicy, PolicyEdit, Service, ServiceError, VaultUse};
 
 /// Policies of one kind that a project has at most.
 const MAX_POLICIES: usize = 32;
-
-/// A policy to be made.
-#[derive(Debug, Clone)]
-pub struct NewPolicy {
-    /// Its name.
-    pub name: String,
-    /// Whether it runs and deletes.
-    pub enabled: bool,
-    /// What it does.
-    pub operation_type: OperationType,
-    /// How long backups stay.
-    pub definition: OperationDefinition,
-    /// When it runs.
-    pub patterns: Vec<String>,
-    /// The named time zone of its patterns and periods, if they are not in UTC.
-    pub zone: Option<String>,
-}
-
-/// Changes of a policy; what is none stays.
-#[derive(Debug, Clone, Default)]
-pub struct PolicyEdit {
-    /// The new name.
-    pub name: Option<String>,
-    /// Whether it runs and deletes.
-    pub enabled: Option<bool>,
-    /// What it is taken for: refused if that is not so.
-    pub operation_type: Option<OperationType>,
-    /// The whole new definition.
-    pub definition: Option<OperationDefinition>,
-    /// All the new patterns.
-    pub patterns: Option<Vec<String>>,
-    /// The new zone; `Some(None)` goes back to UTC.
-    pub zone: Option<Option<String>>,
-}
 
 /// A policy with the vaults it is bound to.
 #[derive(Debug, Clone)]

@@ -18,21 +18,12 @@ use crate::quotas::Need;
 use crate::refusal::Refusal;
 use crate::service::racing;
 use crate::switches::Binary;
-use crate::{Service, ServiceError};
+use crate::{BackupRecord, Service, ServiceError};
 
 /// What our driver is called where class paths are expected; clients look at how it begins.
 const DRIVER: &str = "cinder.backup.drivers.emberkeep.EmberkeepBackupDriver";
 /// What our driver finds content by begins with this; project and id follow.
 const PLACE: &str = "emberkeep";
-
-/// A record as it travels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupRecord {
-    /// The class path of the driver that wrote the backup.
-    pub service: String,
-    /// All that is known of it, encoded.
-    pub url: String,
-}
 
 /// A backup taken up from a record.
 #[derive(Debug, Clone)]

@@ -8,26 +8,15 @@ use std::collections::{BTreeMap, HashSet};
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
     Backup, BackupId, BackupState, Caller, CbrFacts, Checkpoint, CheckpointId, CheckpointResource,
-    CheckpointStatus, ContentOf, ObjectType, Policy, ProjectId, ProtectType, Replica, Role, Synced,
-    TaskId, Timestamp, Vault, VaultId, VaultStatus, VolumeChoice, Work,
+    CheckpointStatus, ContentOf, ObjectType, Policy, ProtectType, Replica, Role, Synced, TaskId,
+    Timestamp, Vault, VaultId, VaultStatus, VolumeChoice, Work,
 };
 use uuid::Uuid;
 
 use crate::scheduler::expiry;
 use crate::service::{racing, require};
 use crate::vaults::vault_status;
-use crate::{CbrError, Service, ServiceError, VaultUse};
-
-/// Where copies are to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// The region.
-    pub region: String,
-    /// The project there.
-    pub project: ProjectId,
-    /// The vault for copies.
-    pub vault: VaultId,
-}
+use crate::{CbrError, Destination, ReplicateBackup, Service, ServiceError, VaultUse};
 
 /// A copy that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,10 +45,9 @@ impl Service {
         &self,
         caller: &Caller,
         id: BackupId,
-        to: &Destination,
-        name: Option<String>,
-        description: Option<String>,
+        asked: &ReplicateBackup,
     ) -> Result<Replicating, ServiceError> {
+        let to = &asked.to;
         racing(|| async {
             let backup = self.backup_in_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:backups:replicate")?;
@@ -79,11 +67,11 @@ impl Service {
                 .into());
             }
             let mut copy = backup.clone();
-            if name.is_some() {
-                copy.name.clone_from(&name);
+            if asked.name.is_some() {
+                copy.name.clone_from(&asked.name);
             }
-            if description.is_some() {
-                copy.description.clone_from(&description);
+            if asked.description.is_some() {
+                copy.description.clone_from(&asked.description);
             }
             let run = CopyRun {
                 policy: None,

@@ -55,13 +55,12 @@ impl Service {
     }
 
     /// Makes a volume and puts a backup on it; the volume is `creating` meanwhile.
-    pub async fn create_volume_from_backup(
+    pub(crate) async fn create_volume_from_backup(
         &self,
         caller: &Caller,
         id: BackupId,
         new: NewVolume,
     ) -> Result<Volume, ServiceError> {
-        self.allow(caller, "volume:create")?;
         racing(|| async {
             let backup = self.visible_backup(caller, id).await?;
             self.allow(caller, "backup:restore")?;

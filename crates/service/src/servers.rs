@@ -1,11 +1,9 @@
 //! Servers: sets of volumes that are backed up at one instant. This is the inventory; what is
 //! done with servers is done through vaults.
 
-use std::collections::BTreeMap;
-
 use emberkeep_catalog::{CatalogError, Change, Key, Page, Row};
 use emberkeep_model::{
-    Caller, Gib, Role, Server, ServerFacts, ServerId, ServerVolume, Volume, VolumeId, VolumeStatus,
+    Caller, Gib, Role, Server, ServerId, ServerVolume, Volume, VolumeId, VolumeStatus,
 };
 use uuid::Uuid;
 
@@ -13,28 +11,13 @@ use crate::query::InventoryQuery;
 use crate::resources::size_of;
 use crate::service::{bad, racing, require};
 use crate::vault_room::{make_room, sum_with};
-use crate::{CbrError, Service, ServiceError};
+use crate::{CbrError, NewServer, Service, ServiceError};
 
 /// The longest name, in characters, and the longest text.
 const NAME: usize = 255;
 const DESCRIPTION: usize = 255;
 /// The most volumes one server has; they are frozen together.
 const MAX_VOLUMES: usize = 64;
-
-/// A server to be made.
-#[derive(Debug, Clone, Default)]
-pub struct NewServer {
-    /// Its name.
-    pub name: String,
-    /// Free text.
-    pub description: Option<String>,
-    /// What it runs.
-    pub facts: ServerFacts,
-    /// The tenant's own pairs.
-    pub metadata: BTreeMap<String, String>,
-    /// Its volumes, in order.
-    pub volumes: Vec<VolumeId>,
-}
 
 /// A server with its volumes.
 #[derive(Debug, Clone)]

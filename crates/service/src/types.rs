@@ -8,31 +8,7 @@ use uuid::Uuid;
 
 use crate::refusal::Refusal;
 use crate::service::racing;
-use crate::{Service, ServiceError};
-
-/// A type to be made.
-#[derive(Debug, Clone, Default)]
-pub struct NewType {
-    /// Its name, not yet taken.
-    pub name: String,
-    /// Free text.
-    pub description: Option<String>,
-    /// Every project may use it.
-    pub is_public: bool,
-    /// The operator's pairs.
-    pub extra_specs: BTreeMap<String, String>,
-}
-
-/// Changes of a type; what is none stays.
-#[derive(Debug, Clone, Default)]
-pub struct TypeEdit {
-    /// The new name.
-    pub name: Option<String>,
-    /// The new text; `Some(None)` clears it.
-    pub description: Option<Option<String>>,
-    /// Every project may use it.
-    pub is_public: Option<bool>,
-}
+use crate::{NewType, Service, ServiceError, TypeEdit};
 
 impl Service {
     /// Tells that a volume type, named by its id, encrypts nothing.

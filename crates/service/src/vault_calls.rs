@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
     Backup, BackupState, ByteCount, Caller, GIB, ObjectType, ProjectId, ProtectStatus, ResourceId,
-    Role, TaskId, TaskState, Timestamp, Vault, VaultId, VaultStatus, Work,
+    Role, TaskId, TaskState, Vault, VaultId, VaultStatus, Work,
 };
 
 use crate::query::VaultQuery;
@@ -13,7 +13,7 @@ use crate::resources::Wholes;
 use crate::service::{bad, racing, require};
 use crate::vault_room::make_room;
 use crate::vaults::{resource_named, vault_status};
-use crate::{CbrError, Service, ServiceError, VaultUse};
+use crate::{CbrError, MoveExpiry, Service, ServiceError, VaultUse};
 
 /// What is stored of one resource over all vaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,9 +189,9 @@ impl Service {
         &self,
         caller: &Caller,
         id: VaultId,
-        expires_at: Timestamp,
-        day: &str,
+        to: &MoveExpiry,
     ) -> Result<(u64, TaskId), ServiceError> {
+        let expires_at = to.expires_at;
         racing(|| async {
             let vault = self.own_vault(caller, id).await?;
             require(caller, Role::Member, "cbr:vaults:update")?;
@@ -217,7 +217,7 @@ impl Service {
             let work = Work::MoveExpiry {
                 vault_id: id,
                 backups,
-                day: day.to_owned(),
+                day: to.day.clone(),
             };
             let mut task = self.new_task(caller, work);
             task.state = TaskState::Succeeded;

@@ -7,16 +7,7 @@ use emberkeep_model::{Caller, SnapshotId, SnapshotStatus, Volume, VolumeId, Volu
 
 use crate::refusal::Refusal;
 use crate::service::racing;
-use crate::{DeleteVolume, Handover, Service, ServiceError};
-
-/// What an administrator says of a volume.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ResetVolume {
-    /// How it stands; as before if none.
-    pub status: Option<VolumeStatus>,
-    /// It is in nobody's hands.
-    pub detached: bool,
-}
+use crate::{DeleteVolume, Handover, ResetVolume, Service, ServiceError};
 
 impl Service {
     /// Says how a volume stands, and whether it is in nobody's hands any more. Nothing that goes on with it

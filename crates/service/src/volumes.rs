@@ -27,6 +27,9 @@ impl Service {
         new: NewVolume,
     ) -> Result<Volume, ServiceError> {
         self.allow(caller, "volume:create")?;
+        if let Some(backup) = new.backup_id {
+            return self.create_volume_from_backup(caller, backup, new).await;
+        }
         racing(|| async {
             let (source, least) = self.source_of(caller, &new).await?;
             let volume = self.new_volume(caller, &new, least).await?;

@@ -16,7 +16,7 @@ mod metadata;
 mod policy;
 mod protectable;
 mod query;
-mod request;
+pub mod request;
 mod size;
 mod tag;
 mod task;
@@ -55,12 +55,7 @@ pub use query::{
     BackupList, BackupSort, Limits, MemberList, MemberSort, Order, PolicyList, ProtectableList,
     TaskList, UsageList, VaultList,
 };
-pub use request::{
-    AddResources, CheckpointCreate, ExpirationUpdate, MemberAnswer, MigrateResources, PolicyBound,
-    PolicyCreate, PolicyUpdate, RemoveResources, ReplicateBackup, ReplicateTo, ReplicateVault,
-    ResourceGiven, RestoreAsked, SetResources, SyncBackups, SyncVault, TagQuery, VaultCreate,
-    VaultUpdate,
-};
+pub use request::TagQuery;
 pub use size::Mib;
 pub use tag::{ProjectTag, TaggedVault, TaggedVaultDetail};
 pub use task::{

@@ -10,7 +10,7 @@ use emberkeep_model::{Caller, VaultId};
 use emberkeep_service::query::{
     BackupField, BackupQuery, Direction, Page, Paging, Shared, VaultQuery,
 };
-use emberkeep_service::{BackupView, CbrRestore, VaultView};
+use emberkeep_service::{BackupView, VaultView};
 use emberkeep_wire::cbr as wire;
 
 use super::edge::{Call, answer, cut, keyed, page, paging, read};
@@ -175,13 +175,7 @@ pub(super) async fn restore(
     body: Body,
 ) -> Result<(StatusCode, Response), Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::RestoreAsked::parse).await?;
-    let to = CbrRestore {
-        volume_id: asked.volume_id,
-        server_id: asked.server_id,
-        resource_id: asked.resource_id,
-        mappings: asked.mappings,
-    };
+    let to = read(body, wire::request::restore).await?;
     let task = app.service.cbr_restore(&call.caller, id, to).await?;
     let begun = answer(&wire::RestoreBegun {
         job_id: Some(task.into()),

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use emberkeep_service::{CheckpointView, NewCheckpoint};
+use emberkeep_service::CheckpointView;
 use emberkeep_wire::cbr as wire;
 
 use super::edge::{Call, keyed, read};
@@ -22,17 +22,7 @@ pub(super) async fn create(
     call: Call,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let asked = read(body, wire::CheckpointCreate::parse).await?;
-    let new = NewCheckpoint {
-        vault_id: asked.vault_id,
-        name: asked.name,
-        description: asked.description,
-        incremental: asked.incremental,
-        automatic: asked.automatic,
-        resources: asked.resources,
-        policy_id: asked.policy_id.map(emberkeep_model::PolicyId),
-        retention_days: asked.retention_days,
-    };
+    let new = read(body, wire::request::new_checkpoint).await?;
     let made = app.service.create_checkpoint(&call.caller, new).await?;
     keyed(&shown(&made))
 }

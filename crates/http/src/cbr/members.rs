@@ -78,7 +78,7 @@ pub(super) async fn answer(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::MemberAnswer::parse).await?;
+    let asked = read(body, wire::request::member_answer).await?;
     let member = app
         .service
         .answer_member(&call.caller, id, call.name(), asked.status, asked.vault_id)

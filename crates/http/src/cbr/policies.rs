@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use emberkeep_model::VaultId;
+use emberkeep_service::PolicyView;
 use emberkeep_service::query::PolicyQuery;
-use emberkeep_service::{NewPolicy, PolicyEdit, PolicyView};
 use emberkeep_wire::cbr as wire;
 
 use super::edge::{Call, answer, keyed, list as list_of, paging, read};
@@ -35,15 +35,7 @@ pub(super) async fn create(
     call: Call,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let asked = read(body, wire::PolicyCreate::parse).await?;
-    let new = NewPolicy {
-        name: asked.name,
-        enabled: asked.enabled,
-        operation_type: asked.operation_type,
-        definition: asked.definition,
-        patterns: asked.patterns,
-        zone: None,
-    };
+    let new = read(body, wire::request::new_policy).await?;
     let made = app.service.create_policy(&call.caller, new).await?;
     keyed(&shown(&made))
 }
@@ -59,15 +51,7 @@ pub(super) async fn update(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::PolicyUpdate::parse).await?;
-    let edit = PolicyEdit {
-        name: asked.name,
-        enabled: asked.enabled,
-        operation_type: asked.operation_type,
-        definition: asked.definition,
-        patterns: asked.patterns,
-        zone: None,
-    };
+    let edit = read(body, wire::request::policy_edit).await?;
     let policy = app.service.edit_policy(&call.caller, id, edit).await?;
     keyed(&shown(&policy))
 }
@@ -83,7 +67,7 @@ pub(super) async fn associate(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id: VaultId = call.id()?;
-    let asked = read(body, wire::PolicyBound::parse).await?;
+    let asked = read(body, wire::request::policy_binding).await?;
     let destination = asked.destination_vault_id;
     app.service
         .associate_policy(&call.caller, id, asked.policy_id, destination)
@@ -103,7 +87,7 @@ pub(super) async fn dissociate(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id: VaultId = call.id()?;
-    let asked = read(body, wire::PolicyBound::parse).await?;
+    let asked = read(body, wire::request::policy_binding).await?;
     app.service
         .dissociate_policy(&call.caller, id, asked.policy_id)
         .await?;

@@ -13,22 +13,14 @@ use super::edge::{Call, keyed, read};
 use super::refusal::Refusal;
 use crate::App;
 
-fn destination(to: &wire::ReplicateTo) -> Destination {
-    Destination {
-        region: to.region.clone(),
-        project: to.project_id.clone(),
-        vault: to.vault_id,
-    }
-}
-
-fn begun(app: &App, call: &Call, to: &wire::ReplicateTo, kind: ObjectType) -> wire::Replication {
+fn begun(app: &App, call: &Call, to: &Destination, kind: ObjectType) -> wire::Replication {
     wire::Replication {
         project_id: (&call.caller.project_id).into(),
         provider_id: wire::provider_id(kind).into(),
         source_region: app.service.regions().own.clone(),
-        destination_project_id: (&to.project_id).into(),
+        destination_project_id: (&to.project).into(),
         destination_region: to.region.clone(),
-        destination_vault_id: to.vault_id.into(),
+        destination_vault_id: to.vault.into(),
         ..wire::Replication::default()
     }
 }
@@ -39,11 +31,10 @@ pub(super) async fn vault(
     call: Call,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let asked = read(body, wire::ReplicateVault::parse).await?;
-    let to = destination(&asked.to);
+    let asked = read(body, wire::request::vault_replication).await?;
     let (vault, copies) = app
         .service
-        .replicate_vault(&call.caller, asked.vault_id, &to, asked.automatic)
+        .replicate_vault(&call.caller, asked.vault_id, &asked.to, asked.automatic)
         .await?;
     let copies = copies.iter().map(|one| wire::Replicated {
         backup_id: one.source.into(),
@@ -63,11 +54,10 @@ pub(super) async fn backup(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::ReplicateBackup::parse).await?;
-    let to = destination(&asked.to);
+    let asked = read(body, wire::request::backup_replication).await?;
     let copy = app
         .service
-        .replicate_backup(&call.caller, id, &to, asked.name, asked.description)
+        .replicate_backup(&call.caller, id, &asked)
         .await?;
     keyed(&wire::Replication {
         backup_id: Some(copy.source.into()),
@@ -82,13 +72,10 @@ pub(super) async fn sync_vault(
     call: Call,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let asked = read(body, wire::SyncVault::parse).await?;
-    let task = app
-        .service
-        .sync_replicas(&call.caller, asked.vault_id)
-        .await?;
+    let vault = read(body, wire::request::vault_to_sync).await?;
+    let task = app.service.sync_replicas(&call.caller, vault).await?;
     keyed(&wire::VaultSync {
-        vault_id: asked.vault_id.into(),
+        vault_id: vault.into(),
         operation_log_id: task.into(),
     })
 }
@@ -99,9 +86,9 @@ pub(super) async fn sync_backups(
     call: Call,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let asked = read(body, wire::SyncBackups::parse).await?;
+    let ids = read(body, wire::request::backups_to_sync).await?;
     let mut vaults: BTreeMap<VaultId, Vec<BackupId>> = BTreeMap::new();
-    for id in asked.backup_ids {
+    for id in ids {
         let view = app.service.cbr_backup(&call.caller, id).await?;
         let vault = view.backup.vault_id.ok_or(ServiceError::NoSuchBackup(id))?;
         vaults.entry(vault).or_default().push(id);

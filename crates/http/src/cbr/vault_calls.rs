@@ -17,7 +17,7 @@ pub(super) async fn migrate(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::MigrateResources::parse).await?;
+    let asked = read(body, wire::request::migrate_resources).await?;
     let moved = app
         .service
         .migrate_resources(
@@ -38,7 +38,7 @@ pub(super) async fn set_resources(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::SetResources::parse).await?;
+    let asked = read(body, wire::request::suspend_resources).await?;
     let set = app
         .service
         .suspend_resources(&call.caller, id, asked.resource_ids, asked.suspend)
@@ -69,11 +69,8 @@ pub(super) async fn move_expiry(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::ExpirationUpdate::parse).await?;
-    let (backups, task) = app
-        .service
-        .move_expiry(&call.caller, id, asked.expires_at, &asked.day)
-        .await?;
+    let asked = read(body, wire::request::move_expiry).await?;
+    let (backups, task) = app.service.move_expiry(&call.caller, id, &asked).await?;
     answer(&wire::ExpiryMoved {
         affected_backups_count: backups,
         new_expiration_day: asked.day,

@@ -4,9 +4,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use emberkeep_model::PolicyId;
+use emberkeep_service::VaultView;
 use emberkeep_service::query::VaultQuery;
-use emberkeep_service::{NewResource, NewVault, VaultEdit, VaultView};
 use emberkeep_wire::cbr as wire;
 
 use super::edge::{Call, answer, keyed, page, paging, read};
@@ -17,18 +16,6 @@ pub(super) fn shown(view: &VaultView) -> wire::Vault {
     let mut vault = wire::Vault::of(&view.vault, &view.usage, &view.resources);
     vault.backup_policy_id = view.backup_policy_id.map(Into::into);
     vault
-}
-
-fn given(resources: Vec<wire::ResourceGiven>) -> Vec<NewResource> {
-    resources
-        .into_iter()
-        .map(|resource| NewResource {
-            id: resource.id,
-            kind: resource.kind,
-            name: resource.name,
-            choice: resource.choice.unwrap_or_default(),
-        })
-        .collect()
 }
 
 pub(super) async fn list(State(app): State<App>, mut call: Call) -> Result<Response, Refusal> {
@@ -57,24 +44,7 @@ pub(super) async fn create(
     call: Call,
     body: Body,
 ) -> Result<Response, Refusal> {
-    let asked = read(body, wire::VaultCreate::parse).await?;
-    let new = NewVault {
-        name: asked.name,
-        description: asked.description,
-        object_type: asked.object_type,
-        protect_type: asked.protect_type,
-        size: asked.size,
-        auto_expand: asked.auto_expand,
-        auto_bind: asked.auto_bind,
-        bind_rules: asked.bind_rules,
-        tags: asked.tags,
-        locked: asked.locked,
-        smn_notify: asked.smn_notify,
-        threshold: asked.threshold,
-        backup_name_prefix: asked.backup_name_prefix,
-        backup_policy_id: asked.backup_policy_id.map(PolicyId),
-        resources: given(asked.resources),
-    };
+    let new = read(body, wire::request::new_vault).await?;
     let made = app.service.create_vault(&call.caller, new).await?;
     keyed(&shown(&made))
 }
@@ -90,17 +60,7 @@ pub(super) async fn update(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::VaultUpdate::parse).await?;
-    let edit = VaultEdit {
-        name: asked.name,
-        size: asked.size,
-        auto_expand: asked.auto_expand,
-        auto_bind: asked.auto_bind,
-        bind_rules: asked.bind_rules,
-        locked: asked.locked,
-        smn_notify: asked.smn_notify,
-        threshold: asked.threshold,
-    };
+    let edit = read(body, wire::request::vault_edit).await?;
     let vault = app.service.edit_vault(&call.caller, id, edit).await?;
     keyed(&shown(&vault))
 }
@@ -116,10 +76,10 @@ pub(super) async fn add_resources(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::AddResources::parse).await?;
+    let resources = read(body, wire::request::resources_to_add).await?;
     let added = app
         .service
-        .add_resources(&call.caller, id, given(asked.resources))
+        .add_resources(&call.caller, id, resources)
         .await?;
     answer(&wire::ResourcesAdded {
         add_resource_ids: added.into_iter().map(Into::into).collect(),
@@ -132,10 +92,10 @@ pub(super) async fn remove_resources(
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = call.id()?;
-    let asked = read(body, wire::RemoveResources::parse).await?;
+    let resources = read(body, wire::request::resources_to_remove).await?;
     let removed = app
         .service
-        .remove_resources(&call.caller, id, asked.resource_ids)
+        .remove_resources(&call.caller, id, resources)
         .await?;
     answer(&wire::ResourcesRemoved {
         remove_resource_ids: removed.into_iter().map(Into::into).collect(),

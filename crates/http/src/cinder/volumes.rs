@@ -73,13 +73,11 @@ pub(super) async fn create(call: &Call) -> Answer {
         availability_zone: asked.availability_zone,
         snapshot_id: asked.snapshot_id,
         source_volume_id: asked.source_volume_id,
+        backup_id: asked.backup_id,
         metadata: asked.metadata,
     };
     let (service, caller) = (call.service(), &call.caller);
-    let volume = match asked.backup_id {
-        Some(id) => service.create_volume_from_backup(caller, id, new).await?,
-        None => service.create_volume(caller, new).await?,
-    };
+    let volume = service.create_volume(caller, new).await?;
     let types = call.service().volume_types(&call.caller).await?;
     keyed(StatusCode::ACCEPTED, &view(call, &volume, &types))
 }

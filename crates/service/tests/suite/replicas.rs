@@ -15,7 +15,7 @@ use emberkeep_model::{
 use emberkeep_service::query::{BackupQuery, TaskQuery};
 use emberkeep_service::{
     CbrError, CbrRestore, Destination, NewCheckpoint, NewFileSystem, NewResource, NewServer,
-    NewVault, Region, Regions, ServiceError,
+    NewVault, Region, Regions, ReplicateBackup, ServiceError,
 };
 use emberkeep_store::{MemoryStore, ObjectStore};
 
@@ -244,13 +244,17 @@ async fn a_copy_keeps_nothing_from_going_on() {
     set.checkpoint().await;
     let service = &set.house.service;
     let first = set.in_vault(set.vault).await[0].id;
+    let mut asked = ReplicateBackup {
+        to: set.to.clone(),
+        name: Some("copy".into()),
+        description: None,
+    };
     let begun = service
-        .replicate_backup(&set.alice, first, &set.to, Some("copy".into()), None)
+        .replicate_backup(&set.alice, first, &asked)
         .await
         .unwrap();
-    let twice = service
-        .replicate_backup(&set.alice, first, &set.to, None, None)
-        .await;
+    asked.name = None;
+    let twice = service.replicate_backup(&set.alice, first, &asked).await;
     assert!(
         matches!(
             twice,

@@ -1,111 +1,49 @@
-//! What clients ask for about copies in other regions (`cbr-v3.md §2.3`, `§2.4`).
+//! Reads bodies about copies in other regions (`cbr-v3.md §2.3`, `§2.4`).
 
-use emberkeep_model::{BackupId, ProjectId, VaultId};
+use emberkeep_model::command::{Destination, ReplicateBackup, ReplicateVault};
+use emberkeep_model::{BackupId, VaultId};
 
 use super::ours;
 use crate::cbr::ask;
 use crate::cbr::form::Refused;
 
-/// `POST /checkpoints/replicate`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicateVault {
-    /// The vault whose backups are copied.
-    pub vault_id: VaultId,
-    /// Where to.
-    pub to: ReplicateTo,
-    /// A policy stands behind it: retention rules apply to the copies.
-    pub automatic: bool,
+fn destination(asked: ask::NewReplication) -> Result<Destination, Refused> {
+    Ok(Destination {
+        project: ours("destination_project_id", asked.destination_project_id)?,
+        region: asked.destination_region,
+        vault: ours("destination_vault_id", asked.destination_vault_id)?,
+    })
 }
 
-/// `POST /backups/{id}/replicate`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicateBackup {
-    /// Where to.
-    pub to: ReplicateTo,
-    /// The copy's name; that of the backup if none.
-    pub name: Option<String>,
-    /// The copy's description.
-    pub description: Option<String>,
+/// Reads `POST /checkpoints/replicate`.
+pub fn vault_replication(bytes: &[u8]) -> Result<ReplicateVault, Refused> {
+    let asked = ask::VaultReplication::read(bytes)?;
+    Ok(ReplicateVault {
+        vault_id: ours("vault_id", asked.vault_id)?,
+        automatic: asked.to.auto_trigger.unwrap_or(false),
+        to: destination(asked.to)?,
+    })
 }
 
-/// Where copies are to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicateTo {
-    /// The project there.
-    pub project_id: ProjectId,
-    /// The region.
-    pub region: String,
-    /// The vault for copies.
-    pub vault_id: VaultId,
+/// Reads `POST /backups/{id}/replicate`.
+pub fn backup_replication(bytes: &[u8]) -> Result<ReplicateBackup, Refused> {
+    let mut asked = ask::NewReplication::read(bytes)?;
+    Ok(ReplicateBackup {
+        name: asked.name.take(),
+        description: asked.description.take(),
+        to: destination(asked)?,
+    })
 }
 
-impl ReplicateTo {
-    fn of(asked: ask::NewReplication) -> Result<Self, Refused> {
-        Ok(Self {
-            project_id: ours("destination_project_id", asked.destination_project_id)?,
-            region: asked.destination_region,
-            vault_id: ours("destination_vault_id", asked.destination_vault_id)?,
-        })
-    }
+/// Reads `POST /checkpoints/sync`: a vault for copies.
+pub fn vault_to_sync(bytes: &[u8]) -> Result<VaultId, Refused> {
+    ours("vault_id", ask::VaultToSync::read(bytes)?.vault_id)
 }
 
-impl ReplicateVault {
-    /// Reads the body.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let asked = ask::VaultReplication::read(bytes)?;
-        Ok(Self {
-            vault_id: ours("vault_id", asked.vault_id)?,
-            automatic: asked.to.auto_trigger.unwrap_or(false),
-            to: ReplicateTo::of(asked.to)?,
-        })
-    }
-}
-
-impl ReplicateBackup {
-    /// Reads the body.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut asked = ask::NewReplication::read(bytes)?;
-        Ok(Self {
-            name: asked.name.take(),
-            description: asked.description.take(),
-            to: ReplicateTo::of(asked)?,
-        })
-    }
-}
-
-/// `POST /checkpoints/sync`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyncVault {
-    /// The vault for copies whose rows are brought in line with the regions' stores.
-    pub vault_id: VaultId,
-}
-
-impl SyncVault {
-    /// Reads the body.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let asked = ask::VaultToSync::read(bytes)?;
-        Ok(Self {
-            vault_id: ours("vault_id", asked.vault_id)?,
-        })
-    }
-}
-
-/// `POST /backups/sync`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyncBackups {
-    /// The copies that are to be looked at.
-    pub backup_ids: Vec<BackupId>,
-}
-
-impl SyncBackups {
-    /// Reads the body.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Refused> {
-        let asked = ask::BackupsToSync::read(bytes)?.sync.into_iter();
-        let ids = asked.map(|one| ours("backup_id", one.backup_id));
-        Ok(Self {
-            backup_ids: ids.collect::<Result<_, _>>()?,
-        })
-    }
+/// Reads `POST /backups/sync`: copies.
+pub fn backups_to_sync(bytes: &[u8]) -> Result<Vec<BackupId>, Refused> {
+    let asked = ask::BackupsToSync::read(bytes)?.sync.into_iter();
+    asked.map(|one| ours("backup_id", one.backup_id)).collect()
 }
 
 #[cfg(test)]
@@ -123,19 +61,16 @@ mod tests {
                 "destination_region": "{region}", "destination_vault_id": "{vault}"}}}}"#
             )
         };
-        let read = ReplicateVault::parse(body(PROJECT, "eu-de.2_x", VAULT).as_bytes()).unwrap();
-        assert_eq!(
-            (read.to.project_id.as_str(), read.automatic),
-            (PROJECT, false)
-        );
+        let read = vault_replication(body(PROJECT, "eu-de.2_x", VAULT).as_bytes()).unwrap();
+        assert_eq!((read.to.project.as_str(), read.automatic), (PROJECT, false));
         for (what, bad) in [
             ("project", body("no project", "eu-de", VAULT)),
             ("region", body(PROJECT, "eu de", VAULT)),
             ("vault", body(PROJECT, "eu-de", "none")),
             ("nothing", "{}".to_owned()),
         ] {
-            assert!(ReplicateVault::parse(bad.as_bytes()).is_err(), "{what}");
-            assert!(ReplicateBackup::parse(bad.as_bytes()).is_err(), "{what}");
+            assert!(vault_replication(bad.as_bytes()).is_err(), "{what}");
+            assert!(backup_replication(bad.as_bytes()).is_err(), "{what}");
         }
         for (bad, good) in [
             (
@@ -147,8 +82,8 @@ mod tests {
                 format!(r#"{{"sync": [{{"backup_id": "{VAULT}", "bucket_name": "x"}}]}}"#),
             ),
         ] {
-            assert!(SyncBackups::parse(bad.as_bytes()).is_err(), "{bad}");
-            assert!(SyncBackups::parse(good.as_bytes()).is_ok(), "{good}");
+            assert!(backups_to_sync(bad.as_bytes()).is_err(), "{bad}");
+            assert!(backups_to_sync(good.as_bytes()).is_ok(), "{good}");
         }
     }
 }

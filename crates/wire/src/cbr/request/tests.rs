@@ -1,3 +1,4 @@
+use emberkeep_model::{ObjectType, ProtectType, Tag};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -8,11 +9,11 @@ use crate::cbr::ask::Rename;
 const DISK: &str = "b0a7c1d2-3e4f-4a5b-8c6d-7e8f9a0b1c2d";
 const VAULT: &str = "2f1d7b1e-59a4-4b50-8d7d-9a9d3b1c5e02";
 
-fn vault(change: impl FnOnce(&mut Value)) -> Result<VaultCreate, Refused> {
+fn vault(change: impl FnOnce(&mut Value)) -> Result<NewVault, Refused> {
     let mut body = json!({"vault": {"name": "disks-a", "resources": [], "billing": {
         "object_type": "disk", "protect_type": "backup", "consistent_level": "crash_consistent", "size": 100}}});
     change(&mut body["vault"]);
-    VaultCreate::parse(body.to_string().as_bytes())
+    new_vault(body.to_string().as_bytes())
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn a_vault_is_read_with_its_defaults() {
     .expect("enough");
     assert_eq!(
         least,
-        VaultCreate {
+        NewVault {
             name: "disks-a".to_owned(),
             description: None,
             object_type: ObjectType::Disk,
@@ -270,7 +271,7 @@ fn what_is_wrong_with_a_vault_is_named() {
             "vault: must be an object",
         ),
     ] {
-        let refused = VaultCreate::parse(bytes.as_bytes()).expect_err(what);
+        let refused = new_vault(bytes.as_bytes()).expect_err(what);
         assert_eq!(
             (refused.code, refused.message.as_str()),
             (Code::BadParameter, message),
@@ -281,36 +282,30 @@ fn what_is_wrong_with_a_vault_is_named() {
 
 #[test]
 fn an_update_takes_what_is_there() {
-    let empty = VaultUpdate::parse(br#"{"vault":{"billing":{}}}"#).expect("the command line's");
-    assert_eq!(empty, VaultUpdate::default());
+    let empty = vault_edit(br#"{"vault":{"billing":{}}}"#).expect("the command line's");
+    assert_eq!(empty, VaultEdit::default());
     let cleared =
-        VaultUpdate::parse(br#"{"vault":{"bind_rules":{"tags":[]},"billing":{"size":1}}}"#)
-            .expect("fine");
+        vault_edit(br#"{"vault":{"bind_rules":{"tags":[]},"billing":{"size":1}}}"#).expect("fine");
     assert_eq!(cleared.bind_rules, Some(vec![]));
     assert_eq!(cleared.size, Some(1));
 }
 
 #[test]
 fn resources_are_added_and_removed() {
-    let added = AddResources::parse(
+    let added = resources_to_add(
         json!({"resources": [{"id": DISK, "type": "OS::Cinder::Volume", "name": ""}]})
             .to_string()
             .as_bytes(),
     );
-    let wanted = ResourceGiven {
+    let wanted = NewResource {
         id: DISK.to_owned(),
         kind: "OS::Cinder::Volume".to_owned(),
         name: None,
-        choice: None,
+        choice: VolumeChoice::default(),
     };
-    assert_eq!(
-        added,
-        Ok(AddResources {
-            resources: vec![wanted]
-        })
-    );
-    let removed = RemoveResources::parse(br#"{"resource_ids":["a","b","a"]}"#).expect("two");
-    assert_eq!(removed.resource_ids, ["a", "b"]);
+    assert_eq!(added, Ok(vec![wanted]));
+    let removed = resources_to_remove(br#"{"resource_ids":["a","b","a"]}"#).expect("two");
+    assert_eq!(removed, ["a", "b"]);
     for bytes in [
         r#"{"resources":[]}"#,
         "{}",
@@ -318,14 +313,14 @@ fn resources_are_added_and_removed() {
         r#"{"resource_ids":[""]}"#,
         r#"{"resources":7,"resource_ids":[1]}"#,
     ] {
-        assert!(AddResources::parse(bytes.as_bytes()).is_err(), "{bytes}");
-        assert!(RemoveResources::parse(bytes.as_bytes()).is_err(), "{bytes}");
+        assert!(resources_to_add(bytes.as_bytes()).is_err(), "{bytes}");
+        assert!(resources_to_remove(bytes.as_bytes()).is_err(), "{bytes}");
     }
 }
 
 #[test]
 fn a_checkpoint_reads_its_parameters_wherever_they_are() {
-    let bare = CheckpointCreate::parse(
+    let bare = new_checkpoint(
         json!({"checkpoint": {"vault_id": VAULT}})
             .to_string()
             .as_bytes(),
@@ -367,7 +362,7 @@ fn a_checkpoint_reads_its_parameters_wherever_they_are() {
     ] {
         let mut body = json!({"checkpoint": body});
         body["checkpoint"]["vault_id"] = json!(VAULT);
-        let read = CheckpointCreate::parse(body.to_string().as_bytes()).expect(what);
+        let read = new_checkpoint(body.to_string().as_bytes()).expect(what);
         assert_eq!(
             (read.name.as_deref(), read.resources),
             (
@@ -408,18 +403,17 @@ fn a_checkpoint_reads_its_parameters_wherever_they_are() {
         ),
     ] {
         let body = json!({"checkpoint": {"vault_id": VAULT, "parameters": parameters}});
-        let refused = CheckpointCreate::parse(body.to_string().as_bytes()).expect_err(what);
+        let refused = new_checkpoint(body.to_string().as_bytes()).expect_err(what);
         assert_eq!(refused.message, message, "{what}");
     }
-    let refused =
-        CheckpointCreate::parse(br#"{"checkpoint":{"vault_id":"x"}}"#).expect_err("no id");
+    let refused = new_checkpoint(br#"{"checkpoint":{"vault_id":"x"}}"#).expect_err("no id");
     assert_eq!(refused.message, "checkpoint.vault_id: 'x' is not a UUID");
 }
 
 #[test]
 fn a_restore_names_its_target() {
     let target = |body: Value| {
-        RestoreAsked::parse(json!({"restore": body}).to_string().as_bytes()).map(|asked| {
+        restore(json!({"restore": body}).to_string().as_bytes()).map(|asked| {
             let volume = asked.volume_id.map(|id| id.to_string());
             volume.or(asked.resource_id.map(|id| id.to_string()))
         })
@@ -455,12 +449,12 @@ proptest! {
             *place = byte;
         }
         for body in [&bytes[..], &whole] {
-            let _ = VaultCreate::parse(body);
-            let _ = VaultUpdate::parse(body);
-            let _ = AddResources::parse(body);
-            let _ = RemoveResources::parse(body);
-            let _ = CheckpointCreate::parse(body);
-            let _ = RestoreAsked::parse(body);
+            let _ = new_vault(body);
+            let _ = vault_edit(body);
+            let _ = resources_to_add(body);
+            let _ = resources_to_remove(body);
+            let _ = new_checkpoint(body);
+            let _ = restore(body);
             let _ = Rename::read(body);
         }
     }
