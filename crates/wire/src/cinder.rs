@@ -1,6 +1,6 @@
 //! The Block Storage API (Cinder v3, microversions 3.0 to 3.71): requests, views, faults.
 //!
-//! A request type is made by `parse`, which refuses what Cinder refuses, in its words. A view is made from
+//! A command is read by a function (`new_backup`, …), which refuses what Cinder refuses, in its words. A view is made from
 //! the model by a total function and holds exactly the fields of its microversion, in Cinder's order.
 //! Start at `backups.rs`; `schema.rs` is what all requests are checked by.
 
@@ -31,9 +31,11 @@ mod versions;
 mod volumes;
 
 pub use actions::{BackupAction, Settled, SnapshotAction, VolumeAction};
-pub use attachments::{AttachmentDetail, AttachmentSummary, CreateAttachment, VolumeAttachment};
+pub use attachments::{
+    AttachmentDetail, AttachmentSummary, VolumeAttachment, attachment_update, new_attachment,
+};
 pub use backups::{
-    BackupDetail, BackupSummary, CreateBackup, RestoreBackup, RestoreStarted, UpdateBackup,
+    BackupDetail, BackupSummary, RestoreStarted, backup_edit, new_backup, restore_to,
     states_holding, states_shown_as, status_of,
 };
 pub use connection::ConnectionInfo;
@@ -54,12 +56,13 @@ pub use quotas::{ClassQuotas, QuotaForm, QuotaSet, QuotaSetView, QuotaUsage, Quo
 pub use records::RecordView;
 pub use services::{PoolView, ServiceSwitched, ServiceView, parse_reason};
 pub use shown::ShownBackups;
-pub use snapshots::{CreateSnapshot, SnapshotView, UpdateSnapshot};
+pub use snapshots::{SnapshotView, new_snapshot, snapshot_edit};
 pub use types::{
-    AvailabilityZone, ExtraSpecsBody, TypeAccessView, VolumeTypeView, ZoneState, parse_extra_spec,
+    AvailabilityZone, ExtraSpecsBody, TypeAccessView, VolumeTypeView, ZoneState, new_volume_type,
+    parse_extra_spec, volume_type_edit,
 };
 pub use versions::{MediaType, VersionDocument, VersionLink, Versions};
-pub use volumes::{CreateVolume, UpdateVolume, VolumeDetail, VolumeSummary, VolumeTotals};
+pub use volumes::{VolumeDetail, VolumeSummary, VolumeTotals, new_volume, volume_edit};
 
 crate::keyed::keys! {
     one {

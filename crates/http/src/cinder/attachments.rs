@@ -3,10 +3,9 @@
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_service::query::{AttachmentField, AttachmentQuery, Paging};
-use emberkeep_service::{AttachmentUpdate, NewAttachment};
-use emberkeep_wire::cinder::ask::{AttachmentAction, AttachmentChange};
+use emberkeep_wire::cinder::ask::AttachmentAction;
 use emberkeep_wire::cinder::{
-    AttachmentDetail, AttachmentSummary, CreateAttachment, Listing, Resource,
+    AttachmentDetail, AttachmentSummary, Listing, Resource, attachment_update, new_attachment,
 };
 
 use super::call::{Answer, Call, attachment_id, json, keyed};
@@ -88,16 +87,10 @@ fn field(key: &str) -> Option<Key<AttachmentField>> {
 
 /// `POST /attachments`.
 pub(super) async fn create(call: &Call) -> Answer {
-    let asked = CreateAttachment::parse(&call.body, call.version)?;
-    let new = NewAttachment {
-        instance_id: asked.instance_id,
-        mode: asked.mode,
-        connector: asked.connector,
-        ..NewAttachment::default()
-    };
+    let (volume, new) = new_attachment(&call.body, call.version)?;
     let made = call
         .service()
-        .create_attachment(&call.caller, asked.volume_id, new)
+        .create_attachment(&call.caller, volume, new)
         .await?;
     keyed(StatusCode::OK, &AttachmentDetail::new(&made))
 }
@@ -111,10 +104,7 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
 
 /// `PUT /attachments/{id}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let asked = AttachmentChange::read(&call.body)?;
-    let update = AttachmentUpdate {
-        connector: asked.connector,
-    };
+    let update = attachment_update(&call.body)?;
     let id = attachment_id(id)?;
     let changed = call
         .service()

@@ -1,11 +1,11 @@
 //! Backups.
 
 use axum::http::StatusCode;
+use emberkeep_service::BackupRecord;
 use emberkeep_service::query::Page;
-use emberkeep_service::{BackupRecord, Edit, NewBackup, RestoreTo};
 use emberkeep_wire::cinder::{
-    BackupAction, BackupSummary, CreateBackup, Listing, RecordView, Resource, RestoreBackup,
-    RestoreStarted, Settled, ShownBackups, UpdateBackup,
+    BackupAction, BackupSummary, Listing, RecordView, Resource, RestoreStarted, Settled,
+    ShownBackups, backup_edit, new_backup, restore_to,
 };
 
 use super::call::{Answer, Call, accepted, backup_id, json, keyed, written};
@@ -48,18 +48,7 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
 
 /// `POST /backups`.
 pub(super) async fn create(call: &Call) -> Answer {
-    let asked = CreateBackup::parse(&call.body, call.version)?;
-    let new = NewBackup {
-        volume_id: asked.volume_id,
-        snapshot_id: asked.snapshot_id,
-        name: asked.name,
-        description: asked.description,
-        container: asked.container,
-        availability_zone: asked.availability_zone,
-        incremental: asked.incremental,
-        force: asked.force,
-        metadata: asked.metadata,
-    };
+    let new = new_backup(&call.body, call.version)?;
     let backup = call.service().create_backup(&call.caller, new).await?;
     keyed(
         StatusCode::ACCEPTED,
@@ -77,12 +66,7 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
 
 /// `PUT /backups/{id}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let asked = UpdateBackup::parse(&call.body, call.version)?;
-    let edit = Edit {
-        name: asked.name,
-        description: asked.description,
-        metadata: asked.metadata,
-    };
+    let edit = backup_edit(&call.body, call.version)?;
     let backup = call
         .service()
         .edit_backup(&call.caller, backup_id(id)?, edit)
@@ -100,11 +84,7 @@ pub(super) async fn delete(call: &Call, id: &str) -> Answer {
 
 /// `POST /backups/{id}/restore`.
 pub(super) async fn restore(call: &Call, id: &str) -> Answer {
-    let asked = RestoreBackup::parse(&call.body, call.version)?;
-    let to = match asked.volume_id {
-        Some(volume) => RestoreTo::Existing(volume),
-        None => RestoreTo::New { name: asked.name },
-    };
+    let to = restore_to(&call.body, call.version)?;
     let restore = call
         .service()
         .restore_backup(&call.caller, backup_id(id)?, to)

@@ -2,9 +2,8 @@
 
 use axum::http::StatusCode;
 use emberkeep_service::query::Page;
-use emberkeep_service::{Edit, NewSnapshot};
 use emberkeep_wire::cinder::{
-    CreateSnapshot, Listing, Resource, SnapshotAction, SnapshotView, UpdateSnapshot,
+    Listing, Resource, SnapshotAction, SnapshotView, new_snapshot, snapshot_edit,
 };
 
 use super::call::{Answer, Call, accepted, json, keyed, snapshot_id};
@@ -55,14 +54,7 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
 
 /// `POST /snapshots`.
 pub(super) async fn create(call: &Call) -> Answer {
-    let asked = CreateSnapshot::parse(&call.body, call.version)?;
-    let new = NewSnapshot {
-        volume_id: asked.volume_id,
-        name: asked.name,
-        description: asked.description,
-        force: asked.force,
-        metadata: asked.metadata,
-    };
+    let new = new_snapshot(&call.body, call.version)?;
     let snapshot = call.service().create_snapshot(&call.caller, new).await?;
     keyed(
         StatusCode::ACCEPTED,
@@ -82,12 +74,7 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
 
 /// `PUT /snapshots/{id}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let asked = UpdateSnapshot::parse(&call.body, call.version)?;
-    let edit = Edit {
-        name: asked.name,
-        description: asked.description,
-        metadata: None,
-    };
+    let edit = snapshot_edit(&call.body, call.version)?;
     let snapshot = call
         .service()
         .edit_snapshot(&call.caller, snapshot_id(id)?, edit)

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use emberkeep_model::VolumeType;
-use emberkeep_service::{NewType, ServiceError, TypeEdit};
-use emberkeep_wire::cinder::ask::{NewVolumeType, TypeAccessChange, VolumeTypeChange};
+use emberkeep_service::ServiceError;
+use emberkeep_wire::cinder::ask::TypeAccessChange;
 use emberkeep_wire::cinder::{
-    ExtraSpecsBody, Fault, Listing, Resource, TypeAccessView, VolumeTypeView, parse_extra_spec,
-    query_bool, query_text,
+    ExtraSpecsBody, Fault, Listing, Resource, TypeAccessView, VolumeTypeView, new_volume_type,
+    parse_extra_spec, query_bool, query_text, volume_type_edit,
 };
 
 use super::call::{Answer, Call, accepted, json, keyed, project_id};
@@ -92,13 +92,7 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
 
 /// `POST /types`.
 pub(super) async fn create(call: &Call) -> Answer {
-    let asked = NewVolumeType::read(&call.body)?;
-    let new = NewType {
-        name: asked.name,
-        description: asked.description,
-        is_public: asked.is_public.unwrap_or(true),
-        extra_specs: asked.extra_specs,
-    };
+    let new = new_volume_type(&call.body)?;
     let made = call.service().create_type(&call.caller, new).await?;
     let view = VolumeTypeView::made(&made, call.caller.is_admin());
     keyed(StatusCode::OK, &view)
@@ -106,12 +100,7 @@ pub(super) async fn create(call: &Call) -> Answer {
 
 /// `PUT /types/{id}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let asked = VolumeTypeChange::read(&call.body)?;
-    let edit = TypeEdit {
-        name: asked.name,
-        description: asked.description.change(),
-        is_public: asked.is_public,
-    };
+    let edit = volume_type_edit(&call.body)?;
     let edited = call.service().edit_type(&call.caller, id, edit).await?;
     let view = VolumeTypeView::changed(&edited, call.caller.is_admin());
     keyed(StatusCode::OK, &view)

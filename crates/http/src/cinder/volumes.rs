@@ -6,12 +6,10 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_model::{Volume, VolumeType};
 use emberkeep_service::query::{Page, VolumeQuery};
-use emberkeep_service::{
-    DeleteVolume, Edit, Handover, NewAttachment, NewVolume, Reach, ResetVolume,
-};
+use emberkeep_service::{DeleteVolume, Handover, NewAttachment, Reach, ResetVolume};
 use emberkeep_wire::cinder::{
-    ConnectionInfo, CreateVolume, Listing, MetadataBody, Resource, UpdateVolume, VolumeAction,
-    VolumeDetail, VolumeSummary, VolumeTotals, query_flag,
+    ConnectionInfo, Listing, MetadataBody, Resource, VolumeAction, VolumeDetail, VolumeSummary,
+    VolumeTotals, new_volume, query_flag, volume_edit,
 };
 
 use super::call::{Answer, Call, accepted, json, keyed, volume_id};
@@ -64,18 +62,7 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
 
 /// `POST /volumes`.
 pub(super) async fn create(call: &Call) -> Answer {
-    let asked = CreateVolume::parse(&call.body, call.version)?;
-    let new = NewVolume {
-        name: asked.name,
-        description: asked.description,
-        size: asked.size,
-        volume_type: asked.volume_type,
-        availability_zone: asked.availability_zone,
-        snapshot_id: asked.snapshot_id,
-        source_volume_id: asked.source_volume_id,
-        backup_id: asked.backup_id,
-        metadata: asked.metadata,
-    };
+    let new = new_volume(&call.body, call.version)?;
     let (service, caller) = (call.service(), &call.caller);
     let volume = service.create_volume(caller, new).await?;
     let types = call.service().volume_types(&call.caller).await?;
@@ -98,12 +85,7 @@ pub(super) async fn show(call: &Call, id: &str) -> Answer {
 
 /// `PUT /volumes/{id}`.
 pub(super) async fn update(call: &Call, id: &str) -> Answer {
-    let asked = UpdateVolume::parse(&call.body, call.version)?;
-    let edit = Edit {
-        name: asked.name,
-        description: asked.description,
-        metadata: asked.metadata,
-    };
+    let edit = volume_edit(&call.body, call.version)?;
     let volume = call
         .service()
         .edit_volume(&call.caller, volume_id(id)?, edit)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use cloud::{Answer, Cloud};
+use emberkeep_model::command;
 use emberkeep_sdk::block_storage::{
     AttachmentQuery, Backup, BackupChange, BackupRecord, BackupSummary, Field, MessageQuery,
     NewAttachment, NewBackup, NewSnapshot, NewVolume, NewVolumeType, RestoreStarted, RestoreTo,
@@ -65,16 +66,15 @@ async fn what_is_made_is_what_was_asked_for() {
     api.create_volume(&new).await.expect("made");
     let (line, body) = last(&cloud);
     assert_eq!(line, "POST P/volumes");
-    let read = taken(server::CreateVolume::parse, &body);
-    assert_eq!(
-        (read.name.as_deref(), read.size),
-        (Some("web"), Some(Gib(4)))
-    );
-    assert_eq!(read.metadata, pairs("a", "b"));
-    assert_eq!(
-        read.backup_id.map(|id| id.to_string()).as_deref(),
-        Some(BACKUP)
-    );
+    let read = taken(server::new_volume, &body);
+    let meant = command::NewVolume {
+        name: Some("web".to_owned()),
+        size: Some(Gib(4)),
+        metadata: pairs("a", "b"),
+        backup_id: Some(BACKUP.parse().expect("an id")),
+        ..command::NewVolume::default()
+    };
+    assert_eq!(read, meant);
 
     let new = NewSnapshot {
         volume_id: VOLUME.into(),
@@ -86,7 +86,7 @@ async fn what_is_made_is_what_was_asked_for() {
     let (line, body) = last(&cloud);
     assert_eq!(line, "POST P/snapshots");
     assert_eq!(body["snapshot"]["force"], true);
-    let read = taken(server::CreateSnapshot::parse, &body);
+    let read = taken(server::new_snapshot, &body);
     assert_eq!(read.volume_id.to_string(), VOLUME);
     let plain = NewSnapshot {
         force: false,
@@ -113,33 +113,41 @@ async fn what_is_made_is_what_was_asked_for() {
     );
     let (line, body) = last(&cloud);
     assert_eq!(line, "POST P/backups");
-    let read = taken(server::CreateBackup::parse, &body);
-    assert_eq!(read.volume_id.to_string(), VOLUME);
-    assert_eq!(
-        read.snapshot_id.map(|id| id.to_string()).as_deref(),
-        Some(SNAPSHOT)
-    );
-    assert_eq!(read.name.as_deref(), Some("monday"));
-    assert!(read.incremental && read.force);
-    assert_eq!(read.metadata, pairs("a", "b"));
+    let read = taken(server::new_backup, &body);
+    let meant = command::NewBackup {
+        volume_id: VOLUME.parse().expect("an id"),
+        snapshot_id: Some(SNAPSHOT.parse().expect("an id")),
+        name: Some("monday".to_owned()),
+        description: Some("d".to_owned()),
+        container: Some("c".to_owned()),
+        availability_zone: Some("nova".to_owned()),
+        incremental: true,
+        force: true,
+        metadata: pairs("a", "b"),
+    };
+    assert_eq!(read, meant);
 
     let id = BackupId::from(BACKUP);
-    for (to, volume, name) in [
-        (RestoreTo::Volume(VOLUME.into()), Some(VOLUME), None),
+    let web = Some("web".to_owned());
+    for (to, meant) in [
         (
-            RestoreTo::NewVolume(Some("web".to_owned())),
-            None,
-            Some("web"),
+            RestoreTo::Volume(VOLUME.into()),
+            command::RestoreTo::Existing(VOLUME.parse().expect("an id")),
         ),
-        (RestoreTo::NewVolume(None), None, None),
+        (
+            RestoreTo::NewVolume(web.clone()),
+            command::RestoreTo::New { name: web },
+        ),
+        (
+            RestoreTo::NewVolume(None),
+            command::RestoreTo::New { name: None },
+        ),
     ] {
         let begun = api.restore_backup(&id, &to).await.expect("begun");
         assert_eq!(begun.volume_name, "web");
         let (line, body) = last(&cloud);
         assert_eq!(line, format!("POST P/backups/{BACKUP}/restore"));
-        let read = taken(server::RestoreBackup::parse, &body);
-        assert_eq!(read.volume_id.map(|id| id.to_string()).as_deref(), volume);
-        assert_eq!(read.name.as_deref(), name);
+        assert_eq!(taken(server::restore_to, &body), meant);
     }
 }
 
@@ -160,7 +168,7 @@ async fn what_is_changed_is_what_was_said() {
     api.update_volume(&VOLUME.into(), &change)
         .await
         .expect("changed");
-    let read = taken(server::UpdateVolume::parse, &last(&cloud).1);
+    let read = taken(server::volume_edit, &last(&cloud).1);
     assert_eq!(read.name, Some(Some("n".to_owned())));
     assert_eq!(
         (read.description, read.metadata),
@@ -174,7 +182,7 @@ async fn what_is_changed_is_what_was_said() {
     api.update_snapshot(&SNAPSHOT.into(), &change)
         .await
         .expect("changed");
-    let read = taken(server::UpdateSnapshot::parse, &last(&cloud).1);
+    let read = taken(server::snapshot_edit, &last(&cloud).1);
     assert_eq!(
         (read.name, read.description),
         (None, Some(Some("d".to_owned())))
@@ -189,7 +197,7 @@ async fn what_is_changed_is_what_was_said() {
         .expect("changed");
     let (line, body) = last(&cloud);
     assert_eq!(line, format!("PUT P/backups/{BACKUP}"));
-    let read = taken(server::UpdateBackup::parse, &body);
+    let read = taken(server::backup_edit, &body);
     assert_eq!(read.name, Some(Some("n".to_owned())));
 
     let record = api.export_backup(&BACKUP.into()).await.expect("known");
@@ -357,8 +365,8 @@ async fn attachments_and_messages_are_asked_for() {
         ("x", "")
     );
     assert_eq!(made.connection_info["target"]["lun"], 1);
-    let read = taken(server::CreateAttachment::parse, &last(&cloud).1);
-    assert_eq!(read.volume_id.to_string(), VOLUME);
+    let (volume, read) = taken(server::new_attachment, &last(&cloud).1);
+    assert_eq!(volume.to_string(), VOLUME);
     assert_eq!(
         (read.connector, read.mode.as_deref()),
         (Some(pairs("host", "h")), Some("ro"))

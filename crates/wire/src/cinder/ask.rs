@@ -1,7 +1,7 @@
-//! The bodies of requests: what clients send and the service reads, one type for both.
+//! The bodies of requests, as clients send them: ids are opaque, and what was not said is not sent.
 //!
-//! What was not said is not sent. The service reads each type with its own `read`, which stands
-//! beside the table that the form is checked by.
+//! The service reads them into the model's commands, beside the tables that the form is checked
+//! by; tests read back what is written here.
 
 use std::collections::BTreeMap;
 

@@ -1,30 +1,16 @@
 //! Attachments of volumes: what is asked of them and how they are shown.
 
-use std::collections::BTreeMap;
-
+use emberkeep_model::command::{AttachmentUpdate, NewAttachment};
 use emberkeep_model::{Attachment, AttachmentStatus, Volume, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::actions::{connector_pairs, named, unknown};
-use super::ask::{AttachmentAction, AttachmentChange, NewAttachment};
-use super::schema::{missing, ours, refuse, uuid_like, wrong_type};
+use super::ask::AttachmentAction;
+use super::schema::{missing, refuse, uuid_like, wrong_type};
 use super::{Fault, Json, Microversion};
 use crate::time::Moment;
 use crate::{ids, lenient};
-
-/// Asks for an attachment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateAttachment {
-    /// Of which volume.
-    pub volume_id: VolumeId,
-    /// For which server.
-    pub instance_id: Option<String>,
-    /// What the other side says of itself; without it the volume is only set aside.
-    pub connector: Option<BTreeMap<String, String>>,
-    /// `rw` or `ro`.
-    pub mode: Option<String>,
-}
 
 fn attachment(body: &Json) -> Result<&Json, Fault> {
     const KEY: &str = "attachment";
@@ -40,83 +26,70 @@ fn attachment(body: &Json) -> Result<&Json, Fault> {
     }
 }
 
-impl CreateAttachment {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = NewAttachment::read(body, version)?;
-        Ok(Self {
-            volume_id: ours(&asked.volume_id)?,
-            instance_id: asked.instance_id,
-            connector: asked.connector,
-            mode: asked.mode,
-        })
-    }
-}
-
-impl NewAttachment {
-    /// Reads the body of a request.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let inner = attachment(body)?;
-        let Some(volume) = inner.get("volume_uuid") else {
-            return Err(refuse("attachment", inner, &missing("volume_uuid")));
-        };
-        let volume_id = volume.text().and_then(uuid_like).map(VolumeId);
-        let volume_id = volume_id.ok_or_else(|| {
-            refuse(
-                "volume_uuid",
-                volume,
-                &format!("{} is not a 'uuid'", volume.repr()),
-            )
-        })?;
-        let instance_id = match inner.get("instance_uuid") {
-            None | Some(Json::Null) => None,
-            Some(value) => {
-                let id = value.text().filter(|text| uuid_like(text).is_some());
-                Some(id.map(str::to_owned).ok_or_else(|| {
-                    refuse(
-                        "instance_uuid",
-                        value,
-                        &format!("{} is not a 'uuid'", value.repr()),
-                    )
-                })?)
-            }
-        };
-        let connector = match inner.get("connector") {
-            None | Some(Json::Null) => None,
-            Some(value) => Some(connector_pairs(value)?).filter(|pairs| !pairs.is_empty()),
-        };
-        let mode = match inner.get("mode") {
-            Some(value) if version >= Microversion::v3(54) => match value.text() {
-                Some(mode @ ("rw" | "ro")) => Some(mode.to_owned()),
-                _ => {
-                    return Err(refuse(
-                        "mode",
-                        value,
-                        &format!("{} is not one of ['rw', 'ro']", value.repr()),
-                    ));
-                }
-            },
-            _ => None,
-        };
-        Ok(Self {
-            volume_id: volume_id.into(),
-            instance_id,
-            connector,
-            mode,
-        })
-    }
-}
-
-impl AttachmentChange {
-    /// Reads the body of a request.
-    pub fn read(body: &Json) -> Result<Self, Fault> {
-        let inner = attachment(body)?;
-        match inner.get("connector") {
-            Some(value) => Ok(Self {
-                connector: connector_pairs(value)?,
-            }),
-            None => Err(refuse("attachment", inner, &missing("connector"))),
+/// Reads `POST /attachments`: of which volume, and how.
+pub fn new_attachment(
+    body: &Json,
+    version: Microversion,
+) -> Result<(VolumeId, NewAttachment), Fault> {
+    let inner = attachment(body)?;
+    let Some(volume) = inner.get("volume_uuid") else {
+        return Err(refuse("attachment", inner, &missing("volume_uuid")));
+    };
+    let volume_id = volume.text().and_then(uuid_like).map(VolumeId);
+    let volume_id = volume_id.ok_or_else(|| {
+        refuse(
+            "volume_uuid",
+            volume,
+            &format!("{} is not a 'uuid'", volume.repr()),
+        )
+    })?;
+    let instance_id = match inner.get("instance_uuid") {
+        None | Some(Json::Null) => None,
+        Some(value) => {
+            let id = value.text().filter(|text| uuid_like(text).is_some());
+            Some(id.map(str::to_owned).ok_or_else(|| {
+                refuse(
+                    "instance_uuid",
+                    value,
+                    &format!("{} is not a 'uuid'", value.repr()),
+                )
+            })?)
         }
+    };
+    let connector = match inner.get("connector") {
+        None | Some(Json::Null) => None,
+        Some(value) => Some(connector_pairs(value)?).filter(|pairs| !pairs.is_empty()),
+    };
+    let mode = match inner.get("mode") {
+        Some(value) if version >= Microversion::v3(54) => match value.text() {
+            Some(mode @ ("rw" | "ro")) => Some(mode.to_owned()),
+            _ => {
+                return Err(refuse(
+                    "mode",
+                    value,
+                    &format!("{} is not one of ['rw', 'ro']", value.repr()),
+                ));
+            }
+        },
+        _ => None,
+    };
+    let new = NewAttachment {
+        instance_id,
+        connector,
+        mode,
+        ..NewAttachment::default()
+    };
+    Ok((volume_id, new))
+}
+
+/// Reads `PUT /attachments/{id}`.
+pub fn attachment_update(body: &Json) -> Result<AttachmentUpdate, Fault> {
+    let inner = attachment(body)?;
+    match inner.get("connector") {
+        Some(value) => Ok(AttachmentUpdate {
+            connector: connector_pairs(value)?,
+        }),
+        None => Err(refuse("attachment", inner, &missing("connector"))),
     }
 }
 

@@ -2,41 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_model::command::{Edit, NewBackup, RestoreTo};
 use emberkeep_model::{Backup, BackupId, BackupState, Gib, SnapshotId, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ask::{BackupChange, BackupRestore, NewBackup};
-use super::schema::{Kind, Rule, Shape, ours, rule, rule_since};
+use super::schema::{Kind, Rule, Shape, rule, rule_since};
 use super::{Fault, Json, Link, Microversion, Site, gib};
 use crate::time::Moment;
 use crate::{ids, lenient};
 
 /// Cinder keeps no more of a reason than this.
 pub(super) const MAX_REASON: usize = 255;
-
-/// Asks for a backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateBackup {
-    /// Of which volume.
-    pub volume_id: VolumeId,
-    /// From this snapshot of it.
-    pub snapshot_id: Option<SnapshotId>,
-    /// Its name.
-    pub name: Option<String>,
-    /// Free text.
-    pub description: Option<String>,
-    /// Where to put it.
-    pub container: Option<String>,
-    /// Its zone.
-    pub availability_zone: Option<String>,
-    /// Only what has changed since the newest one.
-    pub incremental: bool,
-    /// Also of a volume in use.
-    pub force: bool,
-    /// The tenant's own pairs.
-    pub metadata: BTreeMap<String, String>,
-}
 
 const CREATE_RULES: [Rule; 9] = [
     rule("volume_id", Kind::Uuid),
@@ -54,52 +31,21 @@ pub(super) static CREATE: Shape = Shape {
     ..Shape::new("backup", &CREATE_RULES)
 };
 
-impl CreateBackup {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = NewBackup::read(body, version)?;
-        Ok(Self {
-            volume_id: ours(&asked.volume_id)?,
-            snapshot_id: asked.snapshot_id.as_ref().map(ours).transpose()?,
-            name: asked.name,
-            description: asked.description,
-            container: asked.container,
-            availability_zone: asked.availability_zone,
-            incremental: asked.incremental,
-            force: asked.force,
-            metadata: asked.metadata,
-        })
-    }
-}
-
-impl NewBackup {
-    /// Reads the body of a request.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let fields = CREATE.check(body, version)?;
-        let volume_id = fields.uuid("volume_id").map(VolumeId);
-        Ok(Self {
-            volume_id: volume_id.ok_or_else(Fault::no_such_resource)?.into(),
-            snapshot_id: fields.uuid("snapshot_id").map(|id| SnapshotId(id).into()),
-            name: fields.trimmed("name"),
-            description: fields.trimmed("description"),
-            container: fields.text("container"),
-            availability_zone: fields.text("availability_zone"),
-            incremental: fields.flag("incremental"),
-            force: fields.flag("force"),
-            metadata: fields.metadata("metadata").unwrap_or_default(),
-        })
-    }
-}
-
-/// Changes of a backup; what is none stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpdateBackup {
-    /// The new name; `Some(None)` clears it.
-    pub name: Option<Option<String>>,
-    /// The new text; `Some(None)` clears it.
-    pub description: Option<Option<String>>,
-    /// The whole new set of pairs.
-    pub metadata: Option<BTreeMap<String, String>>,
+/// Reads `POST /backups`.
+pub fn new_backup(body: &Json, version: Microversion) -> Result<NewBackup, Fault> {
+    let fields = CREATE.check(body, version)?;
+    let volume_id = fields.uuid("volume_id").map(VolumeId);
+    Ok(NewBackup {
+        volume_id: volume_id.ok_or_else(Fault::no_such_resource)?,
+        snapshot_id: fields.uuid("snapshot_id").map(SnapshotId),
+        name: fields.trimmed("name"),
+        description: fields.trimmed("description"),
+        container: fields.text("container"),
+        availability_zone: fields.text("availability_zone"),
+        incremental: fields.flag("incremental"),
+        force: fields.flag("force"),
+        metadata: fields.metadata("metadata").unwrap_or_default(),
+    })
 }
 
 pub(super) static UPDATE: Shape = Shape::new(
@@ -111,37 +57,14 @@ pub(super) static UPDATE: Shape = Shape::new(
     ],
 );
 
-impl UpdateBackup {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = BackupChange::read(body, version)?;
-        Ok(Self {
-            name: asked.name.change(),
-            description: asked.description.change(),
-            metadata: asked.metadata,
-        })
-    }
-}
-
-impl BackupChange {
-    /// Reads the body of a request.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let fields = UPDATE.check(body, version)?;
-        Ok(Self {
-            name: fields.change("name"),
-            description: fields.change("description"),
-            metadata: fields.metadata("metadata"),
-        })
-    }
-}
-
-/// Asks for a backup's content to be put back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RestoreBackup {
-    /// Onto this volume; onto a new one if none.
-    pub volume_id: Option<VolumeId>,
-    /// The new volume's name.
-    pub name: Option<String>,
+/// Reads `PUT /backups/{id}`.
+pub fn backup_edit(body: &Json, version: Microversion) -> Result<Edit, Fault> {
+    let fields = UPDATE.check(body, version)?;
+    Ok(Edit {
+        name: fields.change("name"),
+        description: fields.change("description"),
+        metadata: fields.metadata("metadata"),
+    })
 }
 
 pub(super) static RESTORE: Shape = Shape::new(
@@ -152,27 +75,16 @@ pub(super) static RESTORE: Shape = Shape::new(
     ],
 );
 
-impl RestoreBackup {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = BackupRestore::read(body, version)?;
-        Ok(Self {
-            volume_id: asked.volume_id.as_ref().map(ours).transpose()?,
-            name: asked.name,
-        })
-    }
-}
-
-impl BackupRestore {
-    /// Reads the body of a request.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let fields = RESTORE.check(body, version)?;
-        Ok(Self {
-            volume_id: fields.uuid("volume_id").map(|id| VolumeId(id).into()),
-            // Volumes are called by trimmed names, and an empty one is as good as none.
+/// Reads `POST /backups/{id}/restore`.
+pub fn restore_to(body: &Json, version: Microversion) -> Result<RestoreTo, Fault> {
+    let fields = RESTORE.check(body, version)?;
+    Ok(match fields.uuid("volume_id") {
+        Some(id) => RestoreTo::Existing(VolumeId(id)),
+        // Names of volumes are trimmed, and an empty one counts as not given.
+        None => RestoreTo::New {
             name: fields.trimmed("name").filter(|name| !name.is_empty()),
-        })
-    }
+        },
+    })
 }
 
 /// Answers a restore.

@@ -203,7 +203,7 @@ fn named(key: &str, inner: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CreateBackup, Json, Microversion};
+    use super::super::{Json, Microversion, new_backup};
     use super::*;
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         ] {
             let text = format!(r#"{{"backup": {{"volume_id": "{id}"{more}}}}}"#);
             let body = Json::read(text.as_bytes()).expect("is JSON");
-            let taken = CreateBackup::parse(&body, Microversion::v3(71)).is_ok();
+            let taken = new_backup(&body, Microversion::v3(71)).is_ok();
             assert_eq!(taken, fits, "{text}");
         }
     }

@@ -29,15 +29,6 @@ impl<T> Field<T> {
         matches!(self, Self::Absent)
     }
 
-    /// Returns what a request says: nothing, that there is to be none, or what is to be.
-    pub fn change(self) -> Option<Option<T>> {
-        match self {
-            Self::Absent => None,
-            Self::Null => Some(None),
-            Self::Is(value) => Some(Some(value)),
-        }
-    }
-
     /// Returns what it says, if it says something.
     pub fn get(&self) -> Option<&T> {
         match self {

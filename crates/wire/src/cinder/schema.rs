@@ -4,13 +4,11 @@
 //! required, what is unexpected; the first thing wrong is the one that is told.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
 use uuid::Uuid;
 
 use super::json::quoted;
-use super::{Fault, Field, Json, Microversion};
+use super::{Fault, Json, Microversion};
 
 /// The longest name or text, in characters.
 pub(super) const MAX_TEXT: usize = 255;
@@ -203,21 +201,13 @@ impl Fields<'_> {
     }
 
     /// Returns the text without the blanks around it, telling null from not given.
-    pub(super) fn change(&self, name: &str) -> Field<String> {
-        match self.get(name) {
-            None => Field::Absent,
-            Some(value) => value
-                .text()
-                .map_or(Field::Null, |text| Field::Is(trim(text))),
-        }
+    pub(super) fn change(&self, name: &str) -> Option<Option<String>> {
+        Some(self.get(name)?.text().map(trim))
     }
 
     /// The same, under whichever of two names was given.
-    pub(super) fn change_of(&self, name: &str, older: &str) -> Field<String> {
-        match self.change(name) {
-            Field::Absent => self.change(older),
-            given => given,
-        }
+    pub(super) fn change_of(&self, name: &str, older: &str) -> Option<Option<String>> {
+        self.change(name).or_else(|| self.change(older))
     }
 
     /// Returns the UUID; null counts as not given.
@@ -239,12 +229,6 @@ impl Fields<'_> {
     pub(super) fn size(&self, name: &str) -> Option<u32> {
         whole(self.get(name)?).and_then(|size| u32::try_from(size).ok())
     }
-}
-
-/// Turns an id that was read into one of ours; reading has made sure that it is one.
-pub(super) fn ours<T: FromStr>(read: &impl Display) -> Result<T, Fault> {
-    let text = read.to_string();
-    text.parse().map_err(|_| Fault::no_such_resource())
 }
 
 /// Returns the pairs of a checked object.

@@ -2,30 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_model::command::{Edit, NewSnapshot};
 use emberkeep_model::{Gib, Snapshot, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ask::{NewSnapshot, SnapshotChange};
-use super::schema::{Kind, Shape, ours, rule};
+use super::schema::{Kind, Shape, rule};
 use super::{Fault, Field, Json, Microversion, gib};
 use crate::time::Moment;
 use crate::{ids, lenient};
-
-/// Asks for a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateSnapshot {
-    /// Of which volume.
-    pub volume_id: VolumeId,
-    /// Its name.
-    pub name: Option<String>,
-    /// Free text.
-    pub description: Option<String>,
-    /// Also of a volume in use; always so since 3.66.
-    pub force: bool,
-    /// The tenant's own pairs.
-    pub metadata: BTreeMap<String, String>,
-}
 
 pub(super) static CREATE: Shape = Shape {
     required: &["volume_id"],
@@ -46,57 +31,28 @@ pub(super) static CREATE: Shape = Shape {
 /// Since 3.66 a volume in use needs no force, and whoever says so is told.
 const FORCE_IS_OVER: &str = "Since microversion 3.66 the 'force' flag is invalid for this request. For backward compatibility, however, when the 'force' flag is passed with a value evaluating to True, it is silently ignored.";
 
-impl CreateSnapshot {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = NewSnapshot::read(body, version)?;
-        Ok(Self {
-            volume_id: ours(&asked.volume_id)?,
-            name: asked.name,
-            description: asked.description,
-            force: asked.force || needs_no_force(version),
-            metadata: asked.metadata,
-        })
+/// Reads `POST /snapshots`. Since 3.66 a volume in use needs no force.
+pub fn new_snapshot(body: &Json, version: Microversion) -> Result<NewSnapshot, Fault> {
+    let fields = CREATE.check(body, version)?;
+    let volume_id = fields.uuid("volume_id").map(VolumeId);
+    let given = body.get("snapshot").and_then(|inner| inner.get("force"));
+    let given = given.is_some_and(|value| !matches!(value, Json::Null));
+    let needs_no_force = version >= Microversion::v3(66);
+    let force = fields.flag("force");
+    if needs_no_force && given && !force {
+        return Err(Fault::bad_request(FORCE_IS_OVER));
     }
-}
-
-fn needs_no_force(version: Microversion) -> bool {
-    version >= Microversion::v3(66)
-}
-
-impl NewSnapshot {
-    /// Reads the body of a request.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let fields = CREATE.check(body, version)?;
-        let volume_id = fields.uuid("volume_id").map(VolumeId);
-        let given = body.get("snapshot").and_then(|inner| inner.get("force"));
-        let given = given.is_some_and(|value| !matches!(value, Json::Null));
-        if needs_no_force(version) && given && !fields.flag("force") {
-            return Err(Fault::bad_request(FORCE_IS_OVER));
-        }
-        Ok(Self {
-            volume_id: volume_id
-                .ok_or_else(|| Fault::not_found("Volume None could not be found."))?
-                .into(),
-            name: fields
-                .trimmed("name")
-                .or_else(|| fields.trimmed("display_name")),
-            description: fields
-                .trimmed("description")
-                .or_else(|| fields.trimmed("display_description")),
-            force: fields.flag("force"),
-            metadata: fields.metadata("metadata").unwrap_or_default(),
-        })
-    }
-}
-
-/// Changes of a snapshot; what is none stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpdateSnapshot {
-    /// The new name; `Some(None)` clears it.
-    pub name: Option<Option<String>>,
-    /// The new text; `Some(None)` clears it.
-    pub description: Option<Option<String>>,
+    Ok(NewSnapshot {
+        volume_id: volume_id.ok_or_else(|| Fault::not_found("Volume None could not be found."))?,
+        name: fields
+            .trimmed("name")
+            .or_else(|| fields.trimmed("display_name")),
+        description: fields
+            .trimmed("description")
+            .or_else(|| fields.trimmed("display_description")),
+        force: force || needs_no_force,
+        metadata: fields.metadata("metadata").unwrap_or_default(),
+    })
 }
 
 pub(super) static UPDATE: Shape = Shape {
@@ -112,26 +68,14 @@ pub(super) static UPDATE: Shape = Shape {
     )
 };
 
-impl UpdateSnapshot {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = SnapshotChange::read(body, version)?;
-        Ok(Self {
-            name: asked.name.change(),
-            description: asked.description.change(),
-        })
-    }
-}
-
-impl SnapshotChange {
-    /// Reads the body of a request.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let fields = UPDATE.check(body, version)?;
-        Ok(Self {
-            name: fields.change_of("name", "display_name"),
-            description: fields.change_of("description", "display_description"),
-        })
-    }
+/// Reads `PUT /snapshots/{id}`.
+pub fn snapshot_edit(body: &Json, version: Microversion) -> Result<Edit, Fault> {
+    let fields = UPDATE.check(body, version)?;
+    Ok(Edit {
+        name: fields.change_of("name", "display_name"),
+        description: fields.change_of("description", "display_description"),
+        metadata: None,
+    })
 }
 
 /// A snapshot. Clients refuse answers that hold more than their microversion's fields.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use emberkeep_model::VolumeType;
+use emberkeep_model::command::{NewType, TypeEdit};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ask::{NewVolumeType, TypeAccessChange, VolumeTypeChange};
+use super::ask::TypeAccessChange;
 use super::schema::{missing, pairs, refuse, uuid_like, wrong_type};
 use super::{Fault, Field, Json};
 use crate::lenient;
@@ -172,54 +173,45 @@ fn truth(name: &str, value: &Json) -> Result<bool, Fault> {
     }
 }
 
-impl NewVolumeType {
-    /// Reads the body of a request.
-    pub fn read(body: &Json) -> Result<Self, Fault> {
-        let inner = under(body, TYPE)?;
-        let name = inner
-            .get("name")
-            .ok_or_else(|| refuse(TYPE, inner, &missing("name")))?;
-        let specs = match inner.get("extra_specs") {
-            None | Some(Json::Null) => BTreeMap::new(),
-            Some(value) => specs("extra_specs", value)?,
-        };
-        let public = inner.get("os-volume-type-access:is_public");
-        Ok(Self {
-            name: type_name(name)?,
-            description: inner.get("description").map_or(Ok(None), type_text)?,
-            is_public: public
-                .map(|v| truth("os-volume-type-access:is_public", v))
-                .transpose()?,
-            extra_specs: specs,
-        })
-    }
+/// Reads `POST /types`: public unless said otherwise.
+pub fn new_volume_type(body: &Json) -> Result<NewType, Fault> {
+    let inner = under(body, TYPE)?;
+    let name = inner
+        .get("name")
+        .ok_or_else(|| refuse(TYPE, inner, &missing("name")))?;
+    let specs = match inner.get("extra_specs") {
+        None | Some(Json::Null) => BTreeMap::new(),
+        Some(value) => specs("extra_specs", value)?,
+    };
+    let public = inner.get("os-volume-type-access:is_public");
+    Ok(NewType {
+        name: type_name(name)?,
+        description: inner.get("description").map_or(Ok(None), type_text)?,
+        is_public: public.map_or(Ok(true), |v| truth("os-volume-type-access:is_public", v))?,
+        extra_specs: specs,
+    })
 }
 
-impl VolumeTypeChange {
-    /// Reads the body of a request.
-    pub fn read(body: &Json) -> Result<Self, Fault> {
-        let inner = under(body, TYPE)?;
-        let edit = Self {
-            name: match inner.get("name") {
-                None | Some(Json::Null) => None,
-                Some(value) => Some(type_name(value)?),
-            },
-            description: match inner.get("description") {
-                None => Field::Absent,
-                Some(value) => type_text(value)?.map_or(Field::Null, Field::Is),
-            },
-            is_public: inner
-                .get("is_public")
-                .map(|v| truth("is_public", v))
-                .transpose()?,
-        };
-        if edit.name.is_none() && edit.description.is_absent() && edit.is_public.is_none() {
-            return Err(Fault::bad_request(
-                "Specify volume type name, description, is_public or a combination thereof.",
-            ));
-        }
-        Ok(edit)
+/// Reads `PUT /types/{id}`.
+pub fn volume_type_edit(body: &Json) -> Result<TypeEdit, Fault> {
+    let inner = under(body, TYPE)?;
+    let edit = TypeEdit {
+        name: match inner.get("name") {
+            None | Some(Json::Null) => None,
+            Some(value) => Some(type_name(value)?),
+        },
+        description: inner.get("description").map(type_text).transpose()?,
+        is_public: inner
+            .get("is_public")
+            .map(|v| truth("is_public", v))
+            .transpose()?,
+    };
+    if edit == TypeEdit::default() {
+        return Err(Fault::bad_request(
+            "Specify volume type name, description, is_public or a combination thereof.",
+        ));
     }
+    Ok(edit)
 }
 
 impl ExtraSpecsBody {

@@ -2,38 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_model::command::{Edit, NewVolume};
 use emberkeep_model::{Attachment, BackupId, Gib, SnapshotId, Volume, VolumeId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ask::{NewVolume, VolumeChange};
-use super::schema::{Kind, Rule, Shape, ours, rule, rule_since, uuid_like};
+use super::schema::{Kind, Rule, Shape, rule, rule_since, uuid_like};
 use super::{Fault, Field, Json, Link, Microversion, Site, VolumeAttachment, gib};
 use crate::time::Moment;
 use crate::{ids, lenient};
-
-/// Asks for a volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateVolume {
-    /// Its size; may be left out where the source tells it.
-    pub size: Option<Gib>,
-    /// Its name.
-    pub name: Option<String>,
-    /// Free text.
-    pub description: Option<String>,
-    /// Name or id of its type.
-    pub volume_type: Option<String>,
-    /// Its zone.
-    pub availability_zone: Option<String>,
-    /// The tenant's own pairs.
-    pub metadata: BTreeMap<String, String>,
-    /// Make it from this snapshot.
-    pub snapshot_id: Option<SnapshotId>,
-    /// Clone this volume.
-    pub source_volume_id: Option<VolumeId>,
-    /// Put this backup onto it.
-    pub backup_id: Option<BackupId>,
-}
 
 const NAME: Kind = Kind::Trimmed("name");
 const DESCRIPTION: Kind = Kind::Trimmed("description");
@@ -63,105 +40,73 @@ pub(super) static CREATE: Shape = Shape {
     ..Shape::new("volume", &CREATE_RULES)
 };
 
-impl CreateVolume {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = NewVolume::read(body, version)?;
-        Ok(Self {
-            size: asked.size,
-            name: asked.name,
-            description: asked.description,
-            volume_type: asked.volume_type,
-            availability_zone: asked.availability_zone,
-            metadata: asked.metadata,
-            snapshot_id: asked.snapshot_id.as_ref().map(ours).transpose()?,
-            source_volume_id: asked.source_volume_id.as_ref().map(ours).transpose()?,
-            backup_id: asked.backup_id.as_ref().map(ours).transpose()?,
-        })
+/// Reads `POST /volumes`. What this service lacks (images, groups, shared attachments) is
+/// refused, not ignored.
+pub fn new_volume(body: &Json, version: Microversion) -> Result<NewVolume, Fault> {
+    let fields = CREATE.check(body, version)?;
+    let mut backup_id = fields.uuid("backup_id").map(BackupId);
+    // Cinder's schema does not know it yet below 3.47, and its code takes it all the same.
+    if version < Microversion::v3(47) {
+        let given = body.get("volume").and_then(|inner| inner.get("backup_id"));
+        if let Some(text) = given.and_then(Json::text) {
+            let known = uuid_like(text).map(BackupId);
+            let missing = || Fault::not_found(format!("Backup {text} could not be found."));
+            backup_id = Some(known.ok_or_else(missing)?);
+        }
     }
-}
-
-impl NewVolume {
-    /// Reads the body of a request. What we do not have (images, groups, shared attachment) is refused,
-    /// not ignored.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let fields = CREATE.check(body, version)?;
-        let mut backup_id = fields.uuid("backup_id").map(BackupId);
-        // Cinder's schema does not know it yet below 3.47, and its code takes it all the same.
-        if version < Microversion::v3(47) {
-            let given = body.get("volume").and_then(|inner| inner.get("backup_id"));
-            if let Some(text) = given.and_then(Json::text) {
-                let known = uuid_like(text).map(BackupId);
-                let missing = || Fault::not_found(format!("Backup {text} could not be found."));
-                backup_id = Some(known.ok_or_else(missing)?);
-            }
+    for (name, what) in [
+        (
+            "consistencygroup_id",
+            "there are no consistency groups here",
+        ),
+        ("group_id", "there are no volume groups here"),
+    ] {
+        if fields.text(name).is_some_and(|text| !text.is_empty()) {
+            return Err(Fault::invalid_input(format!("{name}: {what}")));
         }
-        for (name, what) in [
-            (
-                "consistencygroup_id",
-                "there are no consistency groups here",
-            ),
-            ("group_id", "there are no volume groups here"),
-        ] {
-            if fields.text(name).is_some_and(|text| !text.is_empty()) {
-                return Err(Fault::invalid_input(format!("{name}: {what}")));
-            }
-        }
-        // No image can be read here.
-        for name in ["imageRef", "image_id"] {
-            if fields.text(name).is_some_and(|text| !text.is_empty()) {
-                return Err(Fault::bad_request(
-                    "Invalid image identifier or unable to access requested image.",
-                ));
-            }
-        }
-        if fields.flag("multiattach") {
-            return Err(Fault::invalid_input(
-                "multiattach: volumes are attached once only",
+    }
+    // No image can be read here.
+    for name in ["imageRef", "image_id"] {
+        if fields.text(name).is_some_and(|text| !text.is_empty()) {
+            return Err(Fault::bad_request(
+                "Invalid image identifier or unable to access requested image.",
             ));
         }
-        let new = Self {
-            size: fields.size("size").map(Gib),
-            name: fields
-                .trimmed("name")
-                .or_else(|| fields.trimmed("display_name")),
-            description: fields
-                .trimmed("description")
-                .or_else(|| fields.trimmed("display_description")),
-            volume_type: fields.text("volume_type").filter(|name| !name.is_empty()),
-            availability_zone: fields
-                .text("availability_zone")
-                .filter(|zone| !zone.is_empty()),
-            metadata: fields.metadata("metadata").unwrap_or_default(),
-            snapshot_id: fields.uuid("snapshot_id").map(|id| SnapshotId(id).into()),
-            source_volume_id: fields.uuid("source_volid").map(|id| VolumeId(id).into()),
-            backup_id: backup_id.map(Into::into),
-            image_id: None,
-        };
-        let sources = [
-            new.snapshot_id.is_some(),
-            new.source_volume_id.is_some(),
-            new.backup_id.is_some(),
-        ];
-        match sources.iter().filter(|given| **given).count() {
-            0 if new.size.is_none() => Err(Fault::malformed()),
-            0 | 1 => Ok(new),
-            _ => Err(Fault::invalid_input(
-                "May specify only one of backup, imageRef, snapshot, source volume",
-            )),
-        }
     }
-}
-
-/// Changes of a volume; what is none stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpdateVolume {
-    /// The new name; `Some(None)` clears it.
-    pub name: Option<Option<String>>,
-    /// The new text; `Some(None)` clears it.
-    pub description: Option<Option<String>>,
-    /// The whole new set of pairs.
-    pub metadata: Option<BTreeMap<String, String>>,
+    if fields.flag("multiattach") {
+        return Err(Fault::invalid_input(
+            "multiattach: volumes are attached once only",
+        ));
+    }
+    let new = NewVolume {
+        size: fields.size("size").map(Gib),
+        name: fields
+            .trimmed("name")
+            .or_else(|| fields.trimmed("display_name")),
+        description: fields
+            .trimmed("description")
+            .or_else(|| fields.trimmed("display_description")),
+        volume_type: fields.text("volume_type").filter(|name| !name.is_empty()),
+        availability_zone: fields
+            .text("availability_zone")
+            .filter(|zone| !zone.is_empty()),
+        metadata: fields.metadata("metadata").unwrap_or_default(),
+        snapshot_id: fields.uuid("snapshot_id").map(SnapshotId),
+        source_volume_id: fields.uuid("source_volid").map(VolumeId),
+        backup_id,
+    };
+    let sources = [
+        new.snapshot_id.is_some(),
+        new.source_volume_id.is_some(),
+        new.backup_id.is_some(),
+    ];
+    match sources.iter().filter(|given| **given).count() {
+        0 if new.size.is_none() => Err(Fault::malformed()),
+        0 | 1 => Ok(new),
+        _ => Err(Fault::invalid_input(
+            "May specify only one of backup, imageRef, snapshot, source volume",
+        )),
+    }
 }
 
 pub(super) static UPDATE: Shape = Shape {
@@ -178,28 +123,14 @@ pub(super) static UPDATE: Shape = Shape {
     )
 };
 
-impl UpdateVolume {
-    /// Reads the body of a request.
-    pub fn parse(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let asked = VolumeChange::read(body, version)?;
-        Ok(Self {
-            name: asked.name.change(),
-            description: asked.description.change(),
-            metadata: asked.metadata,
-        })
-    }
-}
-
-impl VolumeChange {
-    /// Reads the body of a request.
-    pub fn read(body: &Json, version: Microversion) -> Result<Self, Fault> {
-        let fields = UPDATE.check(body, version)?;
-        Ok(Self {
-            name: fields.change_of("name", "display_name"),
-            description: fields.change_of("description", "display_description"),
-            metadata: fields.metadata("metadata"),
-        })
-    }
+/// Reads `PUT /volumes/{id}`.
+pub fn volume_edit(body: &Json, version: Microversion) -> Result<Edit, Fault> {
+    let fields = UPDATE.check(body, version)?;
+    Ok(Edit {
+        name: fields.change_of("name", "display_name"),
+        description: fields.change_of("description", "display_description"),
+        metadata: fields.metadata("metadata"),
+    })
 }
 
 /// How much there is of volumes.

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_model::command::NewVolume;
 use emberkeep_model::{
     BackupId, Gib, ProjectId, Snapshot, SnapshotId, SnapshotStatus, Timestamp, UserId, Volume,
     VolumeId, VolumeStatus, VolumeType, VolumeTypeId,
 };
 use emberkeep_wire::cinder::{
-    CreateSnapshot, CreateVolume, Json, Limits, Microversion, Most, ResourceFilters, Site,
-    SnapshotView, UpdateSnapshot, UpdateVolume, Usage, VolumeAction, VolumeDetail, VolumeSummary,
-    VolumeTypeView,
+    Json, Limits, Microversion, Most, ResourceFilters, Site, SnapshotView, Usage, VolumeAction,
+    VolumeDetail, VolumeSummary, VolumeTypeView, new_snapshot, new_volume, snapshot_edit,
+    volume_edit,
 };
 use insta::assert_snapshot;
 
@@ -19,8 +20,8 @@ fn read(body: &str) -> Json {
     Json::read(body.as_bytes()).expect(body)
 }
 
-fn create(body: &str, minor: u16) -> Result<CreateVolume, String> {
-    CreateVolume::parse(&read(body), Microversion::v3(minor)).map_err(|fault| fault.message)
+fn create(body: &str, minor: u16) -> Result<NewVolume, String> {
+    new_volume(&read(body), Microversion::v3(minor)).map_err(|fault| fault.message)
 }
 
 #[test]
@@ -30,7 +31,7 @@ fn what_openstackclient_sends_makes_a_volume() {
         "consistencygroup_id": null, "imageRef": null, "availability_zone": null}}"#;
     assert_eq!(
         create(body, 71),
-        Ok(CreateVolume {
+        Ok(NewVolume {
             size: Some(Gib(1)),
             name: Some("v1".to_owned()),
             description: None,
@@ -126,19 +127,19 @@ fn actions_are_one_key() {
 #[test]
 fn changes_tell_null_from_not_given() {
     let body = read(r#"{"volume": {"name": null, "display_description": " d "}}"#);
-    let update = UpdateVolume::parse(&body, Microversion::MAX).expect("is good");
+    let update = volume_edit(&body, Microversion::MAX).expect("is good");
     assert_eq!(update.name, Some(None));
     assert_eq!(update.description, Some(Some("d".to_owned())));
     assert_eq!(update.metadata, None);
     let empty = read(r#"{"volume": {}}"#);
-    assert!(UpdateVolume::parse(&empty, Microversion::v3(52)).is_ok());
-    assert!(UpdateVolume::parse(&empty, Microversion::v3(53)).is_err());
+    assert!(volume_edit(&empty, Microversion::v3(52)).is_ok());
+    assert!(volume_edit(&empty, Microversion::v3(53)).is_err());
     let empty = read(r#"{"snapshot": {}}"#);
-    assert!(UpdateSnapshot::parse(&empty, Microversion::MIN).is_err());
+    assert!(snapshot_edit(&empty, Microversion::MIN).is_err());
     let new = read(&format!(
         r#"{{"snapshot": {{"volume_id": "{ID}", "force": true, "name": null, "description": null, "metadata": {{}}}}}}"#
     ));
-    let new = CreateSnapshot::parse(&new, Microversion::MIN).expect("is good");
+    let new = new_snapshot(&new, Microversion::MIN).expect("is good");
     assert!(new.force);
     assert_eq!(new.name, None);
 }

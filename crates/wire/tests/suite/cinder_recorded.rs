@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use emberkeep_model::command::{NewBackup, RestoreTo};
 use emberkeep_model::{
     Backup, BackupId, BackupState, ByteCount, Gib, Sealed, SnapshotId, VolumeId,
 };
 use emberkeep_wire::cinder::{
-    BackupDetail, BackupSummary, CreateBackup, Fault, Json, Listing, Microversion, Resource,
-    RestoreBackup, RestoreStarted, Site, UpdateBackup, Versions,
+    BackupDetail, BackupSummary, Fault, Json, Listing, Microversion, Resource, RestoreStarted,
+    Site, Versions, backup_edit, new_backup, restore_to,
 };
 use emberkeep_wire::time::parse;
 use serde::Serialize;
@@ -286,7 +287,7 @@ fn bad_requests_for_backups_are_refused_as_recorded() {
         "create: name too long",
     ] {
         let one = Exchange::named(name);
-        let fault = CreateBackup::parse(one.request("body"), one.version()).expect_err(name);
+        let fault = new_backup(one.request("body"), one.version()).expect_err(name);
         assert_eq!(sent(&fault).repr(), one.body().repr(), "{name}");
     }
 }
@@ -297,10 +298,10 @@ fn recorded_requests_for_backups_are_read() {
         .parse()
         .expect("is an id");
     let full = Exchange::named("create full (worker has not run)");
-    let read = CreateBackup::parse(full.request("body"), full.version()).expect("is good");
+    let read = new_backup(full.request("body"), full.version()).expect("is good");
     assert_eq!(
         read,
-        CreateBackup {
+        NewBackup {
             volume_id: volume,
             snapshot_id: None,
             name: Some("full one".to_owned()),
@@ -313,10 +314,10 @@ fn recorded_requests_for_backups_are_read() {
         }
     );
     let next = Exchange::named("create incremental");
-    let read = CreateBackup::parse(next.request("body"), next.version()).expect("is good");
+    let read = new_backup(next.request("body"), next.version()).expect("is good");
     assert!(read.incremental, "the word for true is read");
     let forced = Exchange::named("create with force and metadata");
-    let read = CreateBackup::parse(forced.request("body"), forced.version()).expect("is good");
+    let read = new_backup(forced.request("body"), forced.version()).expect("is good");
     assert!(read.force);
     assert_eq!(read.name, None);
     assert_eq!(
@@ -324,8 +325,7 @@ fn recorded_requests_for_backups_are_read() {
         BTreeMap::from([("a b".to_owned(), "c:d".to_owned())])
     );
     assert_eq!(read.availability_zone.as_deref(), Some("nova"));
-    let below =
-        CreateBackup::parse(forced.request("body"), Microversion::v3(42)).expect_err("early");
+    let below = new_backup(forced.request("body"), Microversion::v3(42)).expect_err("early");
     assert!(
         below.message.ends_with(
             "Additional properties are not allowed ('availability_zone', 'metadata' were unexpected)"
@@ -334,19 +334,13 @@ fn recorded_requests_for_backups_are_read() {
     );
 
     let renamed = Exchange::named("update at 3.9");
-    let read = UpdateBackup::parse(renamed.request("body"), renamed.version()).expect("is good");
+    let read = backup_edit(renamed.request("body"), renamed.version()).expect("is good");
     assert_eq!(read.name, Some(Some("renamed".to_owned())));
     assert_eq!(read.description, Some(Some("d2".to_owned())));
     assert_eq!(read.metadata, None);
     let restore = Exchange::named("restore to a new volume");
-    let read = RestoreBackup::parse(restore.request("body"), restore.version()).expect("is good");
-    assert_eq!(
-        read,
-        RestoreBackup {
-            volume_id: None,
-            name: None
-        }
-    );
+    let read = restore_to(restore.request("body"), restore.version()).expect("is good");
+    assert_eq!(read, RestoreTo::New { name: None });
     let answer = restore.body().get("restore").expect("is there");
     let started = RestoreStarted::new(
         text(answer, "backup_id")
@@ -382,7 +376,7 @@ fn malformed_bodies_are_refused() {
             "Invalid input for field/attribute force. Value: None. None is not of type 'boolean', 'string'".to_owned(),
         ),
     ] {
-        let fault = CreateBackup::parse(&read(&body), Microversion::MAX).expect_err(&body);
+        let fault = new_backup(&read(&body), Microversion::MAX).expect_err(&body);
         assert_eq!(fault, Fault::bad_request(want), "{body}");
     }
 }
