@@ -42,5 +42,6 @@ pub use run::{Progress, Run};
 pub use sweep::{SweepOptions, SweepReport};
 
 pub use emberkeep_format::{
-    BackupStatistics, ChangeRecord, ChunkerSpec, Manifest, ObjectId, SourceRecord, UnixMicros,
+    BackupFacts, BackupStatistics, ChangeRecord, ChunkerSpec, Manifest, ObjectId, SourceRecord,
+    UnixMicros, WholeFacts,
 };

@@ -118,7 +118,7 @@ pub struct Manifest {
     pub finished_at: UnixMicros,
     /// What it cost.
     pub statistics: BackupStatistics,
-    /// What the catalogue wants to find again.
+    /// What the catalog wants to find again: see [`BackupFacts`](crate::BackupFacts).
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub extra: serde_json::Map<String, serde_json::Value>,
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{
-    BackupError, BackupRequest, Manifest, ProjectRepository, Run, SourceRecord, UnixMicros,
+    BackupError, BackupFacts, BackupRequest, Manifest, ProjectRepository, Run, SourceRecord,
+    UnixMicros,
 };
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, ByteCount, MessageAction, MessageDetail,
@@ -12,7 +13,7 @@ use emberkeep_model::{
 };
 use emberkeep_volumes::SourceSnapshot;
 
-use super::replicate::{WHOLE, whole_facts};
+use super::replicate::whole_facts;
 use super::{Facts, Stop, Verdict, Wanted};
 use crate::messages::About;
 use crate::query::BackupQuery;
@@ -52,8 +53,11 @@ impl Service {
         let (repository, run) = (self.repository.clone(), run.clone());
         let mut request = request_for(backup);
         if let Some((whole, parts)) = whole {
-            let facts = whole_facts(whole, parts);
-            request.extra.insert(WHOLE.to_owned(), facts);
+            request.extra = BackupFacts {
+                whole: Some(whole_facts(whole, parts)),
+                ..facts_of(backup)
+            }
+            .to_extra();
         }
         request.parent = self.parent_content(backup).await?;
         let project = backup.project_id.clone();
@@ -342,26 +346,25 @@ pub(super) fn request_for(backup: &Backup) -> BackupRequest {
     };
     request.vault_id = backup.vault_id;
     request.checkpoint_id = backup.checkpoint_id;
-    let facts = [
-        ("user_id", serde_json::json!(backup.user_id)),
-        ("size_gib", serde_json::json!(backup.size)),
-        ("container", serde_json::json!(backup.container)),
-        (
-            "availability_zone",
-            serde_json::json!(backup.availability_zone),
-        ),
-        ("metadata", serde_json::json!(backup.metadata)),
-        ("automatic", serde_json::json!(backup.automatic)),
-        ("policy_id", serde_json::json!(backup.cbr.policy_id)),
-        ("expires_at", serde_json::json!(backup.cbr.expires_at)),
-        ("data_timestamp", serde_json::json!(backup.data_timestamp)),
-        ("cinder", serde_json::json!(backup.cinder)),
-        ("kind", serde_json::json!(backup.cbr.kind)),
-        ("part_of", serde_json::json!(backup.cbr.part_of)),
-    ];
-    request.extra = facts
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
+    request.extra = facts_of(backup).to_extra();
     request
+}
+
+/// Returns what a backup's manifest remembers of its row.
+pub(super) fn facts_of(backup: &Backup) -> BackupFacts {
+    BackupFacts {
+        user_id: Some(backup.user_id.clone()),
+        size_gib: Some(backup.size),
+        container: backup.container.clone(),
+        availability_zone: backup.availability_zone.clone(),
+        metadata: backup.metadata.clone(),
+        automatic: backup.automatic,
+        policy_id: backup.cbr.policy_id,
+        expires_at: backup.cbr.expires_at,
+        data_timestamp: Some(backup.data_timestamp),
+        cinder: backup.cinder.clone(),
+        kind: backup.cbr.kind,
+        part_of: backup.cbr.part_of,
+        ..BackupFacts::default()
+    }
 }

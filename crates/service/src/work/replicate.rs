@@ -1,12 +1,14 @@
 //! Copying backups to another region's store.
 
 use emberkeep_catalog::{Change, Row};
-use emberkeep_engine::{CopyError, CopyRequest, Manifest, Run, UnixMicros};
+use emberkeep_engine::{
+    BackupFacts, CopyError, CopyRequest, Manifest, Run, UnixMicros, WholeFacts,
+};
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, ByteCount, ObjectType, Sealed, Task, Timestamp,
 };
 
-use super::backup::request_for;
+use super::backup::facts_of;
 use super::server::sum;
 use super::{Facts, Stop, Verdict, Wanted};
 use crate::query::BackupQuery;
@@ -80,24 +82,24 @@ impl Service {
             .ok_or_else(|| Stop::Failed("the backup to be copied is gone".into()))?;
         let (from, to) = (self.place_of(&source)?, self.place_of(copy)?);
         let (_, content) = source.content();
-        let mut request = CopyRequest {
+        let facts = BackupFacts {
+            replica: Some(replica.clone()),
+            project_id: Some(copy.project_id.clone()),
+            whole: whole.map(|(whole, parts)| whole_facts(whole, parts)),
+            ..facts_of(copy)
+        };
+        let request = CopyRequest {
             base: self.base_of(copy).await?,
             vault_id: copy.vault_id,
             checkpoint_id: copy.checkpoint_id,
             description: copy.description.clone(),
-            extra: request_for(copy).extra,
+            extra: facts.to_extra(),
             ..CopyRequest::new(
                 copy.id,
                 copy.name.clone().unwrap_or_default(),
                 UnixMicros(copy.created_at.0),
             )
         };
-        let mut remember = |key: &str, value| request.extra.insert(key.to_owned(), value);
-        remember("replica", serde_json::json!(replica));
-        remember("project_id", serde_json::json!(copy.project_id));
-        if let Some((whole, parts)) = whole {
-            remember(WHOLE, whole_facts(whole, parts));
-        }
         let (id, within) = (copy.id, run.clone());
         let copied = tokio::task::spawn_blocking(move || {
             copy_over(&from, &to, content, id, request, &within)
@@ -180,22 +182,19 @@ const NOTHING: Sealed = Sealed {
     stored: ByteCount(0),
 };
 
-/// Where the manifests of its parts say what a server's backup is.
-pub(super) const WHOLE: &str = "whole";
-
 /// What the row of a server's backup says that no manifest of its parts does: whoever finds all
 /// `parts` of them can make the row anew.
-pub(super) fn whole_facts(whole: &Backup, parts: usize) -> serde_json::Value {
-    serde_json::json!({
-        "id": whole.id,
-        "parts": parts,
-        "server_id": whole.volume_id,
-        "server_name": whole.volume_name,
-        "name": whole.name,
-        "size_gib": whole.size,
-        "server": whole.cbr.server,
-        "replica": whole.cbr.replica,
-    })
+pub(super) fn whole_facts(whole: &Backup, parts: usize) -> WholeFacts {
+    WholeFacts {
+        id: Some(whole.id),
+        parts: Some(parts),
+        server_id: whole.volume_id,
+        server_name: whole.volume_name.clone(),
+        name: whole.name.clone(),
+        size_gib: whole.size,
+        server: whole.cbr.server.clone(),
+        replica: whole.cbr.replica.clone(),
+    }
 }
 
 /// Copies, unless that was done before a crash; blocks.

@@ -6,19 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use emberkeep_catalog::{BackupQuery, Change, Row};
-use emberkeep_engine::{Manifest, Manifests};
+use emberkeep_engine::{BackupFacts, Manifest, Manifests, WholeFacts};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, CbrFacts, ContentOf, Gib, ObjectType, ProjectId, Replica,
-    Sealed, ServerFacts, Synced, Task, Timestamp, Vault, VaultId, VolumeId,
+    Backup, BackupId, BackupState, CbrFacts, ContentOf, Gib, ObjectType, ProjectId, Sealed, Synced,
+    Task, Timestamp, Vault, VaultId,
 };
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 use super::replicate::sealed;
 use super::server::sum;
 use super::{Facts, Stop};
 use crate::replication::gone_from;
 use crate::service::racing;
+use crate::worker::chain;
 use crate::{Service, ServiceError};
 
 impl Service {
@@ -42,7 +41,9 @@ impl Service {
                     .await?;
                 synced.unreadable += there.damaged.len() as u64;
                 synced.gone += self.note_gone(&vault, region, project, &there).await?;
-                synced.added += self.take_in(&vault, region, there).await?;
+                let (added, unreadable) = self.take_in(&vault, region, there).await?;
+                synced.added += added;
+                synced.unreadable += unreadable;
             }
         }
         Ok(Facts::Synced(synced))
@@ -166,25 +167,35 @@ impl Service {
     }
 
     /// Makes rows for copies that have none, and those good whose copy has come back; returns how
-    /// many copies that were.
+    /// many copies that were, and how many manifests remember something that cannot be read.
     async fn take_in(
         &self,
         vault: &Vault,
         region: &str,
         there: Manifests,
-    ) -> Result<u64, ServiceError> {
+    ) -> Result<(u64, u64), ServiceError> {
         let mut rows = Vec::new();
-        let mut wholes: BTreeMap<BackupId, (Whole, Vec<Backup>)> = BTreeMap::new();
-        let mut back = 0;
+        let mut wholes: BTreeMap<BackupId, (WholeFacts, Vec<Backup>)> = BTreeMap::new();
+        let (mut back, mut unreadable) = (0, 0);
         for manifest in there.readable {
             if self.come_back(vault, region, &manifest).await? {
                 back += 1;
                 continue;
             }
-            let Some(row) = self.row_of(vault, region, &manifest).await? else {
+            let facts = match manifest.facts() {
+                Ok(facts) => facts,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::error!(backup_id = %manifest.backup_id, region, error, "manifest is damaged: no row is made from it");
+                    unreadable += 1;
+                    continue;
+                }
+            };
+            let whole = facts.whole.clone();
+            let Some(row) = self.row_of(vault, region, &manifest, facts).await? else {
                 continue;
             };
-            match (row.cbr.part_of, read::<Whole>(&manifest.extra, "whole")) {
+            match (row.cbr.part_of, whole) {
                 (Some(id), Some(whole)) => {
                     wholes.entry(id).or_insert((whole, Vec::new())).1.push(row);
                 }
@@ -207,7 +218,7 @@ impl Service {
         for row in rows {
             self.commit(vec![Change::Insert(Row::Backup(row))]).await?;
         }
-        Ok(added)
+        Ok((added, unreadable))
     }
 
     /// Builds the row of a copy from its manifest; none if there is one, or if it belongs to
@@ -217,9 +228,9 @@ impl Service {
         vault: &Vault,
         region: &str,
         manifest: &Manifest,
+        facts: BackupFacts,
     ) -> Result<Option<Backup>, ServiceError> {
-        let extra = &manifest.extra;
-        let Some(replica) = read::<Replica>(extra, "replica").filter(|r| r.region == region) else {
+        let Some(replica) = facts.replica.filter(|r| r.region == region) else {
             return Ok(None);
         };
         if self.catalog.backup(manifest.backup_id).await?.is_some() {
@@ -237,7 +248,7 @@ impl Service {
                 return Ok(None);
             }
         }
-        let kind = read(extra, "kind").unwrap_or(ObjectType::Disk);
+        let kind = facts.kind;
         let kind_fits = kind == vault.object_type || vault.object_type == ObjectType::Server;
         let (Some(volume_id), true) = (manifest.source.volume_id, kind_fits) else {
             return Ok(None);
@@ -263,27 +274,27 @@ impl Service {
             parent_id: None,
             name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
             description: manifest.description.clone(),
-            container: read(extra, "container").flatten(),
-            availability_zone: read(extra, "availability_zone").flatten(),
-            metadata: read(extra, "metadata").unwrap_or_default(),
-            size: read(extra, "size_gib").unwrap_or_else(|| gib(manifest.size.0)),
-            automatic: read(extra, "automatic").unwrap_or(false),
+            container: facts.container,
+            availability_zone: facts.availability_zone,
+            metadata: facts.metadata,
+            size: facts.size_gib.unwrap_or_else(|| gib(manifest.size.0)),
+            automatic: facts.automatic,
             state: BackupState::Available(sealed(manifest)),
             fail_reason: None,
             restore_volume_id: None,
-            data_timestamp: read(extra, "data_timestamp").unwrap_or(created_at),
+            data_timestamp: facts.data_timestamp.unwrap_or(created_at),
             created_at,
             updated_at: Some(now),
             deleted_at: None,
             damage: None,
             content,
-            cinder: read(extra, "cinder").unwrap_or_default(),
+            cinder: facts.cinder,
             cbr: CbrFacts {
                 kind,
-                part_of: read(extra, "part_of").flatten(),
+                part_of: facts.part_of,
                 server: None,
-                policy_id: read(extra, "policy_id").flatten(),
-                expires_at: read(extra, "expires_at").flatten(),
+                policy_id: facts.policy_id,
+                expires_at: facts.expires_at,
                 replica: Some(replica),
             },
             revision: 0,
@@ -291,22 +302,9 @@ impl Service {
     }
 }
 
-/// What the parts of a server's copy remember of the whole.
-#[derive(serde::Deserialize)]
-struct Whole {
-    server_id: VolumeId,
-    server_name: Option<String>,
-    name: Option<String>,
-    size_gib: Gib,
-    server: Option<ServerFacts>,
-    replica: Option<Replica>,
-    /// How many parts it has; older copies do not say.
-    parts: Option<usize>,
-}
-
 /// Builds the row of a server's copy from the parts that were found, at least one, and those that
 /// have rows already. Without all of them it is no backup of the server.
-fn whole_row(id: BackupId, whole: Whole, parts: &[Backup], there: &[Backup]) -> Backup {
+fn whole_row(id: BackupId, whole: WholeFacts, parts: &[Backup], there: &[Backup]) -> Backup {
     let first = &parts[0];
     let known: Vec<_> = parts
         .iter()
@@ -337,11 +335,6 @@ fn whole_row(id: BackupId, whole: Whole, parts: &[Backup], there: &[Backup]) -> 
         },
         ..first.clone()
     }
-}
-
-/// Reads one of the facts that a manifest remembers for the catalogue.
-fn read<T: DeserializeOwned>(extra: &Map<String, Value>, key: &str) -> Option<T> {
-    serde_json::from_value(extra.get(key)?.clone()).ok()
 }
 
 fn gib(bytes: u64) -> Gib {
