@@ -99,7 +99,8 @@ def read_key_file(path):
 class Repository:
     def __init__(self, directory, masters):
         self.directory = directory
-        self.descriptor = json.loads(self.get("format"))
+        described = self.get("format")
+        self.descriptor = json.loads(described)
         expect(self.descriptor["format"] == "emberkeep-repository" and self.descriptor["version"] == 1, "format")
         self.id = uuid.UUID(self.descriptor["id"]).bytes
         self.window = 1 << self.descriptor["window_log2"]
@@ -107,7 +108,9 @@ class Repository:
         wrapped = [key for key in masters if os.path.exists(os.path.join(directory, "keys", "master", key.id))]
         expect(wrapped, "no wrapped secret of this master key")
         self.secret = self.open(f"keys/master/{wrapped[0].id}", 1, [wrapped[0].wrap])
-        expect(len(self.secret) == 32, "the repository secret's length")
+        expect(len(self.secret) in (32, 64), "the repository secret's length")
+        expect(self.secret[32:] in (b"", derive("descriptor", described)), "the descriptor was changed")
+        self.secret = self.secret[:32]
 
     def get(self, name):
         with open(os.path.join(self.directory, *name.split("/")), "rb") as file:

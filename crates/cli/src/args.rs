@@ -5,9 +5,9 @@ use clap_complete::Shell;
 
 use crate::connect::ConnectArgs;
 use crate::{
-    backup, checkpoint, cinder_repo, config, export, filesystem, man, policy, project, protectable,
-    quickstart, quota, replicate, repo, restore, role, serve, server, share, snapshot, sweep, tag,
-    task, user, vault, volume,
+    backup, checkpoint, cinder_repo, config, export, filesystem, key, man, policy, project,
+    protectable, quickstart, quota, replicate, repo, restore, role, serve, server, share, snapshot,
+    sweep, tag, task, user, vault, volume,
 };
 
 const AFTER_HELP: &str = "\
@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Role(role::RoleArgs),
     /// Back up disk images into a directory, without a service
     Repo(repo::RepoArgs),
+    /// Put a master key on paper, read it back, and note that there is a copy
+    Key(key::KeyArgs),
     /// Read backups written by Cinder's own drivers, without a service
     CinderRepo(cinder_repo::CinderRepoArgs),
     /// Write manual pages

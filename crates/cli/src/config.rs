@@ -76,6 +76,7 @@ fn settings(config: &Config) -> Vec<(&'static str, Value)> {
             "master_key_file",
             json!(config.master_key_file.as_deref().map(whole)),
         ),
+        ("master_key_command", json!(config.master_key_command)),
         ("workers", json!(config.workers)),
         ("lease_secs", json!(config.lease_secs)),
         ("task_timeout_hours", json!(config.task_timeout_hours)),

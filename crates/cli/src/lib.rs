@@ -14,6 +14,7 @@ mod dry_run;
 mod error;
 mod export;
 mod filesystem;
+mod key;
 mod logging;
 mod lookup;
 mod man;
@@ -107,6 +108,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Project(args) => block_on(project::run(args, connect)),
         Command::Role(args) => block_on(role::run(args, connect)),
         Command::Repo(args) => repo::run(args),
+        Command::Key(args) => key::run(args),
         Command::CinderRepo(args) => cinder_repo::run(args),
         Command::ManPages(args) => man::run(&args, Cli::command()),
         Command::Completions { shell } => {

@@ -1,5 +1,6 @@
 //! What commands print: tables for people, JSON for programs, bare values for shells.
 
+mod escape;
 mod sort;
 
 use std::io::{self, IsTerminal, Write};
@@ -11,6 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::CliError;
+pub(crate) use escape::escape;
+use escape::escape_json;
 
 /// The forms output can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -183,10 +186,10 @@ impl Output {
         item: &impl Serialize,
     ) -> Result<(), CliError> {
         match self.format {
-            Format::Table => print(&format!("{words}\n")),
+            Format::Table => print(&format!("{}\n", escape(words))),
             Format::Json => print(&pretty(&to_json(item)?)),
             Format::Yaml => print(&yaml(&to_json(item)?)?),
-            Format::Value => print(&format!("{value}\n")),
+            Format::Value => print(&to_terminal(format!("{value}\n"))),
         }
     }
 
@@ -220,7 +223,7 @@ impl Output {
         Ok(match self.format {
             Format::Json => pretty(&all()),
             Format::Yaml => yaml(&all())?,
-            Format::Value => lines(|column, item, json| column.value(item, json))
+            Format::Value => lines(|column, item, json| to_terminal(column.value(item, json)))
                 .iter()
                 .map(|row| row.join("\t") + "\n")
                 .collect(),
@@ -246,7 +249,7 @@ impl Output {
             Format::Yaml => yaml(&self.reduce(&chosen, &json))?,
             Format::Value => chosen
                 .iter()
-                .map(|field| field.value(item, &json) + "\n")
+                .map(|field| to_terminal(field.value(item, &json)) + "\n")
                 .collect(),
             Format::Table => {
                 let rows = chosen
@@ -328,7 +331,7 @@ impl Output {
             })
             .collect();
         table.set_header(titles.iter().map(|title| title.to_uppercase()));
-        table.add_rows(rows);
+        table.add_rows(rows.iter().map(|row| row.iter().map(|cell| escape(cell))));
         for (column, whole) in table.column_iter_mut().zip(whole) {
             column.set_padding((0, 2));
             if whole {
@@ -399,7 +402,16 @@ fn to_json(item: &impl Serialize) -> Result<Value, CliError> {
 }
 
 fn pretty(value: &Value) -> String {
-    format!("{value:#}\n")
+    format!("{}\n", escape_json(&format!("{value:#}")))
+}
+
+/// Leaves bare values as they are for programs, and not for a terminal.
+fn to_terminal(text: String) -> String {
+    if io::stdout().is_terminal() {
+        escape(&text).into_owned()
+    } else {
+        text
+    }
 }
 
 fn yaml(value: &Value) -> Result<String, CliError> {
@@ -418,7 +430,7 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
 
 /// Says something beside the output, on standard error; nothing is lost if nobody reads it.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", escape(text));
 }
 
 fn width() -> Option<u16> {

@@ -14,17 +14,16 @@ mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use emberkeep_engine::{ChunkerSpec, InitOptions, ProjectRepository, Repository, RepositoryError};
-use emberkeep_keys::KeyFile;
 use emberkeep_model::BackupId;
 use emberkeep_store::StoreError;
 use serde_json::json;
 
 use crate::error::CliError;
 use crate::output::{Output, OutputArgs};
+pub(crate) use key::key_error;
 pub(crate) use reports::ratio;
 
 /// The project under which the offline commands keep their backups.
@@ -214,10 +213,14 @@ impl PlaceArgs {
                 ),
             );
         }
-        let key = self.key.load(repo)?;
+        let source = self.key.source(repo)?;
+        let key = source.load().map_err(|error| key_error(&error))?;
         let opened = Repository::open(place::open_cached(repo, self.cache.as_deref())?, &key)
             .map_err(|error| repository_error(&error))?;
-        Ok(opened.with_keeper(Arc::new(KeyFile::new(self.key.place(repo)?))))
+        Ok(match source.keeper() {
+            Some(keeper) => opened.with_keeper(keeper),
+            None => opened,
+        })
     }
 
     /// Opens the projects to read from: the named one, or all.
@@ -262,17 +265,17 @@ fn init(
             repo.display()
         )));
     }
-    let (master, path) = key.load_or_create(repo)?;
+    let (master, source) = key.load_or_create(repo)?;
     let made = Repository::init(store, &master, InitOptions { chunker })
         .map_err(|error| repository_error(&error))?;
     let words = format!(
         "repository {} made in {}\nits key is {}: keep a copy elsewhere, without it the backups cannot be read",
         made.id(),
         repo.display(),
-        path.display(),
+        source,
     );
-    let json =
-        json!({"id": made.id(), "path": repo, "key_file": path, "key_id": master.id().to_string()});
+    let json = json!({"id": made.id(), "path": repo, "key_file": source.file(),
+                      "key_id": master.id().to_string()});
     output.done(&words, &made.id().to_string(), &json)
 }
 
@@ -369,7 +372,7 @@ fn repository_error(error: &RepositoryError) -> CliError {
         RepositoryError::MasterKeyReplaced { .. } => {
             CliError::refused(words).hint("the new key file is where `rotate-key` was run")
         }
-        RepositoryError::KeyFile(error) => key::key_error(error),
+        RepositoryError::KeyFile(error) => key_error(error),
         RepositoryError::WrongMasterKey { .. } | RepositoryError::NoMasterKey { .. } => {
             CliError::refused(words).hint("--key-file names another key file")
         }

@@ -81,9 +81,10 @@ impl Repository {
             return Err(RepositoryError::Exists { place });
         }
         let descriptor = Descriptor::new(uuid::Uuid::new_v4(), options.chunker, now());
-        let secret = RepositorySecret::generate(descriptor.id, master);
+        let encoded = descriptor.encode();
+        let secret = RepositorySecret::generate(descriptor.id, master, &encoded);
         store.put(&names::master_key(master.id()), &[&secret.wrap(master)])?;
-        match store.put_if_absent(names::FORMAT, &[&descriptor.encode()]) {
+        match store.put_if_absent(names::FORMAT, &[&encoded]) {
             // Opened as anyone would: should two make a repository at once with the same key,
             // neither goes on with a secret that is not the stored one.
             Ok(()) => Self::open(store, master),
@@ -115,8 +116,11 @@ impl Repository {
                 Err(StoreError::NotFound { .. }) => continue,
                 Err(cause) => return Err(cause.into()),
             };
-            let secret = RepositorySecret::unwrap(descriptor.id, master, key.id(), wrapped)
+            let mut secret = RepositorySecret::unwrap(descriptor.id, master, key.id(), wrapped)
                 .map_err(|cause| ReadError::damaged(name, None, cause))?;
+            secret
+                .expect_descriptor(&stored)
+                .map_err(|cause| RepositoryError::Descriptor { place, cause })?;
             return Ok(Self {
                 store,
                 descriptor,

@@ -42,6 +42,14 @@ pub enum KeyFileError {
         /// What does not fit.
         reason: &'static str,
     },
+    /// The command that prints the key failed.
+    #[error("the master key cannot be had from the command '{command}': {reason}")]
+    Command {
+        /// The command.
+        command: String,
+        /// How it ended, or what it printed.
+        reason: String,
+    },
     /// Other users may read or write the file.
     #[error("the master key file {} has mode {mode:03o}: other users can use it; chmod 600 it", path.display())]
     OpenToOthers {
@@ -87,6 +95,36 @@ impl KeyFile {
     /// Returns where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Notes beside the file that there is a copy of the key as it is now; durable on return.
+    pub fn confirm(&self, key: &MasterKey) -> Result<(), KeyFileError> {
+        let note = self.note();
+        let io = |cause| KeyFileError::Io {
+            path: note.clone(),
+            cause,
+        };
+        let temporary = temporary_beside(&note);
+        write_new(&temporary, &format!("{}\n", key.state()))
+            .and_then(|()| fs::rename(&temporary, &note))
+            .and_then(|()| File::open(directory_of(&note))?.sync_all())
+            .map_err(|cause| {
+                // Gone already where the renaming came about.
+                let _ = fs::remove_file(&temporary);
+                io(cause)
+            })
+    }
+
+    /// Tells whether it was noted that there is a copy of the key as it is now.
+    pub fn is_confirmed(&self, key: &MasterKey) -> bool {
+        // A note that cannot be read says nothing.
+        fs::read_to_string(self.note()).is_ok_and(|state| state.trim_end() == key.state())
+    }
+
+    fn note(&self) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".confirmed");
+        PathBuf::from(name)
     }
 }
 
@@ -464,6 +502,23 @@ mod tests {
             edited[at] = if edited[at] == b'5' { b'6' } else { b'5' };
             assert!(parse(&edited).is_err(), "edited at {at}");
         }
+    }
+
+    #[test]
+    fn a_copy_is_confirmed_of_one_state_of_the_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = KeyFile::new(dir.path().join("master.key"));
+        let key = MasterKey::create(file.path()).unwrap();
+        assert!(!file.is_confirmed(&key));
+        file.confirm(&key).unwrap();
+        assert!(file.is_confirmed(&key));
+        let changed = file
+            .change(&|key| key.without(emberkeep_format::KeyTag([1; 8])))
+            .unwrap();
+        assert!(!file.is_confirmed(&changed));
+        file.confirm(&changed).unwrap();
+        assert!(file.is_confirmed(&changed) && !file.is_confirmed(&key));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -8,14 +8,18 @@
 
 mod file;
 mod master;
+mod paper;
 mod project;
 mod ring;
 mod secret;
+mod source;
 
 pub use file::{KeyFile, KeyFileError, KeyKeeper};
 pub use master::{MasterKey, MasterKeyId};
+pub use paper::PaperError;
 pub use project::{ProjectKey, ProjectKeys, Seals};
 pub use secret::{Bond, OpenedKey, RepositorySecret};
+pub use source::KeySource;
 
 /// Draws random bytes from the system. Not through the cipher library: what that prepares before
 /// its first random byte takes longer than many a short command.

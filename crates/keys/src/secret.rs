@@ -18,6 +18,9 @@ const WHAT: &str = "wrapped project key";
 pub struct RepositorySecret {
     repository: Uuid,
     secret: Zeroizing<[u8; 32]>,
+    /// The digest of the descriptor as it was when the secret was wrapped; versions before did not
+    /// write it.
+    descriptor: Option<[u8; 32]>,
     held: Arc<RwLock<Held>>,
 }
 
@@ -54,10 +57,11 @@ pub enum Bond {
 
 impl RepositorySecret {
     /// Draws the secret of a new repository.
-    pub fn generate(repository: Uuid, master: &MasterKey) -> Self {
+    pub fn generate(repository: Uuid, master: &MasterKey, descriptor: &[u8]) -> Self {
         Self {
             repository,
             secret: Zeroizing::new(random()),
+            descriptor: Some(digest_of(descriptor)),
             held: Held::shared(master, master.id()),
         }
     }
@@ -66,7 +70,9 @@ impl RepositorySecret {
     pub fn wrap(&self, master: &MasterKey) -> Vec<u8> {
         let name = names::master_key(master.id());
         let place = self.place(EnvelopeKind::MasterWrap, &name);
-        place.seal(&master.wrap_key(), random::<NONCE_LEN>(), &*self.secret)
+        let mut plain = Zeroizing::new(self.secret.to_vec());
+        plain.extend(self.descriptor.iter().flatten());
+        place.seal(&master.wrap_key(), random::<NONCE_LEN>(), &plain)
     }
 
     /// Opens what [`wrap`](Self::wrap) returned for the master key, or for the one of those it is
@@ -90,13 +96,32 @@ impl RepositorySecret {
             name: &name,
         };
         let plain = place.open(&key.wrap_key(), &mut stored)?;
-        let secret = plain
-            .try_into()
-            .map_err(|_| malformed("it does not have the length of a key"))?;
+        let (secret, descriptor) = match plain.split_first_chunk() {
+            Some((secret, [])) => (secret, None),
+            Some((secret, digest)) => (secret, digest.try_into().ok()),
+            None => return Err(malformed("it does not have the length of a key")),
+        };
+        if descriptor.is_none() && plain.len() != secret.len() {
+            return Err(malformed("it does not have the length of a key"));
+        }
         Ok(Self {
             repository,
-            secret: Zeroizing::new(secret),
+            secret: Zeroizing::new(*secret),
+            descriptor,
             held: Held::shared(master, id),
+        })
+    }
+
+    /// Refuses a descriptor that is not the one that the secret was wrapped for. From now on one
+    /// that has none is for this one, whenever it is wrapped again.
+    pub fn expect_descriptor(&mut self, descriptor: &[u8]) -> Result<(), FormatError> {
+        let found = digest_of(descriptor);
+        if *self.descriptor.get_or_insert(found) == found {
+            return Ok(());
+        }
+        Err(FormatError::Malformed {
+            what: "repository descriptor",
+            reason: "it was changed since the repository was made",
         })
     }
 
@@ -261,6 +286,10 @@ impl Held {
     }
 }
 
+fn digest_of(descriptor: &[u8]) -> [u8; 32] {
+    blake3::derive_key("emberkeep 2026 v1 descriptor", descriptor)
+}
+
 fn malformed(reason: &'static str) -> FormatError {
     FormatError::Malformed { what: WHAT, reason }
 }
@@ -300,13 +329,15 @@ mod tests {
     #[test]
     fn wrapping_round_trips_and_other_keys_do_not_open() {
         let (master, other) = (MasterKey::generate(), MasterKey::generate());
-        let secret = RepositorySecret::generate(REPOSITORY, &master);
+        let secret = RepositorySecret::generate(REPOSITORY, &master, b"{}");
         let stored = secret.wrap(&master);
         let unwrap = |repository, master: &MasterKey| {
             RepositorySecret::unwrap(repository, master, master.id(), stored.clone())
         };
         let back = unwrap(REPOSITORY, &master).unwrap();
         assert_eq!(back.secret, secret.secret);
+        assert!(back.clone().expect_descriptor(b"{}").is_ok());
+        assert!(back.clone().expect_descriptor(b"{ }").is_err());
         assert!(unwrap(REPOSITORY, &other).is_err());
         assert!(unwrap(Uuid::from_u128(5), &master).is_err());
 
@@ -332,14 +363,14 @@ mod tests {
         }
         let elsewhere = secret.key_space("project-b");
         assert!(secret.unwrap_project(elsewhere, &stored).is_err());
-        let stranger = RepositorySecret::generate(REPOSITORY, &master);
+        let stranger = RepositorySecret::generate(REPOSITORY, &master, b"{}");
         assert!(stranger.unwrap_project(space, &stored).is_err());
     }
 
     #[test]
     fn a_destroyed_tag_closes_its_own_key_in_every_copy_and_no_other() {
         let master = MasterKey::generate();
-        let secret = RepositorySecret::generate(REPOSITORY, &master);
+        let secret = RepositorySecret::generate(REPOSITORY, &master, b"{}");
         let wrapped = |name: &str| {
             secret
                 .wrap_project(&ProjectKey::generate(name.into()), false)
@@ -368,7 +399,7 @@ mod tests {
     #[test]
     fn a_key_that_replaces_another_opens_what_that_one_wrapped() {
         let (old, new) = (MasterKey::generate(), MasterKey::generate());
-        let secret = RepositorySecret::generate(REPOSITORY, &old);
+        let secret = RepositorySecret::generate(REPOSITORY, &old, b"{}");
         let space = secret.key_space("a");
         let before = secret
             .wrap_project(&ProjectKey::generate("a".into()), false)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use emberkeep_http::Network;
+use emberkeep_keys::KeySource;
 use emberkeep_service::{DefaultQuotas, Policy};
 use serde::Deserialize;
 
@@ -31,6 +32,9 @@ pub const DEFAULT_DATA_DIR: &str = "emberkeep-data";
 /// Where the service listens unless told otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8776";
 
+/// What a unit's `LoadCredential=` calls the master key.
+const CREDENTIAL: &str = "emberkeep.master-key";
+
 /// What is wrong with a configuration, worded for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -42,6 +46,16 @@ pub enum ConfigError {
         /// The system's answer.
         #[source]
         cause: std::io::Error,
+    },
+    /// Other users may change the file.
+    #[error(
+        "the configuration file {path} has mode {mode:03o}: other users can change it; chmod go-w it"
+    )]
+    OpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
     },
     /// The file is not what it should be; the cause says where.
     #[error("the configuration file {path} is not valid")]
@@ -96,6 +110,7 @@ struct File {
     public_endpoint: Option<String>,
     region: Option<String>,
     master_key_file: Option<PathBuf>,
+    master_key_command: Option<String>,
     workers: Option<usize>,
     lease_secs: Option<i64>,
     task_timeout_hours: Option<u32>,
@@ -153,6 +168,10 @@ pub struct Config {
     pub region: String,
     /// The master key; `master.key` in the data directory if none.
     pub master_key_file: Option<PathBuf>,
+    /// A shell command that prints the master key's file.
+    pub master_key_command: Option<String>,
+    /// Where systemd puts what a unit's `LoadCredential=` names.
+    pub credentials_directory: Option<PathBuf>,
     /// Tasks worked on at once.
     pub workers: usize,
     /// How long a task's lease lasts unless renewed.
@@ -202,6 +221,7 @@ impl Config {
         args: ConfigArgs,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
+        let credentials_directory = env("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let env = |key: &str| env(&format!("EMBERKEEP_{key}")).filter(|v| !v.is_empty());
         let path = args.file.or_else(|| env("CONFIG").map(PathBuf::from));
         let file = match path {
@@ -278,6 +298,8 @@ impl Config {
             master_key_file: env("MASTER_KEY_FILE")
                 .map(PathBuf::from)
                 .or(file.master_key_file),
+            master_key_command: env("MASTER_KEY_COMMAND").or(file.master_key_command),
+            credentials_directory,
             workers: number("WORKERS", env("WORKERS"), file.workers, 4)?,
             lease_secs: number("LEASE_SECS", env("LEASE_SECS"), file.lease_secs, 30)?,
             task_timeout_hours: number(
@@ -403,14 +425,31 @@ impl Config {
                 "must begin with http:// or https://",
             );
         }
+        if let (Some(command), Some(_)) = (&self.master_key_command, &self.master_key_file) {
+            return refuse(
+                "master_key_command",
+                command.clone(),
+                "give it or master_key_file, not both",
+            );
+        }
         Ok(())
     }
 
-    /// Returns where the master key lies, given the data directory's absolute path.
-    pub fn master_key_path_in(&self, data_dir: &Path) -> PathBuf {
-        self.master_key_file
-            .clone()
-            .unwrap_or_else(|| data_dir.join("master.key"))
+    /// Returns where the master key comes from, given the data directory's absolute path: what the
+    /// configuration names, systemd's credential `emberkeep.master-key`, or the data directory.
+    pub fn master_key_in(&self, data_dir: &Path) -> KeySource {
+        if let Some(command) = &self.master_key_command {
+            return KeySource::Command(command.clone());
+        }
+        if let Some(path) = &self.master_key_file {
+            return KeySource::File(path.clone());
+        }
+        let given = self.credentials_directory.as_ref();
+        let given = given.map(|directory| directory.join(CREDENTIAL));
+        match given.filter(|path| path.exists()) {
+            Some(path) => KeySource::Given(path),
+            None => KeySource::File(data_dir.join("master.key")),
+        }
     }
 }
 
@@ -435,10 +474,21 @@ fn turbo_roots(
 }
 
 fn read_file(path: &Path) -> Result<File, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
+    use std::os::unix::fs::MetadataExt;
+    let unreadable = |cause| ConfigError::Unreadable {
         path: path.to_owned(),
         cause,
-    })?;
+    };
+    let facts = std::fs::metadata(path).map_err(unreadable)?;
+    let mode = facts.mode() & 0o777;
+    // Whoever may write it says what the service runs and whom it believes. A pipe has no such mode.
+    if facts.is_file() && mode & 0o022 != 0 {
+        return Err(ConfigError::OpenToOthers {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     toml::from_str(&text).map_err(|cause| ConfigError::Syntax {
         path: path.to_owned(),
         cause,

@@ -1,11 +1,10 @@
 //! Opens the stores of other regions.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
-use emberkeep_keys::{KeyFile, KeyKeeper, MasterKey};
+use emberkeep_keys::KeySource;
 use emberkeep_service::{Region, Regions};
 use emberkeep_store::{Exclusion, LocalStore, ObjectStore, S3Store, StoreError};
 
@@ -16,16 +15,18 @@ use crate::{Config, StartError};
 pub(crate) fn regions(
     config: &Config,
     own: &Repository,
-    own_key: &Path,
+    own_key: &KeySource,
 ) -> Result<Regions, StartError> {
     let mut others = BTreeMap::new();
     for replica in &config.replicas {
-        let path = replica.master_key_file.as_deref().unwrap_or(own_key);
-        MasterKey::load(path).map_err(|cause| StartError::RegionKey {
+        let key = match &replica.master_key_file {
+            Some(path) => KeySource::File(path.clone()),
+            None => own_key.clone(),
+        };
+        key.load().map_err(|cause| StartError::RegionKey {
             region: replica.region.clone(),
             cause,
         })?;
-        let key = KeyFile::new(path);
         let options = InitOptions {
             chunker: own.chunker(),
         };
@@ -42,7 +43,7 @@ pub(crate) fn regions(
 /// Opens a region's repository; the first time makes it, to cut volumes as ours does.
 fn open(
     replica: &ReplicaConfig,
-    file: &KeyFile,
+    source: &KeySource,
     options: InitOptions,
 ) -> Result<Repository, RepositoryError> {
     let store: Arc<dyn ObjectStore> = match &replica.store {
@@ -74,12 +75,15 @@ fn open(
         }
     };
     // As it is by now: erasing a project changes it.
-    let key = file.load()?;
+    let key = source.load()?;
     let repository = if Repository::exists(&*store)? {
         Repository::open(store, &key)?
     } else {
         tracing::info!(region = %replica.region, "a repository is made in another region");
         Repository::init(store, &key, options)?
     };
-    Ok(repository.with_keeper(Arc::new(file.clone())))
+    Ok(match source.keeper() {
+        Some(keeper) => repository.with_keeper(keeper),
+        None => repository,
+    })
 }

@@ -9,7 +9,7 @@ use emberkeep_catalog::{Catalog, CatalogError, SqliteCatalog};
 use emberkeep_cloud::{Keystone, KeystoneError, KeystoneSettings};
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
 use emberkeep_http::{App, HttpSettings};
-use emberkeep_keys::{KeyFile, KeyFileError, MasterKey};
+use emberkeep_keys::{KeyFile, KeyFileError, KeySource, MasterKey};
 use emberkeep_nbd::tls::ClientProof;
 use emberkeep_service::{
     Authenticator, Clock, ExportServer, GaveUp, Identity, IdentitySettings, Service, ServiceError,
@@ -175,9 +175,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let plain = urls.iter().find(|url| url.starts_with("http://"));
     let url = plain.or(urls.first()).cloned().unwrap_or_default();
 
-    let key_path = config.master_key_path_in(data.path());
-    let repository = open_repository(&data, &key_path, pace(&config))?;
-    let regions = regions(&config, &repository, &key_path)?;
+    let key_source = config.master_key_in(data.path());
+    let repository = open_repository(&data, &key_source, pace(&config))?;
+    let regions = regions(&config, &repository, &key_source)?;
     let catalog: Arc<dyn Catalog> =
         Arc::new(SqliteCatalog::open(data.path().join(CATALOGUE)).await?);
     let volumes = Arc::new(FileProvider::open(data.path())?);
@@ -324,7 +324,7 @@ const REPOSITORY: &str = "repository";
 /// nothing yet that another key could have sealed.
 fn open_repository(
     data: &DataDir,
-    key_path: &Path,
+    key_source: &KeySource,
     pace: Option<Pace>,
 ) -> Result<Repository, StartError> {
     let place = data.path().join(REPOSITORY);
@@ -334,18 +334,26 @@ fn open_repository(
             data_dir: data.path().to_owned(),
         });
     }
-    let key = match MasterKey::load(key_path) {
-        Ok(key) => key,
-        Err(KeyFileError::Missing { .. }) if !there => {
-            MasterKey::create(key_path).map_err(StartError::NewKey)?
+    let key = match (key_source.load(), key_source.file()) {
+        (Ok(key), _) => key,
+        (Err(KeyFileError::Missing { .. }), Some(path)) if !there => {
+            MasterKey::create(path).map_err(StartError::NewKey)?
         }
-        Err(cause) => {
+        (Err(cause), _) => {
             return Err(StartError::Key {
                 data_dir: data.path().to_owned(),
                 cause,
             });
         }
     };
+    if let Some(path) = key_source.file()
+        && !KeyFile::new(path).is_confirmed(&key)
+    {
+        tracing::warn!(
+            path = %path.display(),
+            "no copy of the master key was confirmed: without it the backups cannot be read; `emberkeep key export` prints one, `emberkeep key confirm` notes it"
+        );
+    }
     let repository = if there {
         let store = at_pace(LocalStore::open(&place)?, pace);
         Repository::open(store, &key)?
@@ -353,7 +361,10 @@ fn open_repository(
         let store = at_pace(LocalStore::create(&place)?, pace);
         Repository::init(store, &key, InitOptions::default())?
     };
-    Ok(repository.with_keeper(Arc::new(KeyFile::new(key_path))))
+    Ok(match key_source.keeper() {
+        Some(keeper) => repository.with_keeper(keeper),
+        None => repository,
+    })
 }
 
 /// How fast the store may be used; none for as fast as it is.

@@ -48,13 +48,27 @@ impl std::fmt::Display for ImageFormat {
 }
 
 /// Formats that we cannot read and that nobody means to be taken as raw bytes:
-/// where in the file which bytes give them away.
-const UNREADABLE: [(&str, u64, &[u8]); 8] = [
+/// where in the file which bytes give them away; from its end where that is negative.
+const UNREADABLE: [(&str, i64, &[u8]); 18] = [
     ("a VMDK image", 0, b"KDMV"),
     ("a VMDK description", 0, b"# Disk DescriptorFile"),
     ("a VHDX image", 0, b"vhdxfile"),
     ("a VHD image", 0, b"conectix"),
+    ("a VHD image of fixed size", -512, b"conectix"),
     ("a VDI image", 64, &[0x7f, 0x10, 0xda, 0xbe]),
+    ("a QED image", 0, b"QED\0"),
+    ("a Parallels image", 0, b"WithoutFreeSpace"),
+    ("a Parallels image", 0, b"WithouFreSpacExt"),
+    ("an EnCase image (E01)", 0, b"EVF\x09\x0d\x0a\xff\0"),
+    ("an EnCase image (Ex01)", 0, b"EVF2\x0d\x0a\x81\0"),
+    ("a ZIP archive", 0, b"PK\x03\x04"),
+    (
+        "a file compressed by bzip2",
+        4,
+        &[0x31, 0x41, 0x59, 0x26, 0x53, 0x59],
+    ),
+    ("a file compressed by lz4", 0, &[0x04, 0x22, 0x4d, 0x18]),
+    ("a file compressed by lz4", 0, &[0x02, 0x21, 0x4c, 0x18]),
     ("a file compressed by gzip", 0, &[0x1f, 0x8b, 0x08]),
     (
         "a file compressed by xz",
@@ -66,6 +80,18 @@ const UNREADABLE: [(&str, u64, &[u8]); 8] = [
 
 const QCOW2_MAGIC: &[u8] = b"QFI\xfb";
 
+/// Finds out the format of an image. A block device is raw: what its first bytes look like was
+/// written by whoever uses the disk, and must not change how it is read.
+pub fn image_format(path: impl AsRef<Path>) -> Result<ImageFormat, VolumeError> {
+    let path = path.as_ref();
+    let what = path.display().to_string();
+    if Medium::of(path, &what)? == Medium::Device {
+        return Ok(ImageFormat::Raw);
+    }
+    let file = File::open(path).map_err(|cause| VolumeError::io(&what, cause))?;
+    detect(&file, &what)
+}
+
 /// Opens an image for reading; its format is found out unless it is given.
 ///
 /// An image that names other files, e.g. a backing file, is refused: whoever
@@ -76,11 +102,12 @@ pub fn open_image(
 ) -> Result<Box<dyn SourceSnapshot>, VolumeError> {
     let path = path.as_ref();
     let what = path.display().to_string();
-    Medium::of(path, &what)?;
+    let medium = Medium::of(path, &what)?;
     let file = File::open(path).map_err(|cause| VolumeError::io(&what, cause))?;
-    let format = match format {
-        Some(format) => format,
-        None => detect(&file, &what)?,
+    let format = match (format, medium) {
+        (Some(format), _) => format,
+        (None, Medium::Device) => ImageFormat::Raw,
+        (None, Medium::File) => detect(&file, &what)?,
     };
     let image: Box<dyn SourceSnapshot> = match format {
         ImageFormat::Raw => Box::new(FileSource::open(path)?),
@@ -105,7 +132,18 @@ pub fn open_image(
 const CONVERT: &str = "`qemu-img convert -O raw` makes an image that can be read";
 
 fn detect(file: &File, what: &str) -> Result<ImageFormat, VolumeError> {
-    let begins_with = |offset, magic: &[u8]| {
+    let size = file
+        .metadata()
+        .map_err(|cause| VolumeError::io(what, cause))?
+        .len();
+    let begins_with = |offset: i64, magic: &[u8]| {
+        let offset = match u64::try_from(offset) {
+            Ok(offset) => offset,
+            Err(_) => match size.checked_sub(offset.unsigned_abs()) {
+                Some(offset) => offset,
+                None => return Ok(false),
+            },
+        };
         let mut found = vec![0; magic.len()];
         match file.read_exact_at(&mut found, offset) {
             Ok(()) => Ok(found == magic),
@@ -120,6 +158,10 @@ fn detect(file: &File, what: &str) -> Result<ImageFormat, VolumeError> {
         if begins_with(offset, magic)? {
             let help = if name.contains("compressed") {
                 "decompress it first"
+            } else if name.contains("archive") {
+                "unpack it first"
+            } else if name.contains("EnCase") {
+                "`ewfexport` makes an image that can be read"
             } else {
                 CONVERT
             };
@@ -127,7 +169,25 @@ fn detect(file: &File, what: &str) -> Result<ImageFormat, VolumeError> {
             return Err(bad(what, ImageFormat::Raw, reason));
         }
     }
+    if begins_with(257, b"ustar")? && is_ova(file, what)? {
+        let reason = "it looks like an OVA archive; unpack it (`tar -xf`) and convert the disk in it, \
+                      or say that it is raw if it is";
+        return Err(bad(what, ImageFormat::Raw, reason));
+    }
     Ok(ImageFormat::Raw)
+}
+
+/// Tells whether an archive begins as appliances do, with their description. Any other archive may
+/// be the content of a volume.
+fn is_ova(file: &File, what: &str) -> Result<bool, VolumeError> {
+    let mut name = [0; 100];
+    file.read_exact_at(&mut name, 0)
+        .map_err(|cause| VolumeError::io(format!("reading {what}"), cause))?;
+    let end = name
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(name.len());
+    Ok(name[..end].to_ascii_lowercase().ends_with(b".ovf"))
 }
 
 fn bad(what: &str, format: ImageFormat, reason: impl Into<String>) -> VolumeError {

@@ -15,7 +15,7 @@ pub mod tree;
 mod zero;
 
 pub use file::{FileSource, FileTarget};
-pub use image::{ImageFormat, Qcow2Target, open_image};
+pub use image::{ImageFormat, Qcow2Target, image_format, open_image};
 pub use nbd::{BitmapHints, NbdSource, NbdTarget, VolumeExport};
 pub use overlay::Overlay;
 pub use port::{

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use emberkeep_engine::Manifest;
-use emberkeep_keys::{KeyFile, KeyKeeper, MasterKey};
+use emberkeep_keys::{KeyFile, KeyKeeper, KeySource, MasterKey};
 use emberkeep_model::ByteCount;
 use serde_json::{Value, json};
 
-use super::key::key_error;
-use super::{PlaceArgs, find, repository_error};
+use super::{PlaceArgs, find, key_error, repository_error};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -59,31 +58,31 @@ pub(super) fn erase(args: EraseArgs, output: &Output) -> Result<(), CliError> {
         return Err(CliError::refused(words).hint(format!("--confirm {project} does it")));
     }
     let erased = repository.erase_project(project).map_err(failed)?;
-    let key_file = args.place.key.place(&args.place.repo)?;
+    let source = args.place.key.source(&args.place.repo)?;
     let copies = if erased.copies_stay_readable {
         "copies of the store made before can still be opened with this master key; \
          `rotate-key`, and destroying every copy of the old key file, ends that"
             .to_owned()
-    } else if lies_within(&key_file, &args.place.repo) {
+    } else if lies_within(&source, &args.place.repo) {
         format!(
             "{} has changed and opens it no more; copies of this directory made before hold the \
              key file as it was, and bring the project back: destroy them",
-            key_file.display()
+            source
         )
     } else {
         format!(
             "{} has changed and opens it no more, in copies of the store neither; destroy copies of \
              that file made before, and keep a new one elsewhere",
-            key_file.display()
+            source
         )
     };
     output.done(&format!("erased {what}\n{copies}"), project, &json(true))
 }
 
 /// Tells whether whoever copies the repository's directory copies its key file.
-fn lies_within(key_file: &Path, repo: &Path) -> bool {
+fn lies_within(source: &KeySource, repo: &Path) -> bool {
     let whole = |path: &Path| path.canonicalize().ok();
-    match (whole(key_file), whole(repo)) {
+    match (source.file().and_then(whole), whole(repo)) {
         (Some(key_file), Some(repo)) => key_file.starts_with(repo),
         _ => false,
     }
@@ -133,9 +132,11 @@ fn servers(backups: &[Manifest]) -> Vec<Value> {
 /// Runs `repo rotate-key`. Whenever it is broken off, the key file opens the repository; running it
 /// again goes on from there.
 pub(super) fn rotate(place: &PlaceArgs, output: &Output) -> Result<(), CliError> {
-    let path = place.key.place(&place.repo)?;
+    let source = place.key.source(&place.repo)?;
     let repository = place.open()?;
-    take_over_new_file(&path)?;
+    if let Some(path) = source.file() {
+        take_over_new_file(path)?;
+    }
     let done = repository
         .rotate_keys()
         .map_err(|error| repository_error(&error))?;
@@ -143,11 +144,9 @@ pub(super) fn rotate(place: &PlaceArgs, output: &Output) -> Result<(), CliError>
         "the repository has master key {} now, in {}, and new data keys for {} projects\n\
          the old key opens nothing that is stored from now on, here or in copies; it still opens \
          copies made before: destroy it, and keep a copy of the new one elsewhere",
-        done.key,
-        path.display(),
-        done.projects,
+        done.key, source, done.projects,
     );
-    let json = json!({"key_id": done.key.to_string(), "key_file": path,
+    let json = json!({"key_id": done.key.to_string(), "key_file": source.file(),
                       "keys_dropped": done.dropped, "projects": done.projects});
     output.done(&words, &done.key.to_string(), &json)
 }

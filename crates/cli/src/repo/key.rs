@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use emberkeep_keys::{KeyFileError, MasterKey};
+use emberkeep_keys::{KeyFileError, KeySource, MasterKey};
 
 use super::place::is_bucket;
 use crate::error::CliError;
@@ -17,33 +17,37 @@ pub(super) struct KeyArgs {
     /// The master key file [default: master.key in the repository, or beside it]
     #[arg(long, value_name = "FILE", env = "EMBERKEEP_KEY_FILE")]
     key_file: Option<PathBuf>,
+    /// A shell command that prints the master key file, in its place
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        env = "EMBERKEEP_KEY_COMMAND",
+        conflicts_with = "key_file"
+    )]
+    key_command: Option<String>,
 }
 
 impl KeyArgs {
-    /// Reads the key of an existing repository; never makes one.
-    pub(super) fn load(&self, repo: &Path) -> Result<MasterKey, CliError> {
-        let path = self.place(repo)?;
-        MasterKey::load(&path).map_err(|error| key_error(&error))
-    }
-
     /// Reads the key for a new repository, or makes one where there is none.
-    pub(super) fn load_or_create(&self, repo: &Path) -> Result<(MasterKey, PathBuf), CliError> {
-        let path = match &self.key_file {
-            Some(path) => path.clone(),
-            None if is_bucket(repo) => return Err(needs_key_file()),
-            None => repo.join(FILE_NAME),
+    pub(super) fn load_or_create(&self, repo: &Path) -> Result<(MasterKey, KeySource), CliError> {
+        let source = match (&self.key_command, &self.key_file) {
+            (None, None) if !is_bucket(repo) => KeySource::File(repo.join(FILE_NAME)),
+            _ => self.source(repo)?,
         };
-        if path.exists() {
-            return Ok((self.load(repo)?, path));
-        }
-        let key = MasterKey::create(&path).map_err(|error| key_error(&error))?;
-        Ok((key, path))
+        let key = match source.file() {
+            Some(path) if !path.exists() => MasterKey::create(path),
+            _ => source.load(),
+        };
+        Ok((key.map_err(|error| key_error(&error))?, source))
     }
 
-    /// Returns where the key file is.
-    pub(super) fn place(&self, repo: &Path) -> Result<PathBuf, CliError> {
+    /// Returns where the key comes from.
+    pub(super) fn source(&self, repo: &Path) -> Result<KeySource, CliError> {
+        if let Some(command) = &self.key_command {
+            return Ok(KeySource::Command(command.clone()));
+        }
         if let Some(path) = &self.key_file {
-            return Ok(path.clone());
+            return Ok(KeySource::File(path.clone()));
         }
         if is_bucket(repo) {
             return Err(needs_key_file());
@@ -53,10 +57,10 @@ impl KeyArgs {
         let beside = std::path::absolute(repo)
             .ok()
             .and_then(|repo| repo.parent().map(|dir| dir.join(FILE_NAME)));
-        Ok(match beside {
+        Ok(KeySource::File(match beside {
             Some(beside) if !inside.exists() && beside.exists() => beside,
             _ => inside,
-        })
+        }))
     }
 }
 
@@ -67,7 +71,7 @@ fn needs_key_file() -> CliError {
     )
 }
 
-pub(super) fn key_error(error: &KeyFileError) -> CliError {
+pub(crate) fn key_error(error: &KeyFileError) -> CliError {
     let told = CliError::refused(crate::error::chain(error));
     match error {
         KeyFileError::Missing { .. } => told.hint(
@@ -76,8 +80,9 @@ pub(super) fn key_error(error: &KeyFileError) -> CliError {
         KeyFileError::OpenToOthers { path, .. } => {
             told.hint(format!("`chmod 600 {}` keeps it private", path.display()))
         }
-        KeyFileError::Exists { .. } | KeyFileError::Damaged { .. } | KeyFileError::Io { .. } => {
-            told
-        }
+        KeyFileError::Exists { .. }
+        | KeyFileError::Damaged { .. }
+        | KeyFileError::Command { .. }
+        | KeyFileError::Io { .. } => told,
     }
 }

@@ -7,7 +7,7 @@ use emberkeep_engine::Manifest;
 use emberkeep_nbd::Address;
 use emberkeep_volumes::qmp::{QmpAddress, QmpSource};
 use emberkeep_volumes::{
-    BitmapHints, ImageFormat, NbdSource, SourceSnapshot, VolumeError, open_image,
+    BitmapHints, ImageFormat, NbdSource, SourceSnapshot, VolumeError, image_format, open_image,
 };
 
 use crate::error::{CliError, chain};
@@ -69,8 +69,22 @@ impl Source {
             let frozen = QmpSource::freeze(&address, scratch, lineage).map_err(failed)?;
             return Ok(Self::Frozen(Box::new(frozen)));
         }
-        let format = args.format.as_deref().and_then(ImageFormat::named);
-        Ok(Self::Still(open_image(image, format).map_err(failed)?))
+        let format = match args.format.as_deref().and_then(ImageFormat::named) {
+            Some(format) => format,
+            None => {
+                let found = image_format(image).map_err(failed)?;
+                if found != ImageFormat::Raw {
+                    say(&format!(
+                        "emberkeep: {} is read as {found}; --format raw takes it byte by byte",
+                        image.display()
+                    ));
+                }
+                found
+            }
+        };
+        Ok(Self::Still(
+            open_image(image, Some(format)).map_err(failed)?,
+        ))
     }
 
     /// Returns what is read.

@@ -143,3 +143,29 @@ fn mistakes_are_explained() {
         assert!(matches!(refused, Err(ConfigError::Value { .. })), "{what}");
     }
 }
+
+#[test]
+fn a_file_that_others_may_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("emberkeep.toml");
+    std::fs::write(&path, "workers = 3\n").unwrap();
+    for (mode, refused) in [
+        (0o644, false),
+        (0o600, false),
+        (0o640, false),
+        (0o664, true),
+        (0o646, true),
+    ] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let args = ConfigArgs {
+            file: Some(path.clone()),
+            ..ConfigArgs::default()
+        };
+        match (Config::from_sources(args, |_| None), refused) {
+            (Ok(config), false) => assert_eq!(config.workers, 3),
+            (Err(ConfigError::OpenToOthers { mode: told, .. }), true) => assert_eq!(told, mode),
+            (other, _) => panic!("{mode:o}: {other:?}"),
+        }
+    }
+}

@@ -87,6 +87,47 @@ async fn a_missing_key_is_never_made_anew_over_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_key_comes_from_a_credential_or_a_command_and_is_not_made_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let given = tempfile::tempdir().unwrap();
+    let credential = given.path().join("emberkeep.master-key");
+    let kept = MasterKey::create(&credential).unwrap();
+    let with = |credentials: bool, command: Option<&str>| {
+        let mut config = config(dir.path());
+        config.credentials_directory = credentials.then(|| given.path().to_owned());
+        config.master_key_command = command.map(str::to_owned);
+        config
+    };
+    let before = fs::read(&credential).unwrap();
+    start(with(true, None)).await.unwrap().shutdown().await;
+    let key_file = dir.path().join("master.key");
+    assert!(!key_file.exists(), "the credential is the key");
+    let wrapped = dir
+        .path()
+        .join("repository/keys/master")
+        .join(kept.id().to_string());
+    assert!(wrapped.exists());
+    let cat = format!("cat '{}'", credential.display());
+    start(with(false, Some(&cat)))
+        .await
+        .unwrap()
+        .shutdown()
+        .await;
+    let failing = start(with(false, Some("exit 7"))).await.err();
+    assert!(
+        matches!(failing, Some(StartError::Key { .. })),
+        "{failing:?}"
+    );
+    let missing = start(with(false, None)).await.err();
+    assert!(
+        matches!(missing, Some(StartError::Key { .. })),
+        "{missing:?}"
+    );
+    assert!(!key_file.exists(), "no key is made over existing data");
+    assert_eq!(fs::read(&credential).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_repository_is_not_replaced_by_an_empty_one() {
     let dir = tempfile::tempdir().unwrap();
     start(config(dir.path())).await.unwrap().shutdown().await;

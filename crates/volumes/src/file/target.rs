@@ -110,7 +110,16 @@ impl FileTarget {
         let mut partial = place.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let failed = |cause| VolumeError::io(partial.display().to_string(), cause);
+        let failed = |cause: std::io::Error| {
+            // The directory is what is missing, and what whoever asked has named.
+            let directory = partial.parent().filter(|one| !one.as_os_str().is_empty());
+            match (cause.kind(), directory) {
+                (std::io::ErrorKind::NotFound, Some(directory)) if !directory.exists() => {
+                    VolumeError::io(format!("the directory {}", directory.display()), cause)
+                }
+                _ => VolumeError::io(partial.display().to_string(), cause),
+            }
+        };
         let file = File::options()
             .read(true)
             .write(true)

@@ -264,3 +264,102 @@ fn what_is_no_image_is_refused() {
         assert_eq!(ImageFormat::named(format.as_str()), Some(format));
     }
 }
+
+#[test]
+fn what_is_no_raw_image_is_refused_by_its_marks() {
+    let dir = tempfile::tempdir().expect("scratch");
+    let path = dir.path().join("image");
+    let mut fixed = vec![7; 4096];
+    let end = fixed.len() - 512;
+    fixed[end..end + 8].copy_from_slice(b"conectix");
+    let tar = |name: &[u8]| {
+        let mut archive = vec![0; 4096];
+        archive[..name.len()].copy_from_slice(name);
+        archive[257..262].copy_from_slice(b"ustar");
+        archive
+    };
+    let begins = |mark: &[u8]| [mark, &[0; 4096]].concat();
+    let cases: [(&str, Vec<u8>, Option<&str>); 16] = [
+        (
+            "QED",
+            begins(b"QED\0"),
+            Some("a QED image; `qemu-img convert"),
+        ),
+        (
+            "Parallels",
+            begins(b"WithoutFreeSpace"),
+            Some("a Parallels image; `qemu-img"),
+        ),
+        (
+            "Parallels, later",
+            begins(b"WithouFreSpacExt"),
+            Some("a Parallels image"),
+        ),
+        (
+            "fixed VHD",
+            fixed,
+            Some("a VHD image of fixed size; `qemu-img"),
+        ),
+        (
+            "OVA",
+            tar(b"machine.ovf"),
+            Some("an OVA archive; unpack it"),
+        ),
+        (
+            "OVA in capitals",
+            tar(b"MACHINE.OVF"),
+            Some("an OVA archive"),
+        ),
+        (
+            "bzip2",
+            begins(b"BZh91AY&SY"),
+            Some("compressed by bzip2; decompress it first"),
+        ),
+        (
+            "ZIP",
+            begins(b"PK\x03\x04"),
+            Some("a ZIP archive; unpack it first"),
+        ),
+        (
+            "lz4",
+            begins(&[0x04, 0x22, 0x4d, 0x18]),
+            Some("compressed by lz4; decompress"),
+        ),
+        (
+            "old lz4",
+            begins(&[0x02, 0x21, 0x4c, 0x18]),
+            Some("compressed by lz4"),
+        ),
+        (
+            "E01",
+            begins(b"EVF\x09\x0d\x0a\xff\0"),
+            Some("an EnCase image (E01); `ewfexport`"),
+        ),
+        (
+            "Ex01",
+            begins(b"EVF2\x0d\x0a\x81\0"),
+            Some("an EnCase image (Ex01)"),
+        ),
+        // What a volume may well hold.
+        ("a tape", tar(b"etc/passwd"), None),
+        ("QED cut short", b"QED".to_vec(), None),
+        (
+            "a footer elsewhere",
+            begins(&[[0; 512].as_slice(), b"conectix"].concat()),
+            None,
+        ),
+        ("text", b"PK is short".to_vec(), None),
+    ];
+    for (name, content, wanted) in cases {
+        fs::write(&path, content).expect("write");
+        match (open_image(&path, None), wanted) {
+            (Ok(_), None) => assert_eq!(image_format(&path).expect(name), ImageFormat::Raw),
+            (Err(error @ VolumeError::BadImage { .. }), Some(words)) => {
+                let told = error.to_string();
+                assert!(told.contains(words), "{name}: {told}");
+                open_image(&path, Some(ImageFormat::Raw)).expect(name);
+            }
+            (other, _) => panic!("{name}: {:?}", other.err()),
+        }
+    }
+}
