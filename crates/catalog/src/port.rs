@@ -59,6 +59,26 @@ pub enum CatalogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The disk is full; nothing was written.
+    #[error("no space is left for {what} (ENOSPC); free space on its file system")]
+    NoSpace {
+        /// The catalogue.
+        what: String,
+        /// The database's answer.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The catalogue cannot be used just now; it can once the cause has gone.
+    #[error("{what} is unavailable: {advice}")]
+    Unavailable {
+        /// The catalogue.
+        what: String,
+        /// What the operator can do.
+        advice: &'static str,
+        /// The database's answer.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database failed.
     #[error("the catalogue failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,11 +1,14 @@
 //! SQLite: one file, one writer, a few readers. Holds no statement of its own but the migrations.
 
+mod fault;
+mod lent;
 mod quick;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::error::ErrorKind;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
@@ -16,6 +19,8 @@ use sqlx::{Arguments as _, AssertSqlSafe, Row as _, TypeInfo as _, ValueRef as _
 
 use crate::CatalogError;
 use crate::sql::{Bind, Cell, Engine, Known, Needs, Record, Statement, Step};
+use fault::{failure, quick_failure};
+use lent::Lent;
 use quick::QuickReaders;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -32,7 +37,7 @@ pub struct SqliteCatalog {
     /// Has one connection, which makes writers queue here rather than fight over the file's lock.
     writer: SqlitePool,
     readers: SqlitePool,
-    /// None where there is no file that another connection could open.
+    /// `None` where there is no file that another connection could open.
     quick: Option<Arc<QuickReaders>>,
     known: Arc<Known>,
     what: String,
@@ -42,7 +47,7 @@ impl SqliteCatalog {
     /// Opens the catalogue in the file `path`, which is made if it is not there, readable by its owner alone.
     /// An older schema is brought up to date; a newer one is refused and left as it is.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, CatalogError> {
-        Self::open_patiently(path.as_ref(), BUSY_TIMEOUT).await
+        Self::open_with(path.as_ref(), Opening::default()).await
     }
 
     /// Opens a catalogue that is gone when the last clone of it is dropped.
@@ -50,6 +55,7 @@ impl SqliteCatalog {
         let what = "the catalogue in memory".to_owned();
         let options = SqliteConnectOptions::new()
             .in_memory(true)
+            .pragma("temp_store", "MEMORY")
             .foreign_keys(true);
         // The database lives in its connection: there is one, for reading and writing, and it stays.
         let pool = pool(1)
@@ -66,16 +72,22 @@ impl SqliteCatalog {
         })
     }
 
-    async fn open_patiently(path: &Path, busy: Duration) -> Result<Self, CatalogError> {
+    async fn open_with(path: &Path, opening: Opening) -> Result<Self, CatalogError> {
         let what = format!("the catalogue {}", path.display());
         make_private(path).map_err(|e| CatalogError::Failed(Box::new(e)))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .foreign_keys(true)
-            .busy_timeout(busy)
+            .busy_timeout(opening.busy)
+            // A statement journal in /var/tmp would fail with that disk, and lies outside the data directory.
+            .pragma("temp_store", "MEMORY")
             // A row that says a backup is available must survive a power cut as the backup does.
             .synchronous(SqliteSynchronous::Full);
+        let options = match opening.vfs {
+            Some(vfs) => options.vfs(vfs),
+            None => options,
+        };
         let writing = options.clone().journal_mode(SqliteJournalMode::Wal);
         let writer = pool(1)
             .connect_with(writing)
@@ -86,7 +98,7 @@ impl SqliteCatalog {
         Ok(Self {
             writer,
             readers,
-            quick: Some(Arc::new(QuickReaders::new(path, busy))),
+            quick: Some(Arc::new(QuickReaders::new(path, opening))),
             known: Arc::default(),
             what,
         })
@@ -99,6 +111,32 @@ impl SqliteCatalog {
         }
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Takes a connection from `pool`. In memory the connection is the database and cannot be replaced.
+    async fn borrow(&self, pool: &SqlitePool) -> Result<Lent, CatalogError> {
+        match Lent::from(pool, self.quick.is_some()).await {
+            Ok(connection) => Ok(connection),
+            Err(e) => Err(failure(e, &self.what)),
+        }
+    }
+}
+
+/// How a catalog in a file is opened.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    /// How long a statement waits for another process.
+    busy: Duration,
+    /// What SQLite reaches files through; `None` for the system's own.
+    vfs: Option<&'static str>,
+}
+
+impl Default for Opening {
+    fn default() -> Self {
+        Self {
+            busy: BUSY_TIMEOUT,
+            vfs: None,
+        }
     }
 }
 
@@ -158,19 +196,20 @@ impl Engine for SqliteCatalog {
     async fn read(&self, statements: Vec<Statement>) -> Result<Vec<Vec<Record>>, CatalogError> {
         let failed = |e| failure(e, &self.what);
         let mut results = Vec::with_capacity(statements.len());
+        let mut connection = self.borrow(&self.readers).await?;
         // A single statement sees one moment anyway.
         if statements.len() < 2 {
-            let mut connection = self.readers.acquire().await.map_err(failed)?;
             for statement in statements {
                 results.push(run(&mut connection, statement).await.map_err(failed)?);
             }
         } else {
-            let mut transaction = self.readers.begin().await.map_err(failed)?;
+            let mut transaction = connection.begin().await.map_err(failed)?;
             for statement in statements {
                 results.push(run(&mut transaction, statement).await.map_err(failed)?);
             }
             transaction.commit().await.map_err(failed)?;
         }
+        connection.give_back();
         Ok(results)
     }
 
@@ -181,7 +220,7 @@ impl Engine for SqliteCatalog {
         match &self.quick {
             Some(quick) => quick
                 .run(&statements)
-                .map_err(|error| self.quick_failure(error)),
+                .map_err(|error| quick_failure(error, &self.what)),
             None => self.read(statements).await,
         }
     }
@@ -192,9 +231,9 @@ impl Engine for SqliteCatalog {
 
     async fn write(&self, steps: Vec<Step>) -> Result<Vec<Vec<Record>>, CatalogError> {
         let failed = |e| failure(e, &self.what);
+        let mut connection = self.borrow(&self.writer).await?;
         // Takes the lock at once: a read that becomes a write later could not be retried.
-        let mut transaction = self
-            .writer
+        let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
             .await
             .map_err(failed)?;
@@ -208,35 +247,22 @@ impl Engine for SqliteCatalog {
                     results.push(records);
                     continue;
                 }
-                Err(e) => self.refusal(e, step.what),
+                Err(e) => match e.as_database_error().map(|e| e.kind()) {
+                    Some(ErrorKind::UniqueViolation) => CatalogError::Exists { what: step.what },
+                    Some(ErrorKind::ForeignKeyViolation) => CatalogError::Stale { what: step.what },
+                    // SQLite may have rolled back by itself: the connection is not used again.
+                    _ => return Err(failed(e)),
+                },
             };
-            transaction.rollback().await.map_err(failed)?;
+            // Nothing was written either way: closing the connection rolls back too.
+            if transaction.rollback().await.is_ok() {
+                connection.give_back();
+            }
             return Err(refusal);
         }
         transaction.commit().await.map_err(failed)?;
+        connection.give_back();
         Ok(results)
-    }
-}
-
-impl SqliteCatalog {
-    /// Says what the failure of a quick read means for whoever asked.
-    fn quick_failure(&self, error: rusqlite::Error) -> CatalogError {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-        match error.sqlite_error_code() {
-            Some(DatabaseBusy | DatabaseLocked) => CatalogError::InUse {
-                what: self.what.clone(),
-            },
-            _ => CatalogError::Failed(Box::new(error)),
-        }
-    }
-
-    /// Says what a failed step means for the row `what`.
-    fn refusal(&self, error: sqlx::Error, what: String) -> CatalogError {
-        match error.as_database_error().map(|e| e.kind()) {
-            Some(ErrorKind::UniqueViolation) => CatalogError::Exists { what },
-            Some(ErrorKind::ForeignKeyViolation) => CatalogError::Stale { what },
-            _ => failure(error, &self.what),
-        }
     }
 }
 
@@ -277,22 +303,10 @@ fn record(row: &SqliteRow) -> sqlx::Result<Record> {
         .collect()
 }
 
-/// Says what a failure of the database means for whoever asked.
-fn failure(error: sqlx::Error, what: &str) -> CatalogError {
-    const BUSY: i32 = 5;
-    const LOCKED: i32 = 6;
-    let code = error
-        .as_database_error()
-        .and_then(|e| e.code()?.parse::<i32>().ok());
-    // The low byte is the kind of failure, the rest tells more.
-    match code.map(|code| code & 0xff) {
-        Some(BUSY | LOCKED) => CatalogError::InUse {
-            what: what.to_owned(),
-        },
-        _ => CatalogError::Failed(Box::new(error)),
-    }
-}
-
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod faulty_vfs;
 #[cfg(test)]
 mod migrations;
 #[cfg(test)]

@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, Row, ToSql};
 
+use super::Opening;
 use crate::sql::{Bind, Cell, Record, Statement};
 
 /// Connections that are kept for the next read; more than run at once on most machines.
@@ -21,16 +21,16 @@ const CACHE_KIB: i64 = 8192;
 #[derive(Debug)]
 pub(super) struct QuickReaders {
     path: PathBuf,
-    patience: Duration,
+    opening: Opening,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl QuickReaders {
-    /// Will open the database in the file `path`; reads wait for others at most `patience`.
-    pub(super) fn new(path: &Path, patience: Duration) -> Self {
+    /// Will open the database in the file `path`.
+    pub(super) fn new(path: &Path, opening: Opening) -> Self {
         Self {
             path: path.to_owned(),
-            patience,
+            opening,
             idle: Mutex::default(),
         }
     }
@@ -43,7 +43,7 @@ impl QuickReaders {
             None => self.open()?,
         };
         let records = read_all(&connection, statements);
-        // One that failed may be in a state that nobody knows.
+        // The state of a connection that failed is unknown: it is closed, and the next read opens another.
         if records.is_ok() {
             let mut idle = self.lock();
             if idle.len() < KEPT {
@@ -64,8 +64,12 @@ impl QuickReaders {
 
     fn open(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(self.patience)?;
+        let connection = match self.opening.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(&self.path, flags, vfs)?,
+            None => Connection::open_with_flags(&self.path, flags)?,
+        };
+        connection.busy_timeout(self.opening.busy)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(PREPARED);
         Ok(connection)
@@ -75,7 +79,7 @@ impl QuickReaders {
 /// Counts what a statement makes SQLite do: a measure of work that no other load on the machine changes.
 #[cfg(test)]
 pub(super) fn work_of(path: &Path, statement: &Statement) -> rusqlite::Result<(usize, i32)> {
-    let readers = QuickReaders::new(path, Duration::from_secs(5));
+    let readers = QuickReaders::new(path, Opening::default());
     let connection = readers.open()?;
     let found = read(&connection, statement)?.len();
     let prepared = connection.prepare_cached(&statement.text)?;

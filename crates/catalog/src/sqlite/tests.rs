@@ -174,7 +174,11 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 async fn another_process_is_told_apart() {
     let dir = TempDir::new().expect("directory");
     let path = dir.path().join("catalog.db");
-    let open = || SqliteCatalog::open_patiently(&path, Duration::from_millis(50));
+    let opening = Opening {
+        busy: Duration::from_millis(50),
+        ..Opening::default()
+    };
+    let open = || SqliteCatalog::open_with(&path, opening);
     let (mine, theirs) = (open().await.expect("open"), open().await.expect("open"));
     let lock = theirs
         .writer
@@ -252,6 +256,18 @@ async fn connections_are_set_up_as_meant() {
             &catalog.writer,
             "PRAGMA foreign_keys",
             "1",
+        ),
+        (
+            "temporary data of the writer stays in memory",
+            &catalog.writer,
+            "PRAGMA temp_store",
+            "2",
+        ),
+        (
+            "temporary data of readers too",
+            &catalog.readers,
+            "PRAGMA temp_store",
+            "2",
         ),
         ("readers read", &catalog.readers, "PRAGMA query_only", "1"),
         (
