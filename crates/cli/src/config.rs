@@ -87,6 +87,8 @@ fn settings(config: &Config) -> Vec<(&'static str, Value)> {
             json!(config.policy_min_gap_minutes),
         ),
         ("verify_gib_a_day", json!(config.verify_gib_a_day)),
+        ("low_water_mib", json!(config.low_water_mib)),
+        ("reserve_mib", json!(config.reserve_mib)),
         ("store_write_mib_s", json!(config.store_write_mib_s)),
         ("store_read_mib_s", json!(config.store_read_mib_s)),
         ("count_dependents", json!(config.count_dependents)),

@@ -16,18 +16,20 @@ pub(crate) fn router() -> Routes {
         .route("/metrics", get(scrape))
 }
 
-/// Says whether the catalogue answers: until it does, no request can be served.
+/// Says whether the catalogue can be read and written: until it can, no request can be served.
 async fn ready(State(app): State<App>) -> Response {
     match app.identity.probe().await {
-        Ok(()) => match unwell(&app) {
-            None => "ready".into_response(),
-            Some(words) => (StatusCode::SERVICE_UNAVAILABLE, words).into_response(),
+        Ok(()) => match (unwell(&app), app.service.check_space()) {
+            (Some(words), _) => (StatusCode::SERVICE_UNAVAILABLE, words).into_response(),
+            (None, Ok(())) => "ready".into_response(),
+            // Signing in, listing and deleting go on, and get space back: it stays ready, and says so.
+            (None, Err(low)) => format!("ready, but {low}").into_response(),
         },
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the catalogue does not answer",
+                format!("not ready: {error}"),
             )
                 .into_response()
         }

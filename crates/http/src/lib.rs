@@ -36,6 +36,9 @@ pub use json::{BODY_LIMIT, BodyError, read_body, read_json};
 pub use origin::{BadNetwork, ClientAddress, Network, Peer};
 pub use request_id::RequestId;
 
+/// `Retry-After` where the catalogue is unavailable: connections are replaced at once.
+pub(crate) const RETRY_SECS: &str = "2";
+
 /// What every handler works with; cheap to clone.
 #[derive(Clone)]
 pub struct App {

@@ -117,6 +117,8 @@ struct File {
     sweep_delay_secs: Option<i64>,
     policy_min_gap_minutes: Option<u16>,
     verify_gib_a_day: Option<u64>,
+    low_water_mib: Option<u64>,
+    reserve_mib: Option<u64>,
     store_write_mib_s: Option<u64>,
     store_read_mib_s: Option<u64>,
     grace_secs: Option<u64>,
@@ -184,6 +186,10 @@ pub struct Config {
     pub policy_min_gap_minutes: u16,
     /// GiB of stored data that are read and verified a day; 0 for none.
     pub verify_gib_a_day: u64,
+    /// MiB that must stay free in the data directory: with less, nothing that stores data is begun; 0 for no mark.
+    pub low_water_mib: u64,
+    /// MiB held back in the data directory and released when it is full; 0 for none.
+    pub reserve_mib: u64,
     /// MiB a second that may be written to the store, so that others have room; 0 for no limit.
     pub store_write_mib_s: u64,
     /// MiB a second that may be read from the store; 0 for no limit.
@@ -326,6 +332,13 @@ impl Config {
                 file.verify_gib_a_day,
                 24,
             )?,
+            low_water_mib: number(
+                "LOW_WATER_MIB",
+                env("LOW_WATER_MIB"),
+                file.low_water_mib,
+                256,
+            )?,
+            reserve_mib: number("RESERVE_MIB", env("RESERVE_MIB"), file.reserve_mib, 32)?,
             store_write_mib_s: number(
                 "STORE_WRITE_MIB_S",
                 env("STORE_WRITE_MIB_S"),
@@ -367,6 +380,22 @@ impl Config {
                 "verify_gib_a_day",
                 self.verify_gib_a_day.to_string(),
                 "must be 0 to 1048576",
+            );
+        }
+        for (key, mib) in [
+            ("low_water_mib", self.low_water_mib),
+            ("reserve_mib", self.reserve_mib),
+        ] {
+            if mib > 1 << 20 {
+                return refuse(key, mib.to_string(), "must be 0 (none) to 1048576");
+            }
+        }
+        // Else what the reserve gives back would let new work begin, which would fill the disk again.
+        if self.reserve_mib > self.low_water_mib {
+            return refuse(
+                "reserve_mib",
+                self.reserve_mib.to_string(),
+                "must be no more than low_water_mib",
             );
         }
         for (key, rate) in [

@@ -8,6 +8,7 @@ mod connections;
 mod data_dir;
 mod people;
 mod regions;
+mod space;
 mod start;
 
 pub use certificate::CertificateError;

@@ -23,6 +23,7 @@ use crate::certificate::Certificate;
 use crate::clouds;
 use crate::connections::{Listener, Patience, serve};
 use crate::regions::regions;
+use crate::space::{DiskSpace, SpaceWatch};
 use crate::{
     CertificateError, CinderPlaceError, Config, DataDir, DataDirError, IdentityConfig,
     KeystoneConfig, NbdConfig, NbdListen,
@@ -212,6 +213,14 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         None => service,
     };
     service.recover().await?;
+    // After recovery: what a full disk stopped must not keep the service from starting.
+    let space = DiskSpace::new(
+        data.path(),
+        config.low_water_mib << 20,
+        config.reserve_mib << 20,
+    );
+    let space = Arc::new(space);
+    let service = service.with_space(Arc::clone(&space) as Arc<_>);
     let keystone = match &config.identity {
         IdentityConfig::BuiltIn => {
             first_sign_in(&data, &identity, &url, &config.region).await?;
@@ -250,6 +259,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let router = emberkeep_http::router(app);
     let mut serving = Supervisor::new(Arc::clone(kept.worker_table()));
     serve(&mut serving, listeners, &router, patience);
+    serving.start(SpaceWatch(space));
     tracing::info!(urls = urls.join(" "), data_dir = %data.path().display(), "serving");
     Ok(Running {
         terminate,

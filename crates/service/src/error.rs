@@ -27,6 +27,8 @@ pub enum Fault {
     OverQuota,
     /// Cannot be done now; later it may.
     Unavailable,
+    /// The disk is full.
+    NoSpace,
     /// Our own mistake: the chain goes to the log, the client gets the request id.
     Internal,
 }
@@ -200,6 +202,15 @@ pub enum ServiceError {
     Busy,
     #[error("no space is left in the data directory")]
     NoSpace,
+    /// Too little is free to begin anything that stores data.
+    #[error(transparent)]
+    LowSpace(#[from] crate::LowSpace),
+    /// The catalogue cannot be used just now.
+    #[error("the catalogue is unavailable; retry in a few seconds")]
+    CatalogUnavailable(#[source] CatalogError),
+    /// The disk of the catalogue is full.
+    #[error("no space is left for the catalogue; delete backups or ask the operator to free space")]
+    CatalogFull(#[source] CatalogError),
     #[error("the catalogue failed")]
     Catalog(#[source] CatalogError),
     #[error("an inner part failed: {0}")]
@@ -261,7 +272,8 @@ impl ServiceError {
             E::Forbidden | E::Policy { .. } | E::WrongProject(_) => Fault::Forbidden,
             E::ProjectExists(_) | E::UserExists(_) | E::Busy => Fault::Conflict,
             E::Storage(refusal) => refusal.fault(),
-            E::NoSpace => Fault::Unavailable,
+            E::NoSpace | E::LowSpace(_) | E::CatalogFull(_) => Fault::NoSpace,
+            E::CatalogUnavailable(_) => Fault::Unavailable,
             E::Cbr(error) => error.fault(),
             E::Catalog(_) | E::Inner(..) => Fault::Internal,
         }
@@ -272,6 +284,10 @@ impl From<CatalogError> for ServiceError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Stale { .. } => Self::Busy,
+            full @ CatalogError::NoSpace { .. } => Self::CatalogFull(full),
+            CatalogError::Unavailable { .. } | CatalogError::InUse { .. } => {
+                Self::CatalogUnavailable(error)
+            }
             other => Self::Catalog(other),
         }
     }

@@ -11,12 +11,12 @@ mod password;
 mod people;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use emberkeep_catalog::{Catalog, Change, Row};
+use emberkeep_catalog::{Catalog, Change, Key, Row};
 use emberkeep_model::{
     AppCredential, Project, ProjectId, Role, Timestamp, TokenRecord, User, UserId,
 };
@@ -232,7 +232,12 @@ pub struct Identity {
     attempts: Mutex<Attempts>,
     cache: Mutex<Cache>,
     purged_at: Mutex<Timestamp>,
+    /// When a probe last wrote to the catalogue.
+    proven: tokio::sync::Mutex<Option<Instant>>,
 }
+
+/// A probe is answered from the last success for this long.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Tokens that have ended are removed from the catalogue this often.
 const PURGE_EVERY_SECS: i64 = 600;
@@ -252,13 +257,41 @@ impl Identity {
             attempts: Mutex::default(),
             cache: Mutex::default(),
             purged_at: Mutex::default(),
+            proven: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Returns whether the catalogue answers.
+    /// Checks that the catalogue can be read and durably written.
     pub async fn probe(&self) -> Result<(), ServiceError> {
-        // The cheapest question there is: a row that cannot be.
-        self.catalog.token("").await?;
+        const HASH: &str = "probe";
+        self.catalog.token(HASH).await?;
+        // Everybody may ask: no more than one write and sync a second.
+        let mut proven = self.proven.lock().await;
+        if proven.is_some_and(|at| at.elapsed() < PROBE_INTERVAL) {
+            return Ok(());
+        }
+        *proven = None;
+        // Comes and goes in one transaction, so that nobody ever sees it; its page is written all the same.
+        let user_id = HASH.parse::<UserId>();
+        let user_id = user_id.map_err(|e| ServiceError::Inner("probing", Box::new(e)))?;
+        let now = self.clock.now();
+        let row = TokenRecord {
+            hash: HASH.to_owned(),
+            user_id,
+            project_id: None,
+            methods: Vec::new(),
+            audit_ids: Vec::new(),
+            issued_at: now,
+            expires_at: now,
+            revoked: true,
+            app_credential_id: None,
+        };
+        let changes = vec![
+            Change::Insert(Row::Token(row)),
+            Change::Remove(Key::Token(HASH.to_owned()), 0),
+        ];
+        self.catalog.apply(changes).await?;
+        *proven = Some(Instant::now());
         Ok(())
     }
 

@@ -32,6 +32,7 @@ impl Service {
         bytes: ByteCount,
     ) -> Result<VolumeImport, ServiceError> {
         self.allow(caller, "volume:create")?;
+        self.check_space()?;
         if bytes.0 == 0 {
             return Err(bad("size_bytes", "an empty image cannot be a volume"));
         }

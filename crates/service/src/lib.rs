@@ -42,6 +42,7 @@ mod server_restore;
 mod servers;
 mod service;
 mod snapshots;
+mod space;
 mod supervisor;
 mod switches;
 mod tags;
@@ -92,6 +93,7 @@ pub use resources::{
 pub use retention::Preview;
 pub use servers::ServerView;
 pub use service::{Reach, Service, Settings};
+pub use space::{LowSpace, Space};
 pub use supervisor::{Desk, GaveUp, Supervisor, Worker, WorkerTable};
 pub use switches::{Binary, ServiceState};
 pub use vault_calls::StorageUsage;

@@ -107,6 +107,8 @@ pub struct Service {
     pub(crate) damage: Arc<crate::damage::DamageQueue>,
     /// The runs of this process, for their live progress and for cancelling.
     pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
+    /// How much space is free, where somebody looks.
+    pub(crate) space: Option<Arc<dyn crate::Space>>,
     /// Whoever adds to a project takes its turn; see `quotas.rs`.
     pub(crate) turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
 }
@@ -135,6 +137,7 @@ impl Service {
             workers,
             damage: Arc::default(),
             runs: Arc::new(Mutex::new(HashMap::new())),
+            space: None,
             turns: Arc::default(),
         }
     }
@@ -162,6 +165,7 @@ impl Service {
 
     /// Makes the changes together and wakes the workers if a task is among them.
     pub(crate) async fn commit(&self, changes: Vec<Change>) -> Result<(), ServiceError> {
+        self.check_space_for(&changes)?;
         let wakes = changes
             .iter()
             .any(|change| matches!(change, Change::Insert(Row::Task(_))));

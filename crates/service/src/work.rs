@@ -111,6 +111,9 @@ impl From<BackupRefused> for Stop {
 impl Service {
     /// Does the slow part of a task.
     pub(crate) async fn act(&self, task: &Task, run: &Run) -> Result<Facts, Stop> {
+        if task.work.stores_data() {
+            self.check_space()?;
+        }
         match &task.work {
             Work::CreateVolume { volume_id, source } => {
                 self.act_create_volume(*volume_id, source).await

@@ -2,14 +2,14 @@
 //! which status and code that has, in `wire`.
 
 use axum::Json;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use emberkeep_model::ResourceId;
 use emberkeep_service::{CbrError, Fault, ServiceError, VaultUse};
 use emberkeep_wire::cbr::{Code, ErrorBody, Refused};
 
-use crate::BodyError;
+use crate::{BodyError, RETRY_SECS};
 
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,9 @@ impl IntoResponse for Refusal {
             tracing::error!(error = &self as &dyn std::error::Error, "a CBR call failed");
             "An inner part failed; X-Request-Id names the entry in the log.".to_owned()
         } else {
+            if matches!(code, Code::Unavailable | Code::NoSpace) {
+                tracing::error!(error = &self as &dyn std::error::Error, "a CBR call failed");
+            }
             self.to_string()
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -71,6 +74,10 @@ impl IntoResponse for Refusal {
             error_msg,
         };
         let mut response = (status, Json(body)).into_response();
+        if let Self::Service(ServiceError::CatalogUnavailable(_)) = &self {
+            let wait = HeaderValue::from_static(RETRY_SECS);
+            response.headers_mut().insert(RETRY_AFTER, wait);
+        }
         if let Self::SignIn { identity } = &self
             && let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{identity}\""))
         {
@@ -131,7 +138,8 @@ fn code(error: &ServiceError) -> Code {
         E::Unauthenticated => Code::Unauthenticated,
         E::Forbidden | E::Policy { .. } | E::WrongProject(_) => Code::Forbidden,
         E::ProjectExists(_) | E::UserExists(_) | E::Busy => Code::Changed,
-        E::NoSpace => Code::Unavailable,
+        E::NoSpace | E::LowSpace(_) | E::CatalogFull(_) => Code::NoSpace,
+        E::CatalogUnavailable(_) => Code::Unavailable,
         E::Cbr(error) => own_code(error),
         // What only Block Storage knows has no code of its own here.
         E::Storage(error) => match error.fault() {
@@ -141,6 +149,7 @@ fn code(error: &ServiceError) -> Code {
             Fault::Forbidden => Code::Forbidden,
             Fault::Unauthorized => Code::Unauthenticated,
             Fault::Unavailable => Code::Unavailable,
+            Fault::NoSpace => Code::NoSpace,
             Fault::Internal => Code::Internal,
         },
         E::Catalog(_) | E::Inner(..) => Code::Internal,

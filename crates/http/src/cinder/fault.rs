@@ -9,30 +9,42 @@ use emberkeep_service::{Refusal as StorageRefusal, ServiceError};
 use emberkeep_wire::cinder::{Fault, FaultKind};
 
 use super::call::{Refusal, json};
-use crate::RequestId;
+use crate::{RETRY_SECS, RequestId};
 
 /// Makes the answer of a refusal; `identity` is where tokens are got.
 pub(super) fn render(refusal: Refusal, identity: &str, request_id: &RequestId) -> Response {
+    let mut wait = None;
     let fault = match refusal {
         Refusal::Fault(fault) => fault,
         Refusal::Service(ServiceError::Unauthenticated) => return unauthenticated(identity),
         Refusal::Service(error) => {
             let fault = fault_of(&error);
-            if fault.kind == FaultKind::Internal {
+            if is_ours(fault.kind) {
                 let chain = chain(&error);
                 tracing::error!(request_id = %request_id.0, error = %chain, "a request failed");
+            }
+            if let ServiceError::CatalogUnavailable(_) = error {
+                wait = Some(RETRY_SECS);
             }
             fault
         }
     };
     let status = StatusCode::from_u16(fault.kind.code()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = json(status, &fault);
-    if let Some(seconds) = fault.retry_after() {
+    if let Some(seconds) = wait.or(fault.retry_after()) {
         response
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static(seconds));
     }
     response
+}
+
+/// Tells whether a refusal is for a fault of the service, whose cause belongs in the log.
+fn is_ours(kind: FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Internal | FaultKind::ServiceUnavailable | FaultKind::InsufficientStorage
+    )
 }
 
 /// Refuses a caller that is not known, as what guards a service does: in the identity API's form.
@@ -113,7 +125,10 @@ fn fault_of(error: &ServiceError) -> Fault {
             Fault::new(FaultKind::ConflictingRequest, error.to_string())
         }
         E::Storage(refusal) => refused(refusal),
-        E::NoSpace => Fault::new(FaultKind::ServiceUnavailable, error.to_string()),
+        E::NoSpace | E::LowSpace(_) | E::CatalogFull(_) => {
+            Fault::new(FaultKind::InsufficientStorage, error.to_string())
+        }
+        E::CatalogUnavailable(_) => Fault::new(FaultKind::ServiceUnavailable, error.to_string()),
         E::Cbr(error) => {
             let kind = match error.fault() {
                 emberkeep_service::Fault::NotFound => FaultKind::ItemNotFound,

@@ -13,7 +13,7 @@ use emberkeep_wire::identity::{FaultBody, Malformed};
 use emberkeep_wire::keyed::{Keyed, Under};
 use serde::Serialize;
 
-use crate::{App, BodyError, base_url, token_of};
+use crate::{App, BodyError, RETRY_SECS, base_url, token_of};
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,7 @@ impl Refusal {
                 Fault::Unauthorized => StatusCode::UNAUTHORIZED,
                 Fault::OverQuota => StatusCode::PAYLOAD_TOO_LARGE,
                 Fault::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                Fault::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
                 Fault::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -77,6 +78,15 @@ impl IntoResponse for Refusal {
             );
             "An unexpected error prevented the server from fulfilling your request.".to_owned()
         } else {
+            if let Self::Service(
+                ServiceError::CatalogFull(_) | ServiceError::CatalogUnavailable(_),
+            ) = &self
+            {
+                tracing::error!(
+                    error = &self as &dyn std::error::Error,
+                    "an identity request failed"
+                );
+            }
             self.to_string()
         };
         let error = emberkeep_wire::identity::Fault {
@@ -84,7 +94,11 @@ impl IntoResponse for Refusal {
             message,
             title: status.canonical_reason().unwrap_or_default().to_owned(),
         };
-        let retry = matches!(self, Self::Crowded).then_some([(RETRY_AFTER, "2")]);
+        let retry = matches!(
+            self,
+            Self::Crowded | Self::Service(ServiceError::CatalogUnavailable(_))
+        )
+        .then_some([(RETRY_AFTER, RETRY_SECS)]);
         (status, retry, Json(FaultBody { error })).into_response()
     }
 }

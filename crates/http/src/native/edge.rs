@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query};
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use emberkeep_service::{Fault, ServiceError};
 use emberkeep_wire::native::{ErrorBody, ErrorDetail, ExtentStreamError};
 use serde::de::DeserializeOwned;
 
-use crate::{Api, App, RequestId, authenticate, base_url};
+use crate::{Api, App, RETRY_SECS, RequestId, authenticate, base_url};
 
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,7 @@ impl Refusal {
                 Fault::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
                 Fault::OverQuota => (StatusCode::FORBIDDEN, "over_quota"),
                 Fault::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+                Fault::NoSpace => (StatusCode::INSUFFICIENT_STORAGE, "no_space"),
                 Fault::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
             },
             Self::Path(_)
@@ -98,6 +99,15 @@ impl IntoResponse for Refusal {
             );
             "an inner part failed; the request's id names the entry in the log".to_owned()
         } else {
+            if matches!(
+                status,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE
+            ) {
+                tracing::error!(
+                    error = &self as &dyn std::error::Error,
+                    "a native call failed"
+                );
+            }
             self.to_string()
         };
         let (request_id, identity) = match self {
@@ -114,6 +124,10 @@ impl IntoResponse for Refusal {
             request_id,
         };
         let mut response = (status, Json(ErrorBody { error })).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let wait = HeaderValue::from_static(RETRY_SECS);
+            response.headers_mut().insert(RETRY_AFTER, wait);
+        }
         if status == StatusCode::UNAUTHORIZED
             && let Ok(value) = HeaderValue::from_str(&format!("Keystone uri=\"{identity}\""))
         {

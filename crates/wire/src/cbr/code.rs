@@ -101,6 +101,7 @@ codes! {
     Changed = 409 "BackupService.9910";
     TooLarge = 413 "BackupService.9900";
     Unavailable = 503 "BackupService.9910";
+    NoSpace = 507 "BackupService.9910";
     Internal = 500 "BackupService.9910";
 }
 

@@ -27,6 +27,8 @@ pub enum FaultKind {
     Internal,
     /// Cannot be done now; later it may.
     ServiceUnavailable,
+    /// The disk is full.
+    InsufficientStorage,
 }
 
 impl FaultKind {
@@ -43,6 +45,7 @@ impl FaultKind {
             Self::BadMediaType => 415,
             Self::Internal => 500,
             Self::ServiceUnavailable => 503,
+            Self::InsufficientStorage => 507,
         }
     }
 
@@ -57,6 +60,7 @@ impl FaultKind {
             Self::OverLimit | Self::TooLarge => "overLimit",
             Self::BadMediaType => "badMediaType",
             Self::ServiceUnavailable => "serviceUnavailable",
+            Self::InsufficientStorage => "insufficientStorage",
             Self::NotAcceptable | Self::Internal => "computeFault",
         }
     }
