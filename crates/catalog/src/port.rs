@@ -59,7 +59,7 @@ pub enum CatalogError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The disk is full; nothing was written.
+    /// The disk is full. Where the commit itself failed its outcome is unknown: whole or absent, never a part.
     #[error("no space is left for {what} (ENOSPC); free space on its file system")]
     NoSpace {
         /// The catalogue.
