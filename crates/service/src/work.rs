@@ -248,6 +248,15 @@ impl Service {
             // What was stored anew, or could be read after all, may heal what is damaged.
             self.damage.look_again();
         }
+        // A backup that was hurt while it was being restored is shown as damaged only now.
+        if let Work::Restore { .. } = task.work
+            && let Err(error) = self.count_damaged().await
+        {
+            tracing::warn!(
+                error = chain(&error),
+                "damaged backups could not be counted"
+            );
+        }
         if let Work::Backup { .. } = task.work {
             self.release_freeze(task, done).await;
             self.retain_after_backup(task.vault_id).await;
