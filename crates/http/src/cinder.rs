@@ -1,12 +1,13 @@
 //! The Block Storage API, mounted at `/volume`: Cinder v3, with and without the project in the path.
 //!
 //! One handler takes every request, for the order of the checks is part of the API: what is asked, who
-//! asks, in which microversion, for which project, and only then the body. Paths are read in `path.rs`,
-//! the refusals of the service are worded in `fault.rs`, each resource has a file of its own.
+//! asks, in which microversion, for which project, and only then the body. The endpoints stand
+//! in `rows.rs`, paths are read in `path.rs`, the refusals of the service are worded in `fault.rs`, each resource has a file of its own.
 
 mod attachments;
 mod backups;
 mod call;
+mod documents;
 mod extras;
 mod fault;
 mod messages;
@@ -14,6 +15,7 @@ mod metadata;
 mod path;
 mod query;
 mod quotas;
+mod rows;
 mod services;
 mod snapshots;
 mod types;
@@ -21,17 +23,19 @@ mod volumes;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, LOCATION, VARY};
+use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use emberkeep_wire::cinder::{Fault, FaultKind, Json, Microversion, Site, Versions};
+use emberkeep_wire::cinder::{Fault, FaultKind, Json, Microversion, Site};
 
+use crate::endpoint::JSON;
 use crate::json::{BodyError, read_body};
-use crate::routes::Routes;
+use crate::routes::{self, Served};
 use crate::{Api, App, Form, RequestId, authenticate, base_url, guard};
-use call::{Answer, Call, Refusal, json};
-use path::{Owner, Place, Route};
+use call::{Answer, Call, Refusal};
+use path::Place;
+use rows::{CinderRow, Named};
 
 const API: Api = Api {
     prefix: "/volume",
@@ -43,9 +47,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-compute-request-id");
 /// Where the API is mounted.
 pub(crate) const PREFIX: &str = "/volume";
 
-/// Lists the routes, without the prefix they are mounted at; [`serve`] reads its paths itself.
-pub(crate) fn routes() -> Routes {
-    Routes::new().noting(path::served())
+/// Lists what is served below the prefix; [`serve`] reads its paths itself.
+pub(crate) fn served() -> impl Iterator<Item = Served> {
+    routes::served(PREFIX, rows::endpoints())
 }
 
 /// Tells whether a path is one of Block Storage.
@@ -79,30 +83,29 @@ async fn handle(app: App, request: Request, request_id: &RequestId) -> Response 
         project: None,
     };
     let path = parts.uri.path();
-    let place = Place::of(path.strip_prefix(PREFIX).unwrap_or(path));
-    match (&parts.method, place) {
-        (&Method::GET, Place::Root) => {
-            let response = json(StatusCode::MULTIPLE_CHOICES, &Versions::at(&site));
-            stamped(response, Some(Microversion::MIN), request_id)
+    match Place::of(&parts.method, path.strip_prefix(PREFIX).unwrap_or(path)) {
+        Some(Place::Document(row)) => {
+            let response = (row.handler)(&site);
+            if response.headers().get(CONTENT_TYPE) == Some(&HeaderValue::from_static(JSON)) {
+                stamped(response, Some(Microversion::MIN), request_id)
+            } else {
+                response
+            }
         }
-        (&Method::GET, Place::Bare) => {
-            let location = format!("{}/v3/", site.base);
-            (StatusCode::FOUND, [(LOCATION, location)]).into_response()
-        }
-        (&Method::GET, Place::Versions) => {
-            let response = json(StatusCode::OK, &Versions::at(&site));
-            stamped(response, Some(Microversion::MIN), request_id)
-        }
-        (&Method::GET, Place::Health) => (StatusCode::OK, "OK").into_response(),
-        (method, Place::Api { project, route }) if route.takes(method) => {
+        Some(Place::Api {
+            project,
+            row,
+            named,
+        }) => {
             let site = Site { project, ..site };
             let identity = app.identity_url(&host);
-            let (version, answer) = answer(app, &parts, body, site, route, request_id).await;
+            let (version, answer) =
+                answer(app, &parts, body, site, (row, &named), request_id).await;
             let response =
                 answer.unwrap_or_else(|refusal| fault::render(refusal, &identity, request_id));
             stamped(response, version, request_id)
         }
-        _ => unknown(),
+        None => unknown(),
     }
 }
 
@@ -136,7 +139,7 @@ async fn answer(
     parts: &Parts,
     body: Body,
     site: Site,
-    route: Route,
+    (row, named): (&CinderRow, &Named),
     request_id: &RequestId,
 ) -> (Option<Microversion>, Answer) {
     let caller = match authenticate(&app, parts, API, &request_id.0).await {
@@ -158,7 +161,7 @@ async fn answer(
         );
     }
     let body = match parts.method {
-        Method::POST | Method::PUT if route.since(&parts.method) <= version => {
+        Method::POST | Method::PUT if row.first() <= version => {
             match body_of(&parts.headers, body).await {
                 Ok(body) => body,
                 Err(fault) => return (Some(version), Err(fault.into())),
@@ -174,91 +177,10 @@ async fn answer(
         query: parts.uri.query().unwrap_or_default().to_owned(),
         body,
     };
-    (Some(version), dispatch(call, &parts.method, route).await)
-}
-
-async fn dispatch(call: Call, method: &Method, route: Route) -> Answer {
-    if call.version < route.since(method) {
-        return Err(Fault::no_such_resource().into());
+    if version < row.first() {
+        return (Some(version), Err(Fault::no_such_resource().into()));
     }
-    match (method.as_str(), route) {
-        ("GET", Route::Backups { detail }) => backups::list(&call, detail).await,
-        ("GET", Route::Backup(id)) => backups::show(&call, &id).await,
-        // What is asked all the time must not carry the room along that any of the others may need.
-        (_, route) => Box::pin(dispatch_rarer(call, method, route)).await,
-    }
-}
-
-async fn dispatch_rarer(call: Call, method: &Method, route: Route) -> Answer {
-    match (method.as_str(), route) {
-        ("POST", Route::Backups { detail: false }) => backups::create(&call).await,
-        ("PUT", Route::Backup(id)) => backups::update(&call, &id).await,
-        ("DELETE", Route::Backup(id)) => backups::delete(&call, &id).await,
-        ("POST", Route::Restore(id)) => backups::restore(&call, &id).await,
-        ("POST", Route::BackupAction(id)) => backups::act(&call, &id).await,
-        ("GET", Route::ExportRecord(id)) => backups::export(&call, &id).await,
-        ("POST", Route::ImportRecord) => backups::import(&call).await,
-        ("GET", Route::ImportRecord) => backups::show(&call, "import_record").await,
-        ("GET", Route::VolumeSummary) => volumes::summary(&call).await,
-        ("GET", Route::Volumes { detail }) => volumes::list(&call, detail).await,
-        ("POST", Route::Volumes { detail: false }) => volumes::create(&call).await,
-        ("GET", Route::Volume(id)) => volumes::show(&call, &id).await,
-        ("PUT", Route::Volume(id)) => volumes::update(&call, &id).await,
-        ("DELETE", Route::Volume(id)) => volumes::delete(&call, &id).await,
-        ("POST", Route::VolumeAction(id)) => volumes::act(&call, &id).await,
-        ("GET", Route::Snapshots { detail }) => snapshots::list(&call, detail).await,
-        ("POST", Route::Snapshots { detail: false }) => snapshots::create(&call).await,
-        ("GET", Route::Snapshot(id)) => snapshots::show(&call, &id).await,
-        ("PUT", Route::Snapshot(id)) => snapshots::update(&call, &id).await,
-        ("DELETE", Route::Snapshot(id)) => snapshots::delete(&call, &id).await,
-        ("POST", Route::SnapshotAction(id)) => snapshots::act(&call, &id).await,
-        ("GET", Route::Attachments { detail }) => attachments::list(&call, detail).await,
-        ("POST", Route::Attachments { detail: false }) => attachments::create(&call).await,
-        ("GET", Route::Attachment(id)) => attachments::show(&call, &id).await,
-        ("PUT", Route::Attachment(id)) => attachments::update(&call, &id).await,
-        ("DELETE", Route::Attachment(id)) => attachments::delete(&call, &id).await,
-        ("POST", Route::AttachmentAction(id)) => attachments::act(&call, &id).await,
-        (_, Route::Metadata(owner, id)) => metadata::all(&call, method, owner, &id).await,
-        (_, Route::MetadataItem(owner, id, key)) => {
-            metadata::item(&call, method, owner, &id, &key).await
-        }
-        ("GET", Route::Types) => types::list(&call).await,
-        ("GET", Route::Type(id)) => types::show(&call, &id).await,
-        ("POST", Route::Types) => types::create(&call).await,
-        ("PUT", Route::Type(id)) => types::update(&call, &id).await,
-        ("DELETE", Route::Type(id)) => types::delete(&call, &id).await,
-        ("POST", Route::TypeAction(id)) => types::act(&call, &id).await,
-        ("GET", Route::TypeAccess(id)) => types::access(&call, &id).await,
-        ("GET", Route::TypeEncryption(id)) => types::encryption(&call, &id).await,
-        ("GET", Route::ExtraSpecs(id)) => types::specs(&call, &id).await,
-        ("POST", Route::ExtraSpecs(id)) => types::add_specs(&call, &id, None).await,
-        ("GET", Route::ExtraSpec(id, key)) => types::spec(&call, &id, &key).await,
-        ("PUT", Route::ExtraSpec(id, key)) => types::add_specs(&call, &id, Some(&key)).await,
-        ("DELETE", Route::ExtraSpec(id, key)) => types::remove_spec(&call, &id, &key).await,
-        ("GET", Route::QuotaSet(id)) => quotas::show(&call, &id).await,
-        ("PUT", Route::QuotaSet(id)) => quotas::update(&call, &id).await,
-        ("DELETE", Route::QuotaSet(id)) => quotas::delete(&call, &id).await,
-        ("GET", Route::QuotaDefaults(id)) => quotas::defaults(&call, &id).await,
-        ("GET", Route::QuotaClass(id)) => quotas::class(&call, &id).await,
-        ("PUT", Route::QuotaClass(id)) => quotas::update_class(&call, &id).await,
-        ("GET", Route::Services) => services::list(&call).await,
-        ("PUT", Route::ServiceSwitch(verb)) => services::switch(&call, &verb).await,
-        ("GET", Route::Pools) => services::pools(&call).await,
-        ("GET", Route::Messages) => messages::list(&call).await,
-        ("GET", Route::Message(id)) => messages::show(&call, &id).await,
-        ("DELETE", Route::Message(id)) => messages::delete(&call, &id).await,
-        ("GET", Route::Nothing("qos_specs")) => {
-            call.service().may_see_qos(&call.caller)?;
-            extras::nothing("qos_specs")
-        }
-        ("GET", Route::Nothing(key)) => extras::nothing(key),
-        ("GET", Route::Zones) => extras::zones(&call),
-        ("GET", Route::Limits) => extras::limits(&call).await,
-        ("GET", Route::Extensions) => extras::extensions(),
-        ("GET", Route::Extension(alias)) => extras::extension(&alias),
-        ("GET", Route::ResourceFilters) => extras::resource_filters(&call),
-        _ => Ok(unknown()),
-    }
+    (Some(version), (row.handler)(&call, named).await)
 }
 
 fn microversion(headers: &HeaderMap) -> Result<Microversion, Fault> {

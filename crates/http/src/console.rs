@@ -7,7 +7,8 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::routes::{Routes, get};
+use crate::endpoint::get;
+use crate::routes::Routes;
 
 const PAGE: &str = include_str!("console/index.html");
 const SCRIPT: &str = include_str!("console/app.js");
@@ -19,22 +20,27 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 /// Returns the routes, to be nested at `/console`.
 pub fn router() -> Routes {
-    Routes::new()
-        .route(
-            "/",
-            get(|| async { file("text/html; charset=utf-8", PAGE) }),
-        )
-        .route(
-            "/app.js",
-            get(|| async { file("text/javascript; charset=utf-8", SCRIPT) }),
-        )
-        .route(
-            "/style.css",
-            get(|| async { file("text/css; charset=utf-8", STYLE) }),
-        )
-        .shaped(|router| {
-            router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
+    Routes::of(vec![
+        get("/", || async { file("text/html; charset=utf-8", PAGE) })
+            .about("Shows the page for people.")
+            .text("text/html")
+            .open(),
+        get("/app.js", || async {
+            file("text/javascript; charset=utf-8", SCRIPT)
         })
+        .about("A part of that page.")
+        .text("text/javascript")
+        .open(),
+        get("/style.css", || async {
+            file("text/css; charset=utf-8", STYLE)
+        })
+        .about("A part of that page.")
+        .text("text/css")
+        .open(),
+    ])
+    .shaped(|router| {
+        router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
+    })
 }
 
 fn file(kind: &'static str, content: &'static str) -> Response {

@@ -3,17 +3,32 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 
-use crate::routes::{Routes, get};
+use crate::endpoint::get;
+use crate::routes::Routes;
 use crate::{App, metrics};
 
-/// Returns `/healthz`, `/readyz` and `/metrics`.
+/// Returns `/healthz`, `/readyz` and `/metrics`, and the way to the console.
 pub(crate) fn router() -> Routes {
-    Routes::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(scrape))
+    Routes::of(vec![
+        get("/", || async { Redirect::to("/console") })
+            .about("Leads to the console.")
+            .empty(303)
+            .open(),
+        get("/healthz", || async { "ok" })
+            .about("Says that the process lives.")
+            .text("text/plain")
+            .open(),
+        get("/readyz", ready)
+            .about("Says whether requests can be served.")
+            .text("text/plain")
+            .open(),
+        get("/metrics", scrape)
+            .about("Shows what is counted.")
+            .text("text/plain")
+            .open(),
+    ])
 }
 
 /// Says whether the catalogue can be read and written: until it can, no request can be served.

@@ -15,10 +15,17 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use emberkeep_wire::identity::{Version, VersionValues, Versions};
+use emberkeep_wire::identity::{
+    AppCredentialView, CatalogEntry, DomainView, EndpointView, ProjectView, RegionView,
+    RoleAssignmentView, RoleView, ServiceView, TokenBody, UserView, Version, VersionValues,
+    Versions, bodies, list_schema,
+};
 
 use crate::App;
-use crate::routes::{Routes, get, post, put};
+use crate::endpoint::{AxumRow, delete, get, patch, post, put};
+use crate::param::Kind::{Flag, Text};
+use crate::param::{Param, may};
+use crate::routes::Routes;
 use edge::{Refusal, root_of};
 
 /// Returns the routes, without the prefix they are mounted at.
@@ -33,63 +40,185 @@ pub fn router(app: &App) -> Routes {
 
 /// Returns the routes without what is common to them.
 pub(crate) fn routes() -> Routes {
-    Routes::new()
-        .route("/", get(versions))
-        .route("/v3", get(version))
-        .route("/v3/", get(version))
-        .route(
-            "/v3/auth/tokens",
-            post(tokens::issue).get(tokens::show).delete(tokens::revoke),
-        )
-        .route("/v3/auth/catalog", get(tokens::catalog))
-        .route("/v3/auth/projects", get(people::own_projects))
-        .route("/v3/auth/domains", get(topology::own_domains))
-        .route(
-            "/v3/projects",
-            get(people::projects).post(people::create_project),
-        )
-        .route(
-            "/v3/projects/{project}",
-            get(people::project)
-                .patch(people::update_project)
-                .delete(people::delete_project),
-        )
-        .route(
-            "/v3/projects/{project}/users/{user}/roles",
-            get(roles::given),
-        )
-        .route(
+    Routes::of(rows())
+}
+
+const NAMED: &[Param] = &[
+    may("name", Text),
+    may("domain_id", Text),
+    may("enabled", Flag),
+];
+const ASSIGNMENTS: &[Param] = &[
+    may("user.id", Text),
+    may("scope.project.id", Text),
+    may("role.id", Text),
+    may("effective", Text),
+    may("include_names", Text),
+];
+/// Every endpoint.
+fn rows() -> Vec<AxumRow> {
+    vec![
+        get("/", versions)
+            .about("Tells which versions there are.")
+            .gives::<Versions>(300)
+            .open(),
+        get("/v3", version)
+            .about("Shows the version.")
+            .keyed::<Version>(200)
+            .open(),
+        get("/v3/", version)
+            .about("Shows the version.")
+            .keyed::<Version>(200)
+            .open(),
+        post("/v3/auth/tokens", tokens::issue)
+            .about("Signs in.")
+            .takes(bodies::sign_in)
+            .gives::<TokenBody>(201)
+            .open(),
+        get("/v3/auth/tokens", tokens::show)
+            .about("Shows what a token is good for.")
+            .gives::<TokenBody>(200),
+        delete("/v3/auth/tokens", tokens::revoke)
+            .about("Takes a token back.")
+            .empty(204),
+        get("/v3/auth/catalog", tokens::catalog)
+            .about("Shows the catalogue of services.")
+            .shape(200, list_schema::<CatalogEntry>),
+        get("/v3/auth/projects", people::own_projects)
+            .about("Lists the caller's projects.")
+            .shape(200, list_schema::<ProjectView>),
+        get("/v3/auth/domains", topology::own_domains)
+            .about("Lists the caller's domains.")
+            .shape(200, list_schema::<DomainView>),
+        get("/v3/projects", people::projects)
+            .about("Lists projects.")
+            .query(NAMED)
+            .shape(200, list_schema::<ProjectView>),
+        post("/v3/projects", people::create_project)
+            .about("Makes a project.")
+            .takes(bodies::project)
+            .keyed::<ProjectView>(201),
+        get("/v3/projects/{project}", people::project)
+            .about("Shows a project.")
+            .keyed::<ProjectView>(200),
+        patch("/v3/projects/{project}", people::update_project)
+            .about("Changes a project.")
+            .takes(bodies::project_change)
+            .keyed::<ProjectView>(200),
+        delete("/v3/projects/{project}", people::delete_project)
+            .about("Removes a project that holds nothing.")
+            .empty(204),
+        get("/v3/projects/{project}/users/{user}/roles", roles::given)
+            .about("Lists the roles of a user in a project.")
+            .shape(200, list_schema::<RoleView>),
+        put(
             "/v3/projects/{project}/users/{user}/roles/{role}",
-            put(roles::give).get(roles::check).delete(roles::take),
+            roles::give,
         )
-        .route("/v3/users", get(people::users).post(people::create_user))
-        .route(
-            "/v3/users/{user}",
-            get(people::user)
-                .patch(people::update_user)
-                .delete(people::delete_user),
+        .about("Gives a role.")
+        .empty(204),
+        get(
+            "/v3/projects/{project}/users/{user}/roles/{role}",
+            roles::check,
         )
-        .route("/v3/users/{user}/projects", get(people::projects_of))
-        .route(
+        .about("Tells whether a user has a role.")
+        .empty(204),
+        delete(
+            "/v3/projects/{project}/users/{user}/roles/{role}",
+            roles::take,
+        )
+        .about("Takes a role away.")
+        .empty(204),
+        get("/v3/users", people::users)
+            .about("Lists users.")
+            .query(NAMED)
+            .shape(200, list_schema::<UserView>),
+        post("/v3/users", people::create_user)
+            .about("Makes a user.")
+            .takes(bodies::user)
+            .keyed::<UserView>(201),
+        get("/v3/users/{user}", people::user)
+            .about("Shows a user.")
+            .keyed::<UserView>(200),
+        patch("/v3/users/{user}", people::update_user)
+            .about("Changes a user.")
+            .takes(bodies::user_change)
+            .keyed::<UserView>(200),
+        delete("/v3/users/{user}", people::delete_user)
+            .about("Removes a user.")
+            .empty(204),
+        get("/v3/users/{user}/projects", people::projects_of)
+            .about("Lists a user's projects.")
+            .shape(200, list_schema::<ProjectView>),
+        get(
             "/v3/users/{user}/application_credentials",
-            get(app_credentials::list_all).post(app_credentials::create),
+            app_credentials::list_all,
         )
-        .route(
+        .about("Lists a user's application credentials.")
+        .query(NAMED)
+        .shape(200, list_schema::<AppCredentialView>),
+        post(
+            "/v3/users/{user}/application_credentials",
+            app_credentials::create,
+        )
+        .about("Makes an application credential.")
+        .takes(bodies::app_credential)
+        .keyed::<AppCredentialView>(201),
+        get(
             "/v3/users/{user}/application_credentials/{id}",
-            get(app_credentials::show).delete(app_credentials::delete),
+            app_credentials::show,
         )
-        .route("/v3/users/{user}/password", post(people::change_password))
-        .route("/v3/roles", get(roles::list_all))
-        .route("/v3/roles/{role}", get(roles::show))
-        .route("/v3/role_assignments", get(roles::assignments))
-        .route("/v3/domains", get(topology::domains))
-        .route("/v3/domains/{domain}", get(topology::domain))
-        .route("/v3/services", get(topology::services))
-        .route("/v3/services/{service}", get(topology::service))
-        .route("/v3/endpoints", get(topology::endpoints))
-        .route("/v3/endpoints/{endpoint}", get(topology::endpoint))
-        .route("/v3/regions", get(topology::regions))
-        .route("/v3/regions/{region}", get(topology::region))
+        .about("Shows an application credential.")
+        .keyed::<AppCredentialView>(200),
+        delete(
+            "/v3/users/{user}/application_credentials/{id}",
+            app_credentials::delete,
+        )
+        .about("Removes an application credential.")
+        .empty(204),
+        post("/v3/users/{user}/password", people::change_password)
+            .about("Changes the caller's own password.")
+            .takes(bodies::password)
+            .empty(204),
+        get("/v3/roles", roles::list_all)
+            .about("Lists roles.")
+            .query(NAMED)
+            .shape(200, list_schema::<RoleView>),
+        get("/v3/roles/{role}", roles::show)
+            .about("Shows a role.")
+            .keyed::<RoleView>(200),
+        get("/v3/role_assignments", roles::assignments)
+            .about("Lists who has which role where.")
+            .query(ASSIGNMENTS)
+            .shape(200, list_schema::<RoleAssignmentView>),
+        get("/v3/domains", topology::domains)
+            .about("Lists domains.")
+            .query(NAMED)
+            .shape(200, list_schema::<DomainView>),
+        get("/v3/domains/{domain}", topology::domain)
+            .about("Shows a domain.")
+            .keyed::<DomainView>(200),
+        get("/v3/services", topology::services)
+            .about("Lists services.")
+            .query(NAMED)
+            .shape(200, list_schema::<ServiceView>),
+        get("/v3/services/{service}", topology::service)
+            .about("Shows a service.")
+            .keyed::<ServiceView>(200),
+        get("/v3/endpoints", topology::endpoints)
+            .about("Lists endpoints.")
+            .query(NAMED)
+            .shape(200, list_schema::<EndpointView>),
+        get("/v3/endpoints/{endpoint}", topology::endpoint)
+            .about("Shows an endpoint.")
+            .keyed::<EndpointView>(200),
+        get("/v3/regions", topology::regions)
+            .about("Lists regions.")
+            .shape(200, list_schema::<RegionView>),
+        get("/v3/regions/{region}", topology::region)
+            .about("Shows a region.")
+            .keyed::<RegionView>(200),
+    ]
 }
 
 /// `GET /`: which versions there are. A choice of one is still a choice: 300.

@@ -6,6 +6,7 @@ mod auth;
 pub mod cbr;
 pub mod cinder;
 pub mod console;
+mod endpoint;
 mod front;
 mod guard;
 mod health;
@@ -15,6 +16,7 @@ mod metrics;
 pub mod native;
 mod openapi;
 mod origin;
+mod param;
 mod request_id;
 mod routes;
 mod unread;
@@ -23,8 +25,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
-use axum::routing::get;
 use emberkeep_service::{Authenticator, Identity, Service};
 
 use front::Front;
@@ -94,14 +94,14 @@ pub fn router(app: App) -> Router {
     metrics::install();
     let mut served = Vec::new();
     let mut plain =
-        |api: Routes, prefix: &str| api.listed(prefix, &mut served).with_state(app.clone());
-    let mut guarded = |api: Routes, prefix: &str, form: Form| {
+        |api: Routes, prefix: &'static str| api.listed(prefix, &mut served).with_state(app.clone());
+    let mut guarded = |api: Routes, prefix: &'static str, form: Form| {
         plain(
             api.shaped(|api| api.layer(from_fn_with_state(form, guard))),
             prefix,
         )
     };
-    let mut router = Router::new().route("/", get(|| async { Redirect::to("/console") }));
+    let mut router = Router::new();
     // With an identity elsewhere nobody gets a token here, or changes who gets one.
     if app.settings.identity_url.is_none() {
         let identity = guarded(identity::router(&app), "/identity", Form::Identity);
@@ -113,6 +113,28 @@ pub fn router(app: App) -> Router {
         .nest_service("/api/v1", plain(native::router(), "/api/v1"))
         .nest_service("/console", plain(console::router(), "/console"))
         .merge(plain(health::router(), ""));
-    let _ = cinder::routes().listed(cinder::PREFIX, &mut served);
-    Front::before(app, router.merge(openapi::router(served)))
+    served.extend(cinder::served());
+    let server = app.settings.public_endpoint.as_deref().unwrap_or("/");
+    let document = openapi::routes(&served, server).listed("", &mut served);
+    Front::before(app.clone(), router.merge(document.with_state(app)))
+}
+
+/// Lists every endpoint, the built-in identity's too.
+#[cfg(test)]
+fn served() -> Vec<routes::Served> {
+    let mut all: Vec<_> = cinder::served().collect();
+    for (api, prefix) in [
+        (identity::routes(), "/identity"),
+        (cbr::router(), "/cbr"),
+        (native::router(), "/api/v1"),
+        (console::router(), "/console"),
+        (health::router(), ""),
+    ] {
+        drop(api.listed(prefix, &mut all));
+    }
+    all.extend(routes::served(
+        "",
+        [openapi::row(bytes::Bytes::new()).endpoint],
+    ));
+    all
 }

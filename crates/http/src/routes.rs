@@ -1,142 +1,44 @@
-//! A router that can tell what it serves: the document of the API is made of that, so that it can neither
-//! leave a route out nor invent one.
-
-use std::convert::Infallible;
+//! A router made of rows, which can tell what it serves: the document of the API is made of that, so that it can
+//! neither leave a route out nor invent one.
 
 use axum::Router;
-use axum::handler::Handler;
-use axum::routing::{self, MethodRouter};
 
 use crate::App;
+use crate::endpoint::{AxumRow, Endpoint};
 
-/// What answers the methods of one path, and which methods those are.
-pub(crate) struct Verbs {
-    router: MethodRouter<App, Infallible>,
-    methods: Vec<&'static str>,
-}
-
-/// Answers GET, and HEAD with it.
-pub(crate) fn get<H: Handler<T, App>, T: 'static>(handler: H) -> Verbs {
-    Verbs::new("get", routing::get(handler))
-}
-
-/// Answers POST.
-pub(crate) fn post<H: Handler<T, App>, T: 'static>(handler: H) -> Verbs {
-    Verbs::new("post", routing::post(handler))
-}
-
-/// Answers PUT.
-pub(crate) fn put<H: Handler<T, App>, T: 'static>(handler: H) -> Verbs {
-    Verbs::new("put", routing::put(handler))
-}
-
-/// Answers PATCH.
-#[allow(
-    dead_code,
-    reason = "whether a path begins with it changes with the routes"
-)]
-pub(crate) fn patch<H: Handler<T, App>, T: 'static>(handler: H) -> Verbs {
-    Verbs::new("patch", routing::patch(handler))
-}
-
-/// Answers DELETE.
-pub(crate) fn delete<H: Handler<T, App>, T: 'static>(handler: H) -> Verbs {
-    Verbs::new("delete", routing::delete(handler))
-}
-
-impl Verbs {
-    fn new(method: &'static str, router: MethodRouter<App, Infallible>) -> Self {
-        Self {
-            router,
-            methods: vec![method],
-        }
-    }
-
-    fn and(
-        mut self,
-        method: &'static str,
-        add: impl FnOnce(MethodRouter<App, Infallible>) -> MethodRouter<App, Infallible>,
-    ) -> Self {
-        self.methods.push(method);
-        self.router = add(self.router);
-        self
-    }
-
-    /// Answers GET too, and HEAD with it.
-    pub(crate) fn get<H: Handler<T, App>, T: 'static>(self, handler: H) -> Self {
-        self.and("get", |router| router.get(handler))
-    }
-
-    /// Answers POST too.
-    pub(crate) fn post<H: Handler<T, App>, T: 'static>(self, handler: H) -> Self {
-        self.and("post", |router| router.post(handler))
-    }
-
-    /// Answers PUT too.
-    pub(crate) fn put<H: Handler<T, App>, T: 'static>(self, handler: H) -> Self {
-        self.and("put", |router| router.put(handler))
-    }
-
-    /// Answers PATCH too.
-    #[allow(
-        dead_code,
-        reason = "whether a path goes on with it changes with the routes"
-    )]
-    pub(crate) fn patch<H: Handler<T, App>, T: 'static>(self, handler: H) -> Self {
-        self.and("patch", |router| router.patch(handler))
-    }
-
-    /// Answers DELETE too.
-    pub(crate) fn delete<H: Handler<T, App>, T: 'static>(self, handler: H) -> Self {
-        self.and("delete", |router| router.delete(handler))
-    }
-}
-
-/// One method of one path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// One endpoint, at its whole path.
+#[derive(Clone)]
 pub(crate) struct Served {
-    /// The path, with `{names}` where something stands for them.
+    /// The path with the prefix of its API.
     pub(crate) path: String,
-    /// The method, in small letters.
-    pub(crate) method: &'static str,
+    /// The prefix of its API.
+    pub(crate) prefix: &'static str,
+    /// What is known of it.
+    pub(crate) endpoint: Endpoint,
 }
 
 /// A router and the list of what it serves.
 pub struct Routes {
     router: Router<App>,
-    served: Vec<Served>,
+    endpoints: Vec<Endpoint>,
 }
 
 impl Routes {
-    /// Serves nothing yet.
-    pub(crate) fn new() -> Self {
-        Self {
-            router: Router::new(),
-            served: Vec::new(),
+    /// Serves `rows`.
+    pub(crate) fn of(rows: Vec<AxumRow>) -> Self {
+        let mut router = Router::new();
+        let mut endpoints = Vec::with_capacity(rows.len());
+        for row in rows {
+            router = router.route(&row.endpoint.path, row.handler);
+            endpoints.push(row.endpoint);
         }
-    }
-
-    /// Serves a path.
-    pub(crate) fn route(mut self, path: &str, verbs: Verbs) -> Self {
-        self.served
-            .extend(verbs.methods.iter().map(|&method| Served {
-                path: path.to_owned(),
-                method,
-            }));
-        self.router = self.router.route(path, verbs.router);
-        self
+        Self { router, endpoints }
     }
 
     /// Serves what another one does.
     pub(crate) fn merge(mut self, other: Self) -> Self {
-        self.served.extend(other.served);
+        self.endpoints.extend(other.endpoints);
         self.router = self.router.merge(other.router);
-        self
-    }
-
-    /// Notes what a part serves that reads its paths itself.
-    pub(crate) fn noting(mut self, served: impl IntoIterator<Item = Served>) -> Self {
-        self.served.extend(served);
         self
     }
 
@@ -147,15 +49,27 @@ impl Routes {
     }
 
     /// Adds what is served below `prefix` to `all`, and returns the router.
-    pub(crate) fn listed(self, prefix: &str, all: &mut Vec<Served>) -> Router<App> {
-        all.extend(self.served.into_iter().map(|served| {
-            // The mounted root is reached without the slash.
-            let path = match served.path.as_str() {
-                "/" if !prefix.is_empty() => prefix.to_owned(),
-                path => format!("{prefix}{path}"),
-            };
-            Served { path, ..served }
-        }));
+    pub(crate) fn listed(self, prefix: &'static str, all: &mut Vec<Served>) -> Router<App> {
+        all.extend(served(prefix, self.endpoints));
         self.router
     }
+}
+
+/// Returns endpoints at their whole paths.
+pub(crate) fn served(
+    prefix: &'static str,
+    endpoints: impl IntoIterator<Item = Endpoint>,
+) -> impl Iterator<Item = Served> {
+    endpoints.into_iter().map(move |endpoint| {
+        // The mounted root is reached without the slash.
+        let path = match endpoint.path.as_str() {
+            "/" if !prefix.is_empty() => prefix.to_owned(),
+            path => format!("{prefix}{path}"),
+        };
+        Served {
+            path,
+            prefix,
+            endpoint,
+        }
+    })
 }

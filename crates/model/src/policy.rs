@@ -20,6 +20,11 @@ words! {
 /// 0 and −1 both mean "not set" (`cbr-v3.md §2.5`), but answers echo which of them came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "i64", inline)
+)]
 pub struct Limit(pub i32);
 
 impl Limit {
@@ -34,6 +39,7 @@ impl Limit {
 /// `emberkeep-plan` to say.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OperationDefinition {
     /// Automatic backups to keep for each resource.
     #[serde(skip_serializing_if = "Option::is_none")]

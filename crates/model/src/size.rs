@@ -12,6 +12,7 @@ pub const GIB: u64 = 1 << 30;
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct ByteCount(pub u64);
 
 impl ByteCount {
@@ -44,6 +45,7 @@ impl fmt::Display for ByteCount {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Gib(pub u32);
 
 impl Gib {

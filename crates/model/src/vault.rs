@@ -47,6 +47,7 @@ words! {
 
 /// A key with a value, as the tenant set them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tag {
     /// 1 to 36 characters.
     pub key: String,

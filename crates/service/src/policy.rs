@@ -146,6 +146,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Names every rule.
+    pub fn rules() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().map(|(rule, _)| *rule)
+    }
+
     /// Returns the table with an operator's own rules in it: who by rule, as words.
     pub fn with(overrides: &BTreeMap<String, String>) -> Result<Self, PolicyError> {
         let mut rules: BTreeMap<&'static str, Who> = TABLE.iter().copied().collect();

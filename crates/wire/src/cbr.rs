@@ -8,6 +8,8 @@
 mod answer;
 pub mod ask;
 mod backup;
+#[cfg(feature = "schema")]
+pub mod bodies;
 mod checkpoint;
 mod code;
 mod form;
@@ -134,6 +136,29 @@ pub struct ErrorBody {
     pub error_code: Word,
     /// What is wrong, for people.
     pub error_msg: String,
+}
+
+/// Returns what [`versions`] looks like.
+#[cfg(feature = "schema")]
+pub fn versions_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let link = serde_json::json!({
+        "type": "object",
+        "properties": {"href": {"type": "string"}, "rel": {"type": "string"}},
+        "required": ["href", "rel"],
+    });
+    schemars::json_schema!({
+        "type": "object",
+        "properties": {"versions": {"type": "array", "items": {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string"},
+                "status": {"type": "string"},
+                "links": {"type": "array", "items": link},
+            },
+            "required": ["id", "status", "links"],
+        }}},
+        "required": ["versions"],
+    })
 }
 
 /// The document that says which versions there are.

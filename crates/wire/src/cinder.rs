@@ -8,6 +8,7 @@ mod actions;
 pub mod ask;
 mod attachments;
 mod backups;
+#[cfg(feature = "schema")]
 pub mod bodies;
 mod connection;
 mod extensions;
@@ -22,6 +23,10 @@ mod metadata;
 mod microversion;
 mod quotas;
 mod records;
+#[cfg_attr(
+    not(feature = "schema"),
+    allow(dead_code, reason = "the document of the API reads the rest")
+)]
 mod schema;
 mod services;
 mod shown;

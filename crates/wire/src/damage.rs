@@ -10,6 +10,7 @@ use crate::time;
 /// What is known of a backup whose stored data cannot all be read any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Damage {
     /// What is damaged and how, for people.
     pub what: String,
@@ -27,6 +28,7 @@ pub struct Damage {
 
 /// Bytes of a volume, from `start` up to but not including `end`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LostRange {
     /// The first byte.
     pub start: u64,

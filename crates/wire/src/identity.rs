@@ -2,6 +2,8 @@
 //! (`clients.md §7`). Requests are read strictly, and no value that may be a secret is ever echoed.
 
 mod auth;
+#[cfg(feature = "schema")]
+pub mod bodies;
 mod requests;
 #[cfg(test)]
 mod samples;
@@ -13,6 +15,8 @@ pub use auth::{
 pub use requests::{
     AppCredentialCreate, PasswordChange, ProjectCreate, ProjectUpdate, UserCreate, UserUpdate,
 };
+#[cfg(feature = "schema")]
+pub use views::list_schema;
 pub use views::{
     AppCredentialView, AssignedTo, AssignmentLinks, AssignmentScope, CatalogEntry, DOMAIN_ID,
     DOMAIN_NAME, Domain, DomainView, Endpoint, EndpointView, Fault, FaultBody, IdName, Link, Links,

@@ -14,6 +14,7 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident $(= $inner:ty)?;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
         #[serde(transparent)]
         pub struct $name(#[serde(deserialize_with = "lenient::text")] pub String);
 

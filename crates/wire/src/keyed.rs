@@ -36,6 +36,26 @@ impl<T: Keyed + Serialize + ?Sized> Serialize for Under<'_, T> {
     }
 }
 
+#[cfg(feature = "schema")]
+impl<T: Keyed + schemars::JsonSchema + ?Sized> schemars::JsonSchema for Under<'_, T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Under_{}", T::KEY).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let inner = generator.subschema_for::<T>();
+        schemars::json_schema!({
+            "type": "object",
+            "properties": {T::KEY: inner},
+            "required": [T::KEY],
+        })
+    }
+}
+
 /// Gives types their keys.
 macro_rules! keys {
     (one { $($one:ty: $key:literal,)* } many { $($many:ty: $list:literal,)* }) => {

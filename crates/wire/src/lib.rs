@@ -7,6 +7,8 @@ pub mod cinder;
 mod damage;
 pub mod identity;
 pub mod ids;
+#[cfg(feature = "schema")]
+pub mod json_schema;
 pub mod keyed;
 pub mod lenient;
 pub mod native;

@@ -2,6 +2,8 @@
 //! progress, and a volume's bytes as a stream of extents.
 
 mod backups;
+#[cfg(feature = "schema")]
+pub mod bodies;
 mod erasure;
 mod exports;
 mod extents;
@@ -51,6 +53,11 @@ pub const PAGE_LIMIT: u32 = 1000;
 
 /// The body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "NativeErrorBody")
+)]
 pub struct ErrorBody {
     /// What is wrong.
     pub error: ErrorDetail,
@@ -58,6 +65,7 @@ pub struct ErrorBody {
 
 /// What is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorDetail {
     /// One word for programs, e.g. `not_found`.
     pub code: Cow<'static, str>,
@@ -69,6 +77,7 @@ pub struct ErrorDetail {
 
 /// A thing named by id, with the name it had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Named<Id> {
     /// Its id.
     pub id: Id,
@@ -78,6 +87,7 @@ pub struct Named<Id> {
 
 /// One piece of slow work, of any kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Task {
     /// Its id.
     pub id: model::TaskId,
@@ -120,6 +130,7 @@ pub struct Task {
 
 /// How far a task has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskProgress {
     /// 0 to 100.
     pub percent: u8,
@@ -202,6 +213,7 @@ fn named<Id>(id: Option<Id>, name: Option<&String>) -> Option<Named<Id>> {
 
 /// A page of tasks, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskPage {
     /// The tasks.
     pub tasks: Vec<Task>,
@@ -211,6 +223,7 @@ pub struct TaskPage {
 
 /// The task that was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskBegun {
     /// Its id.
     pub task_id: model::TaskId,
@@ -218,6 +231,11 @@ pub struct TaskBegun {
 
 /// A backup with what it cost, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "NativeBackup")
+)]
 pub struct Backup {
     /// Its id, the same on every wire.
     pub id: model::BackupId,
@@ -252,6 +270,7 @@ pub struct Backup {
 
 /// What a backup cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackupBytes {
     /// Read from the volume.
     pub read: u64,
@@ -296,6 +315,7 @@ impl Backup {
 
 /// A page of backups, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackupPage {
     /// The backups.
     pub backups: Vec<Backup>,
@@ -305,6 +325,7 @@ pub struct BackupPage {
 
 /// Where a volume's bytes lie.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VolumePath {
     /// A file; none for a volume that is not kept in one.
     pub path: Option<String>,
@@ -312,6 +333,7 @@ pub struct VolumePath {
 
 /// A volume, as an import answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Volume {
     /// Its id, the same on every wire.
     pub id: model::VolumeId,

@@ -18,6 +18,7 @@ pub struct BadTime(pub String);
 /// An instant as a service wrote it. Read back it keeps its text, so that what another cloud
 /// means by it is never lost; our own are always [`naive`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 #[serde(transparent)]
 pub struct Moment(#[serde(deserialize_with = "lenient::text")] String);
 

@@ -1,6 +1,6 @@
 //! What clients ask for besides: zones, limits, extensions, filters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use emberkeep_wire::cinder::{
@@ -8,6 +8,7 @@ use emberkeep_wire::cinder::{
 };
 
 use super::call::{Answer, Call, json, keyed, project_id};
+use super::rows::table;
 
 /// `GET /os-availability-zone`.
 pub(super) fn zones(call: &Call) -> Answer {
@@ -53,15 +54,32 @@ pub(super) fn nothing(key: &'static str) -> Answer {
     Ok(json(StatusCode::OK, &BTreeMap::from([(key, none)])))
 }
 
+/// `GET /qos-specs`: there are none, and not everybody may know it.
+pub(super) async fn no_qos(call: &Call) -> Answer {
+    call.service().may_see_qos(&call.caller)?;
+    nothing("qos_specs")
+}
+
+/// Lists the extensions that some endpoint is part of.
+fn served() -> impl Iterator<Item = Extension> {
+    let aliases: BTreeSet<&str> = table()
+        .iter()
+        .flat_map(|row| row.endpoint.extensions)
+        .copied()
+        .collect();
+    let all = Extension::all().into_iter();
+    all.filter(move |extension| aliases.contains(extension.alias.as_str()))
+}
+
 /// `GET /extensions`.
 pub(super) fn extensions() -> Answer {
-    keyed(StatusCode::OK, &Extension::served()[..])
+    let all: Vec<_> = served().collect();
+    keyed(StatusCode::OK, &all[..])
 }
 
 /// `GET /extensions/{alias}`.
 pub(super) fn extension(alias: &str) -> Answer {
-    let mut served = Extension::served().into_iter();
-    let found = served
+    let found = served()
         .find(|extension| extension.alias == alias)
         .ok_or_else(|| Fault::not_found("The resource could not be found."))?;
     keyed(StatusCode::OK, &found)

@@ -3,64 +3,76 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use emberkeep_service::{Edit, ServiceError};
 use emberkeep_wire::cinder::{Fault, MetaBody, MetadataBody, parse_meta_item};
 
-use super::Owner;
 use super::call::{Answer, Call, backup_id, json, snapshot_id, volume_id};
+use super::rows::Owner;
 
 type Pairs = BTreeMap<String, String>;
 
-/// `GET`, `POST` (adds to them) and `PUT` (replaces them) `/volumes/{id}/metadata`.
-pub(super) async fn all(call: &Call, method: &Method, owner: Owner, id: &str) -> Answer {
-    let mut pairs = owner.pairs(call, id).await?;
-    if method == Method::GET {
-        return Ok(json(StatusCode::OK, &MetadataBody { metadata: pairs }));
-    }
-    let given = MetadataBody::read(&call.body)?.metadata;
-    if method == Method::POST {
-        pairs.extend(given);
-    } else {
-        pairs = given;
-    }
-    let pairs = owner.save(call, id, pairs).await?;
-    Ok(json(StatusCode::OK, &MetadataBody { metadata: pairs }))
+fn shown(metadata: Pairs) -> Answer {
+    Ok(json(StatusCode::OK, &MetadataBody { metadata }))
 }
 
-/// `GET`, `PUT` and `DELETE` `/volumes/{id}/metadata/{key}`.
-pub(super) async fn item(
-    call: &Call,
-    method: &Method,
-    owner: Owner,
-    id: &str,
-    key: &str,
-) -> Answer {
+fn shown_one(key: &str, value: &str) -> Answer {
+    let meta = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    Ok(json(StatusCode::OK, &MetaBody { meta }))
+}
+
+/// `GET /volumes/{id}/metadata`.
+pub(super) async fn all(call: &Call, owner: Owner, id: &str) -> Answer {
+    shown(owner.pairs(call, id).await?)
+}
+
+/// `POST /volumes/{id}/metadata`: adds to them.
+pub(super) async fn add(call: &Call, owner: Owner, id: &str) -> Answer {
     let mut pairs = owner.pairs(call, id).await?;
-    let meta = |value: &str| {
-        let meta = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        Ok(json(StatusCode::OK, &MetaBody { meta }))
-    };
-    if method == Method::PUT || method == Method::POST {
-        let value = parse_meta_item(&call.body, key)?;
-        pairs.insert(key.to_owned(), value.clone());
-        owner.save(call, id, pairs).await?;
-        return meta(&value);
-    }
-    let Some(value) = pairs.remove(key) else {
-        let what = owner.word();
-        let message = format!("{what} {id} has no metadata with key {key}.");
-        return Err(Fault::not_found(message).into());
-    };
-    if method == Method::GET {
-        return meta(&value);
-    }
+    pairs.extend(MetadataBody::read(&call.body)?.metadata);
+    shown(owner.save(call, id, pairs).await?)
+}
+
+/// `PUT /volumes/{id}/metadata`: replaces them.
+pub(super) async fn replace(call: &Call, owner: Owner, id: &str) -> Answer {
+    owner.pairs(call, id).await?;
+    let given = MetadataBody::read(&call.body)?.metadata;
+    shown(owner.save(call, id, given).await?)
+}
+
+/// `GET /volumes/{id}/metadata/{key}`.
+pub(super) async fn one(call: &Call, owner: Owner, id: &str, key: &str) -> Answer {
+    let mut pairs = owner.pairs(call, id).await?;
+    shown_one(key, &owner.take(&mut pairs, id, key)?)
+}
+
+/// `PUT /volumes/{id}/metadata/{key}`; of backups `POST` too.
+pub(super) async fn set(call: &Call, owner: Owner, id: &str, key: &str) -> Answer {
+    let mut pairs = owner.pairs(call, id).await?;
+    let value = parse_meta_item(&call.body, key)?;
+    pairs.insert(key.to_owned(), value.clone());
+    owner.save(call, id, pairs).await?;
+    shown_one(key, &value)
+}
+
+/// `DELETE /volumes/{id}/metadata/{key}`.
+pub(super) async fn remove(call: &Call, owner: Owner, id: &str, key: &str) -> Answer {
+    let mut pairs = owner.pairs(call, id).await?;
+    owner.take(&mut pairs, id, key)?;
     owner.save(call, id, pairs).await?;
     Ok(StatusCode::OK.into_response())
 }
 
 impl Owner {
+    /// Takes the value of a key out, unless there is none.
+    fn take(self, pairs: &mut Pairs, id: &str, key: &str) -> Result<String, Fault> {
+        pairs.remove(key).ok_or_else(|| {
+            let what = self.word();
+            Fault::not_found(format!("{what} {id} has no metadata with key {key}."))
+        })
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Backup => "Backup",

@@ -1,388 +1,132 @@
-//! What a path asks for.
+//! Which row a path names.
 
 use std::sync::LazyLock;
 
 use axum::http::Method;
-use emberkeep_wire::cinder::Microversion;
+use matchit::Router;
 
-use crate::routes::Served;
+use super::rows::{CinderRow, Document, Named, documents, table};
+use crate::endpoint::{Row, Verb};
 
-/// A place below the mount point.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a request is for.
 pub(super) enum Place {
-    /// `/`: the versions.
-    Root,
-    /// `/v3`: the same, one redirect away.
-    Bare,
-    /// `/v3/`: the versions.
-    Versions,
-    /// `/healthcheck`.
-    Health,
+    /// A document that everybody may read.
+    Document(&'static Row<Document>),
     /// A resource of v3.
     Api {
         /// The project, if the path names it.
         project: Option<String>,
-        /// Which.
-        route: Route,
+        /// What answers.
+        row: &'static CinderRow,
+        /// What the row leaves open.
+        named: Named,
     },
-    /// Nothing we have.
-    Unknown,
 }
 
-/// A resource. Ids are as given: what is no id names nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
-    Backups {
-        detail: bool,
-    },
-    Backup(String),
-    BackupAction(String),
-    Restore(String),
-    ExportRecord(String),
-    ImportRecord,
-    Volumes {
-        detail: bool,
-    },
-    VolumeSummary,
-    Volume(String),
-    VolumeAction(String),
-    Snapshots {
-        detail: bool,
-    },
-    Snapshot(String),
-    SnapshotAction(String),
-    Attachments {
-        detail: bool,
-    },
-    Attachment(String),
-    AttachmentAction(String),
-    Metadata(Owner, String),
-    MetadataItem(Owner, String, String),
-    Types,
-    Type(String),
-    TypeAction(String),
-    TypeAccess(String),
-    TypeEncryption(String),
-    ExtraSpecs(String),
-    ExtraSpec(String, String),
-    QuotaSet(String),
-    QuotaDefaults(String),
-    QuotaClass(String),
-    Services,
-    ServiceSwitch(String),
-    Messages,
-    Message(String),
-    Pools,
-    Zones,
-    Limits,
-    Extensions,
-    Extension(String),
-    ResourceFilters,
-    /// Lists of what we have none of, by their key.
-    Nothing(&'static str),
+/// The rows of one path.
+struct Path {
+    parts: Vec<String>,
+    rows: Vec<CinderRow>,
 }
 
-/// What has metadata of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    Backup,
-    Volume,
-    Snapshot,
-}
+static DOCUMENTS: LazyLock<Vec<Row<Document>>> = LazyLock::new(documents);
 
-impl Place {
-    /// Reads a path.
-    pub(super) fn of(path: &str) -> Self {
-        match path {
-            "" | "/" => return Self::Root,
-            "/v3" => return Self::Bare,
-            "/v3/" => return Self::Versions,
-            "/healthcheck" => return Self::Health,
-            _ => {}
-        }
-        let Some(rest) = path.strip_prefix("/v3/") else {
-            return Self::Unknown;
-        };
-        // A slash at the end names a thing without a name: Cinder has none, and clients wait for that 404.
-        let parts: Vec<String> = rest.split('/').map(decoded).collect();
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        if let Some(route) = Route::of(&parts) {
-            return Self::Api {
-                project: None,
-                route,
-            };
-        }
-        let is_project = |text: &str| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'))
-        };
-        match parts.split_first() {
-            Some((project, rest)) if is_project(project) => match Route::of(rest) {
-                Some(route) => Self::Api {
-                    project: Some((*project).to_owned()),
-                    route,
-                },
-                None => Self::Unknown,
-            },
-            _ => Self::Unknown,
+static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
+    let mut paths: Vec<(String, Vec<CinderRow>)> = Vec::new();
+    for row in table() {
+        match paths
+            .iter_mut()
+            .find(|(path, _)| *path == row.endpoint.path)
+        {
+            Some((_, rows)) => rows.push(row),
+            None => paths.push((row.endpoint.path.clone(), vec![row])),
         }
     }
-}
-
-/// Makes a route of the parts of a path that have no fixed word.
-type Make = fn(&[String]) -> Route;
-
-/// Every path below the project, and what it asks for; the first that fits counts.
-///
-/// `.json` may follow any last part but that of a `{key}`.
-const PATHS: &[(&str, Make)] = &[
-    ("backups", |_| Route::Backups { detail: false }),
-    ("backups/detail", |_| Route::Backups { detail: true }),
-    ("backups/import_record", |_| Route::ImportRecord),
-    ("backups/{backup_id}", |p| Route::Backup(p[0].clone())),
-    ("backups/{backup_id}/action", |p| {
-        Route::BackupAction(p[0].clone())
-    }),
-    ("backups/{backup_id}/restore", |p| {
-        Route::Restore(p[0].clone())
-    }),
-    ("backups/{backup_id}/export_record", |p| {
-        Route::ExportRecord(p[0].clone())
-    }),
-    ("backups/{backup_id}/metadata", |p| {
-        Route::Metadata(Owner::Backup, p[0].clone())
-    }),
-    ("backups/{backup_id}/metadata/{key}", |p| {
-        Route::MetadataItem(Owner::Backup, p[0].clone(), p[1].clone())
-    }),
-    ("volumes", |_| Route::Volumes { detail: false }),
-    ("volumes/detail", |_| Route::Volumes { detail: true }),
-    ("volumes/summary", |_| Route::VolumeSummary),
-    ("volumes/{volume_id}", |p| Route::Volume(p[0].clone())),
-    ("volumes/{volume_id}/action", |p| {
-        Route::VolumeAction(p[0].clone())
-    }),
-    ("volumes/{volume_id}/metadata", |p| {
-        Route::Metadata(Owner::Volume, p[0].clone())
-    }),
-    ("volumes/{volume_id}/metadata/{key}", |p| {
-        Route::MetadataItem(Owner::Volume, p[0].clone(), p[1].clone())
-    }),
-    ("snapshots", |_| Route::Snapshots { detail: false }),
-    ("snapshots/detail", |_| Route::Snapshots { detail: true }),
-    ("snapshots/{snapshot_id}", |p| Route::Snapshot(p[0].clone())),
-    ("snapshots/{snapshot_id}/action", |p| {
-        Route::SnapshotAction(p[0].clone())
-    }),
-    ("snapshots/{snapshot_id}/metadata", |p| {
-        Route::Metadata(Owner::Snapshot, p[0].clone())
-    }),
-    ("snapshots/{snapshot_id}/metadata/{key}", |p| {
-        Route::MetadataItem(Owner::Snapshot, p[0].clone(), p[1].clone())
-    }),
-    ("attachments", |_| Route::Attachments { detail: false }),
-    ("attachments/detail", |_| Route::Attachments {
-        detail: true,
-    }),
-    ("attachments/{attachment_id}", |p| {
-        Route::Attachment(p[0].clone())
-    }),
-    ("attachments/{attachment_id}/action", |p| {
-        Route::AttachmentAction(p[0].clone())
-    }),
-    ("types", |_| Route::Types),
-    ("types/{type_id}", |p| Route::Type(p[0].clone())),
-    ("types/{type_id}/action", |p| {
-        Route::TypeAction(p[0].clone())
-    }),
-    ("types/{type_id}/os-volume-type-access", |p| {
-        Route::TypeAccess(p[0].clone())
-    }),
-    ("types/{type_id}/encryption", |p| {
-        Route::TypeEncryption(p[0].clone())
-    }),
-    ("types/{type_id}/extra_specs", |p| {
-        Route::ExtraSpecs(p[0].clone())
-    }),
-    ("types/{type_id}/extra_specs/{key}", |p| {
-        Route::ExtraSpec(p[0].clone(), p[1].clone())
-    }),
-    ("os-quota-sets/{target_project_id}", |p| {
-        Route::QuotaSet(p[0].clone())
-    }),
-    ("os-quota-sets/{target_project_id}/defaults", |p| {
-        Route::QuotaDefaults(p[0].clone())
-    }),
-    ("os-quota-class-sets/{class_name}", |p| {
-        Route::QuotaClass(p[0].clone())
-    }),
-    ("os-services", |_| Route::Services),
-    ("os-services/{verb}", |p| Route::ServiceSwitch(p[0].clone())),
-    ("messages", |_| Route::Messages),
-    ("messages/{message_id}", |p| Route::Message(p[0].clone())),
-    ("scheduler-stats/get_pools", |_| Route::Pools),
-    ("os-availability-zone", |_| Route::Zones),
-    ("limits", |_| Route::Limits),
-    ("extensions", |_| Route::Extensions),
-    ("extensions/{alias}", |p| Route::Extension(p[0].clone())),
-    ("resource_filters", |_| Route::ResourceFilters),
-    ("os-volume-transfer", |_| Route::Nothing("transfers")),
-    ("os-volume-transfer/detail", |_| Route::Nothing("transfers")),
-    ("volume-transfers", |_| Route::Nothing("transfers")),
-    ("volume-transfers/detail", |_| Route::Nothing("transfers")),
-    ("qos-specs", |_| Route::Nothing("qos_specs")),
-    ("groups", |_| Route::Nothing("groups")),
-    ("groups/detail", |_| Route::Nothing("groups")),
-    ("group_types", |_| Route::Nothing("group_types")),
-    ("group_snapshots", |_| Route::Nothing("group_snapshots")),
-    ("group_snapshots/detail", |_| {
-        Route::Nothing("group_snapshots")
-    }),
-    ("consistencygroups", |_| Route::Nothing("consistencygroups")),
-    ("consistencygroups/detail", |_| {
-        Route::Nothing("consistencygroups")
-    }),
-    ("cgsnapshots", |_| Route::Nothing("cgsnapshots")),
-    ("cgsnapshots/detail", |_| Route::Nothing("cgsnapshots")),
-];
-
-/// The patterns of [`PATHS`], cut once; every request is held against them.
-static PATTERNS: LazyLock<Vec<(Vec<&str>, Make)>> = LazyLock::new(|| {
-    let cut = |&(path, make): &(&'static str, Make)| (path.split('/').collect(), make);
-    PATHS.iter().map(cut).collect()
+    let mut router = Router::new();
+    for (path, rows) in paths {
+        let parts = path.split('/').skip(1).map(str::to_owned).collect();
+        #[allow(
+            clippy::expect_used,
+            reason = "the table is fixed, and a test reads it"
+        )]
+        router
+            .insert(path, Path { parts, rows })
+            .expect("paths of the table do not contradict each other");
+    }
+    router
 });
 
+/// The part whose text is a key: it may end in `.json`, which elsewhere at the end of a path means nothing.
 const KEY: &str = "{key}";
 
-/// Lists what is served below the mount point, with and without the project in the path.
-pub(super) fn served() -> impl Iterator<Item = Served> {
-    let fixed = ["/", "/v3", "/v3/", "/healthcheck"].map(|path| Served {
-        path: path.to_owned(),
-        method: "get",
-    });
-    let methods = [
-        ("get", Method::GET),
-        ("post", Method::POST),
-        ("put", Method::PUT),
-        ("delete", Method::DELETE),
-    ];
-    let api = PATHS.iter().flat_map(move |(path, make)| {
-        let route = make(&[String::new(), String::new()]);
-        let taken = methods.clone().into_iter();
-        taken
-            .filter(move |(_, method)| route.takes(method))
-            .flat_map(move |(method, _)| {
-                ["/v3/", "/v3/{project_id}/"].map(|root| Served {
-                    path: format!("{root}{path}"),
-                    method,
-                })
-            })
-    });
-    fixed.into_iter().chain(api)
+impl Place {
+    /// Finds what a request is for; `None` if nothing takes this method here.
+    pub(super) fn of(method: &Method, path: &str) -> Option<Self> {
+        let verb = Verb::of(method)?;
+        // The mounted root is reached with a slash and without.
+        let whole = if path.is_empty() { "/" } else { path };
+        let document =
+            |row: &&Row<Document>| row.endpoint.path == whole && row.endpoint.verb == verb;
+        if let Some(row) = DOCUMENTS.iter().find(document) {
+            return Some(Self::Document(row));
+        }
+        // A slash at the end names a thing without a name: Cinder has none, and clients wait for that 404.
+        let parts: Vec<String> = path.strip_prefix("/v3/")?.split('/').map(decoded).collect();
+        if let Some((found, named)) = find(&parts) {
+            return found.answering(verb, None, named);
+        }
+        let (project, rest) = parts.split_first()?;
+        let is_project = !project.is_empty()
+            && project
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+        let (found, named) = find(rest).filter(|_| is_project)?;
+        found.answering(verb, Some(project.clone()), named)
+    }
 }
 
-impl Route {
-    /// Reads what follows the project.
-    fn of(parts: &[&str]) -> Option<Self> {
-        let (last, first) = parts.split_last()?;
-        let plain = last.strip_suffix(".json").unwrap_or(last);
-        let fits = |pattern: &[&str]| {
-            let Some((end, begin)) = pattern.split_last() else {
-                return false;
-            };
-            let fits = |(pattern, part): (&&str, &&str)| {
-                (pattern.starts_with('{') && !part.is_empty()) || pattern == part
-            };
-            begin.len() == first.len() && begin.iter().zip(first).all(fits) && fits((end, &plain))
-        };
-        let (pattern, make) = PATTERNS.iter().find(|(pattern, _)| fits(pattern))?;
-        let free = pattern.iter().zip(parts).enumerate();
-        let free = free.filter(|(_, (pattern, _))| pattern.starts_with('{'));
-        let free: Vec<String> = free
-            .map(|(at, (pattern, part))| {
-                let is_last = at + 1 == parts.len();
-                let text = if is_last && *pattern != KEY {
-                    plain
-                } else {
-                    part
-                };
-                text.to_owned()
-            })
-            .collect();
-        Some(make(&free))
+impl Path {
+    fn answering(
+        &'static self,
+        verb: Verb,
+        project: Option<String>,
+        named: Named,
+    ) -> Option<Place> {
+        let row = self.rows.iter().find(|row| row.endpoint.verb == verb)?;
+        Some(Place::Api {
+            project,
+            row,
+            named,
+        })
     }
+}
 
-    /// Tells whether there is such a method, in any microversion.
-    pub(super) fn takes(&self, method: &Method) -> bool {
-        let methods: &[Method] = match self {
-            Self::Backups { detail: false }
-            | Self::Volumes { detail: false }
-            | Self::Snapshots { detail: false }
-            | Self::Attachments { detail: false }
-            | Self::Types
-            | Self::ExtraSpecs(_) => &[Method::GET, Method::POST],
-            Self::MetadataItem(Owner::Backup, ..) => {
-                &[Method::GET, Method::POST, Method::PUT, Method::DELETE]
-            }
-            Self::Backup(_)
-            | Self::Volume(_)
-            | Self::Snapshot(_)
-            | Self::Attachment(_)
-            | Self::Type(_)
-            | Self::ExtraSpec(..)
-            | Self::QuotaSet(_)
-            | Self::MetadataItem(..) => &[Method::GET, Method::PUT, Method::DELETE],
-            Self::QuotaClass(_) => &[Method::GET, Method::PUT],
-            Self::ServiceSwitch(_) => &[Method::PUT],
-            Self::Message(_) => &[Method::GET, Method::DELETE],
-            // What stands there is no backup: reading it says so.
-            Self::ImportRecord => &[Method::GET, Method::POST],
-            Self::Metadata(..) => &[Method::GET, Method::POST, Method::PUT],
-            Self::Restore(_)
-            | Self::BackupAction(_)
-            | Self::VolumeAction(_)
-            | Self::SnapshotAction(_)
-            | Self::AttachmentAction(_)
-            | Self::TypeAction(_) => &[Method::POST],
-            Self::Backups { detail: true }
-            | Self::Volumes { detail: true }
-            | Self::Snapshots { detail: true }
-            | Self::Attachments { detail: true }
-            | Self::ExportRecord(_)
-            | Self::VolumeSummary
-            | Self::TypeAccess(_)
-            | Self::TypeEncryption(_)
-            | Self::QuotaDefaults(_)
-            | Self::Services
-            | Self::Messages
-            | Self::Pools
-            | Self::Nothing(_)
-            | Self::Zones
-            | Self::Limits
-            | Self::Extensions
-            | Self::Extension(_)
-            | Self::ResourceFilters => &[Method::GET],
-        };
-        methods.contains(method)
+/// Finds the path of the table that these parts are, and what it leaves open.
+fn find(parts: &[String]) -> Option<(&'static Path, Named)> {
+    if parts.iter().any(String::is_empty) {
+        return None;
     }
-
-    /// Returns the first microversion that has the method.
-    pub(super) fn since(&self, method: &Method) -> Microversion {
-        match self {
-            Self::Backup(_) if method == Method::PUT => Microversion::v3(9),
-            Self::Messages | Self::Message(_) => Microversion::v3(3),
-            Self::VolumeSummary => Microversion::v3(12),
-            Self::Attachments { .. } | Self::Attachment(_) => Microversion::v3(27),
-            Self::ResourceFilters => Microversion::v3(33),
-            Self::AttachmentAction(_) => Microversion::v3(44),
-            Self::Nothing("group_types") => Microversion::v3(11),
-            Self::Nothing("groups") => Microversion::v3(13),
-            Self::Nothing("group_snapshots") => Microversion::v3(14),
-            _ => Microversion::MIN,
+    let (last, first) = parts.split_last()?;
+    let plain = last.strip_suffix(".json").unwrap_or(last);
+    let mut text = String::new();
+    for part in first.iter().map(String::as_str).chain([plain]) {
+        text.push('/');
+        // A slash that was escaped divides nothing; what a part says is taken from `parts`.
+        text.extend(part.chars().map(|c| if c == '/' { '_' } else { c }));
+    }
+    let found = PATHS.at(&text).ok()?.value;
+    let open = found.parts.iter().zip(parts).enumerate();
+    let open = open.filter(|(_, (pattern, _))| pattern.starts_with('{'));
+    let named = open.map(|(at, (pattern, part))| {
+        let is_last = at + 1 == parts.len();
+        if is_last && pattern != KEY {
+            plain.to_owned()
+        } else {
+            part.clone()
         }
-    }
+    });
+    let named = Named(named.collect());
+    Some((found, named))
 }
 
 /// Resolves `%20` and the like; what is no such escape stays.
@@ -410,82 +154,113 @@ fn decoded(part: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Tells the project, the row's path and what it leaves open, in one line.
+    fn read(method: &Method, path: &str) -> String {
+        match Place::of(method, path) {
+            None => "-".to_owned(),
+            Some(Place::Document(row)) => format!("document {}", row.endpoint.path),
+            Some(Place::Api {
+                project,
+                row,
+                named,
+            }) => {
+                let project = project.unwrap_or_else(|| "-".to_owned());
+                format!("{project} {} {:?}", row.endpoint.path, named.0)
+            }
+        }
+    }
+
     #[test]
     fn paths_are_read_with_and_without_the_project() {
-        let api = |project: Option<&str>, route| Place::Api {
-            project: project.map(str::to_owned),
-            route,
-        };
-        let id = || "b1".to_owned();
         for (path, want) in [
-            ("/", Place::Root),
-            ("", Place::Root),
-            ("/v3", Place::Bare),
-            ("/v3/", Place::Versions),
-            ("/v2/", Place::Unknown),
-            ("/healthcheck", Place::Health),
-            ("/v3/backups", api(None, Route::Backups { detail: false })),
+            ("/", "document /"),
+            ("", "document /"),
+            ("/v3", "document /v3"),
+            ("/v3/", "document /v3/"),
+            ("/v2/", "-"),
+            ("/healthcheck", "document /healthcheck"),
+            ("/v3/backups", "- /backups []"),
+            ("/v3/backups.json", "- /backups []"),
+            ("/v3/%62ackups", "- /backups []"),
+            ("/v3/backups/", "-"),
+            ("/v3/p/backups/", "-"),
+            ("/v3//backups", "-"),
+            ("/v3/0a-1/backups/detail", "0a-1 /backups/detail []"),
+            ("/v3/backups/detail.json", "- /backups/detail []"),
             (
-                "/v3/backups.json",
-                api(None, Route::Backups { detail: false }),
+                "/v3/backups/details",
+                r#"- /backups/{backup_id} ["details"]"#,
             ),
-            ("/v3/backups/", Place::Unknown),
-            ("/v3/p/backups/", Place::Unknown),
+            ("/v3/0a/backups/b1", r#"0a /backups/{backup_id} ["b1"]"#),
             (
-                "/v3/0a-1/backups/detail",
-                api(Some("0a-1"), Route::Backups { detail: true }),
+                "/v3/0a/backups/b1.json",
+                r#"0a /backups/{backup_id} ["b1"]"#,
             ),
-            ("/v3/0a/backups/b1", api(Some("0a"), Route::Backup(id()))),
-            (
-                "/v3/0a/backups/b1/restore",
-                api(Some("0a"), Route::Restore(id())),
-            ),
+            ("/v3/0a/backups/b1/restore", "-"),
             (
                 "/v3/0a/backups/my%20b%C3%BC",
-                api(Some("0a"), Route::Backup("my bü".to_owned())),
+                r#"0a /backups/{backup_id} ["my bü"]"#,
             ),
+            ("/v3/0a/backups/a%2Fb", r#"0a /backups/{backup_id} ["a/b"]"#),
             (
                 "/v3/0a/backups/b1/export_record",
-                api(Some("0a"), Route::ExportRecord(id())),
+                r#"0a /backups/{backup_id}/export_record ["b1"]"#,
             ),
             (
                 "/v3/0a/backups/import_record",
-                api(Some("0a"), Route::ImportRecord),
+                "0a /backups/import_record []",
             ),
             (
                 "/v3/backups/b1/metadata",
-                api(None, Route::Metadata(Owner::Backup, id())),
+                r#"- /backups/{backup_id}/metadata ["b1"]"#,
             ),
-            ("/v3/volumes/summary", api(None, Route::VolumeSummary)),
+            ("/v3/backups//metadata", "-"),
+            ("/v3/volumes/summary", "- /volumes/summary []"),
             (
                 "/v3/types/b1/extra_specs/a.json",
-                api(None, Route::ExtraSpec(id(), "a.json".to_owned())),
+                r#"- /types/{type_id}/extra_specs/{key} ["b1", "a.json"]"#,
             ),
-            ("/v3/backups/b1/nonsense", Place::Unknown),
-            ("/v3/zz/backups", Place::Unknown),
-            ("/v3/0a", Place::Unknown),
-            (
-                "/v3/0a/volumes/b1/action",
-                api(Some("0a"), Route::VolumeAction(id())),
-            ),
+            ("/v3/types/b1/extra_specs/.json", "-"),
+            ("/v3/backups/b1/nonsense", "-"),
+            ("/v3/zz/backups", "-"),
+            ("/v3/0a", "-"),
             (
                 "/v3/volumes/b1/metadata",
-                api(None, Route::Metadata(Owner::Volume, id())),
+                r#"- /volumes/{volume_id}/metadata ["b1"]"#,
             ),
             (
                 "/v3/snapshots/b1/metadata/k.json",
-                api(
-                    None,
-                    Route::MetadataItem(Owner::Snapshot, id(), "k.json".to_owned()),
-                ),
+                r#"- /snapshots/{snapshot_id}/metadata/{key} ["b1", "k.json"]"#,
             ),
-            (
-                "/v3/types/default",
-                api(None, Route::Type("default".to_owned())),
-            ),
-            ("/v3/0a/limits", api(Some("0a"), Route::Limits)),
+            ("/v3/types/default", r#"- /types/{type_id} ["default"]"#),
+            ("/v3/0a/limits", "0a /limits []"),
         ] {
-            assert_eq!(Place::of(path), want, "{path}");
+            assert_eq!(read(&Method::GET, path), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_takes_the_methods_of_its_rows() {
+        for (path, methods) in [
+            ("/v3/backups", "GET POST"),
+            ("/v3/0a/backups/b1/restore", "POST"),
+            ("/v3/backups/b1", "GET PUT DELETE"),
+            ("/v3/backups/b1/metadata/k", "GET POST PUT DELETE"),
+            ("/v3/volumes/b1/metadata/k", "GET PUT DELETE"),
+            ("/v3/os-services/enable", "PUT"),
+            ("/v3", "GET"),
+        ] {
+            for method in [
+                Method::GET,
+                Method::POST,
+                Method::PUT,
+                Method::PATCH,
+                Method::DELETE,
+                Method::TRACE,
+            ] {
+                let takes = Place::of(&method, path).is_some();
+                assert_eq!(takes, methods.contains(method.as_str()), "{method} {path}");
+            }
         }
     }
 

@@ -11,9 +11,10 @@ use serde::Deserialize;
 
 use super::edge::{Call, CallFor, CallOn, Refusal, invalid};
 use crate::App;
+use crate::param::{Kind, Param, may};
 
 /// The kinds of work, by our own words.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "create_volume",
     "extend_volume",
     "delete_volume",
@@ -28,6 +29,7 @@ const KINDS: [&str; 15] = [
     "sync_replicas",
     "remove_resources",
     "delete_vault",
+    "move_expiry",
     "sweep",
 ];
 
@@ -40,6 +42,19 @@ const STATES: [&str; 7] = [
     "timed_out",
     "cancelled",
     "skipped",
+];
+
+/// What the query may hold.
+pub(super) const PARAMS: &[Param] = &[
+    may("kind", Kind::List(&KINDS)),
+    may("status", Kind::List(&STATES)),
+    may("volume_id", Kind::Uuid),
+    may("backup_id", Kind::Uuid),
+    may("vault_id", Kind::Uuid),
+    may("checkpoint_id", Kind::Uuid),
+    may("limit", Kind::Whole(1, PAGE_LIMIT as i64)),
+    may("offset", Kind::Whole(0, 1000)),
+    may("marker", Kind::Uuid),
 ];
 
 /// Which tasks are wanted; `kind` and `status` may list several words with commas.

@@ -11,5 +11,6 @@ mod edge;
 mod house;
 mod identity;
 mod native;
+mod openapi;
 mod rights;
 mod workers;

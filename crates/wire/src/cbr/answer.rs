@@ -34,8 +34,34 @@ impl<T: Many + Serialize> Serialize for Page<'_, T> {
     }
 }
 
+#[cfg(feature = "schema")]
+impl<T: Many + schemars::JsonSchema> schemars::JsonSchema for Page<'_, T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Page_{}", T::LIST_KEY).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let items = generator.subschema_for::<Vec<T>>();
+        schemars::json_schema!({
+            "type": "object",
+            "properties": {
+                T::LIST_KEY: items,
+                COUNT: {"type": "integer", "minimum": 0},
+                "limit": {"type": "integer", "minimum": 0},
+                "offset": {"type": "integer", "minimum": 0},
+            },
+            "required": [T::LIST_KEY, COUNT],
+        })
+    }
+}
+
 /// What a vault holds after resources were put into it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResourcesAdded {
     /// Those that are in it now, of those given.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -44,6 +70,7 @@ pub struct ResourcesAdded {
 
 /// What leaves a vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResourcesRemoved {
     /// Which resources.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -52,6 +79,7 @@ pub struct ResourcesRemoved {
 
 /// What went to another vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResourcesMigrated {
     /// Which resources.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -60,6 +88,7 @@ pub struct ResourcesMigrated {
 
 /// What scheduled runs leave out now, or take in again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResourcesSet {
     /// Which resources.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -68,6 +97,7 @@ pub struct ResourcesSet {
 
 /// Which vaults a change of all of them has reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VaultsUpdated {
     /// Their ids.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -76,6 +106,7 @@ pub struct VaultsUpdated {
 
 /// A restore that was begun; one of the clouds says nothing at all (`cbr-v3.md §2.4`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RestoreBegun {
     /// The task that does it.
@@ -84,6 +115,7 @@ pub struct RestoreBegun {
 
 /// A policy that is bound to a vault now, or is not any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Bound {
     /// The vault.
@@ -100,6 +132,7 @@ pub struct Bound {
 
 /// Answers that a policy was bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyAssociated {
     /// What to what.
     pub associate_policy: Bound,
@@ -107,6 +140,7 @@ pub struct PolicyAssociated {
 
 /// Answers that a policy was taken off a vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyDissociated {
     /// What from what.
     pub dissociate_policy: Bound,
@@ -114,6 +148,7 @@ pub struct PolicyDissociated {
 
 /// Copies in another region that were begun (`cbr-v3.md §2.3`, `§2.4`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Replication {
     /// The vault whose backups are copied; of a whole vault only.
@@ -162,6 +197,7 @@ pub struct Replication {
 
 /// One backup that is being copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Replicated {
     /// The backup.
@@ -173,6 +209,7 @@ pub struct Replicated {
 
 /// A look at what became of a vault's copies, begun.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VaultSync {
     /// The vault.
@@ -183,6 +220,7 @@ pub struct VaultSync {
 
 /// A look at what became of one copy, begun.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BackupSync {
     /// The copy.
@@ -193,6 +231,7 @@ pub struct BackupSync {
 
 /// Vaults found by their tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaggedVaults {
     /// A page of them.
     #[serde(deserialize_with = "lenient::or_default")]
@@ -204,6 +243,7 @@ pub struct TaggedVaults {
 
 /// How many vaults have such tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaggedCount {
     /// So many.
     #[serde(deserialize_with = "lenient::number")]

@@ -28,6 +28,11 @@ pub(super) const STATUS_WORDS: &[(&str, &[&str])] = &[
 
 /// The stored copy of one resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "CbrBackup")
+)]
 #[serde(default)]
 pub struct Backup {
     /// Its id, the same in Block Storage.
@@ -106,6 +111,7 @@ pub struct Backup {
 
 /// What else is known of a backup; every key is always written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ExtendInfo {
     /// Whether a policy made it: retention rules apply to it.
@@ -154,6 +160,7 @@ pub struct ExtendInfo {
 
 /// An image made from a backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct OsImage {
     /// Its id.
@@ -163,6 +170,7 @@ pub struct OsImage {
 
 /// Whether applications took part in a backup: numbers as text, `"0"` for no.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct AppConsistency {
     /// Whether they were asked to.
@@ -181,6 +189,7 @@ pub struct AppConsistency {
 
 /// The copying of a backup to another region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ReplicationRecord {
     /// Its id.
@@ -224,6 +233,7 @@ pub struct ReplicationRecord {
 
 /// What else is known of the copying of a backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ReplicationExtra {
     /// How far it has come, in percent.

@@ -15,6 +15,7 @@ use crate::time::Moment;
 
 /// One run over a vault: a restore point of each of its resources.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Checkpoint {
     /// Its id.
@@ -41,6 +42,7 @@ pub struct Checkpoint {
 
 /// How a run is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Parameters {
     /// The base name of its backups, 1–64 characters; the service makes one up if none.
@@ -89,6 +91,7 @@ pub struct Parameters {
 
 /// A resource that is to take part, with which disks of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourceDetails {
     /// Its id.
@@ -109,6 +112,7 @@ pub struct ResourceDetails {
 
 /// What a run was asked for with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CheckpointExtra {
     /// The base name of its backups, without the number of each.
@@ -123,6 +127,7 @@ pub struct CheckpointExtra {
 
 /// The vault of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CheckpointVault {
     /// Its id.
@@ -143,6 +148,7 @@ pub struct CheckpointVault {
 
 /// A resource that takes part. Numbers are text on this wire: clients break on anything else.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CheckpointResource {
     /// Its id.
@@ -156,18 +162,22 @@ pub struct CheckpointResource {
     /// What goes on with it.
     pub protect_status: word::ProtectStatus,
     /// Its size, in GB.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     #[serde(with = "gib_text")]
     pub resource_size: Option<Gib>,
     /// What its backups take, in MB.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     #[serde(with = "mib_text")]
     pub backup_size: Option<Mib>,
     /// How many backups of it the vault holds.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     #[serde(
         serialize_with = "lenient::maybe_as_text",
         deserialize_with = "lenient::maybe_number"
     )]
     pub backup_count: Option<u64>,
     /// Which disks of a server are backed up; JSON in a text.
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     #[serde(
         serialize_with = "lenient::object_as_text",
         deserialize_with = "lenient::object_or_text"
@@ -177,6 +187,7 @@ pub struct CheckpointResource {
 
 /// A resource that was left out, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SkippedResource {
     /// Its id.

@@ -11,6 +11,7 @@ use crate::time::Moment;
 
 /// The sharing of one backup with one other project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Member {
     /// The id of this record.

@@ -11,6 +11,7 @@ use crate::lenient;
 
 /// What is remembered of a server with its backup; each part is a document of its own, as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BackupMetadata {
     /// The backup.

@@ -11,6 +11,7 @@ use crate::time::{self, Moment};
 
 /// A schedule with a retention, applied to any number of vaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Policy {
     /// Its id.
@@ -43,6 +44,7 @@ pub struct Policy {
 /// How long backups are kept, and where replicas go. What was not sent is left out; 0 and −1
 /// mean "not set" alike. Days and numbers of backups may not be limited both.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct OperationDefinition {
     /// Automatic backups to keep for each resource, 1–99999.
@@ -103,6 +105,7 @@ pub struct OperationDefinition {
 
 /// When a policy runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Trigger {
     /// Its id.
@@ -121,6 +124,7 @@ pub struct Trigger {
 
 /// A schedule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TriggerProperties {
     /// 1–24 rules such as `FREQ=WEEKLY;BYDAY=MO,TU;BYHOUR=14;BYMINUTE=00`, in UTC.
@@ -133,6 +137,7 @@ pub struct TriggerProperties {
 
 /// A vault that a policy is bound to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct AssociatedVault {
     /// The vault.

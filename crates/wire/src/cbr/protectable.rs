@@ -13,6 +13,7 @@ use crate::lenient;
 
 /// A server, disk or file system seen from the side of backups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Instance {
     /// Its id.
@@ -45,6 +46,7 @@ pub struct Instance {
 
 /// Whether something can be put into a vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Protectable {
     /// Whether it can.
@@ -66,6 +68,7 @@ pub struct Protectable {
 
 /// What stands in [`Instance::detail`] of a disk of ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct DiskDetail {
     /// Its id.
@@ -92,6 +95,7 @@ pub struct DiskDetail {
 
 /// What stands in [`Instance::detail`] of a server of ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServerDetail {
     /// Its id.
@@ -117,6 +121,7 @@ pub struct ServerDetail {
 
 /// A disk of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct AttachedDisk {
     /// Its id.
@@ -125,6 +130,7 @@ pub struct AttachedDisk {
 
 /// What stands in [`Instance::detail`] of a file system of ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct FileSystemDetail {
     /// Its id.

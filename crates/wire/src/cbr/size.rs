@@ -11,6 +11,7 @@ use crate::lenient;
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Mib(#[serde(deserialize_with = "lenient::number")] pub u64);
 

@@ -10,6 +10,7 @@ use crate::lenient;
 
 /// A key with all its values among the vaults of a project.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ProjectTag {
     /// The key.
@@ -22,6 +23,7 @@ pub struct ProjectTag {
 
 /// A vault found by its tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TaggedVault {
     /// Its id.
@@ -39,6 +41,7 @@ pub struct TaggedVault {
 
 /// The vault behind a [`TaggedVault`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TaggedVaultDetail {
     /// The vault.

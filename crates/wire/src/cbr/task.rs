@@ -38,6 +38,7 @@ pub(super) const STATUS_WORDS: &[(&str, &[&str])] = &[
 
 /// The record of one asynchronous action.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Task {
     /// Its id.
@@ -84,6 +85,7 @@ pub struct Task {
 
 /// Why it failed: never null, empty when it is well.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ErrorInfo {
     /// `BackupService.NNNN`.
@@ -96,6 +98,7 @@ pub struct ErrorInfo {
 
 /// What it is about; the parts that do not apply are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TaskExtra {
     /// What every task has.
@@ -132,6 +135,7 @@ pub struct TaskExtra {
 
 /// What every task has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CommonDetail {
     /// How far it has come, in percent.
@@ -146,6 +150,7 @@ pub struct CommonDetail {
 
 /// The resource a task is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TaskResource {
     /// Its id.
@@ -166,6 +171,7 @@ pub struct TaskResource {
 
 /// What a backup makes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BackupDetail {
     /// The backup.
@@ -175,6 +181,7 @@ pub struct BackupDetail {
     pub backup_name: String,
     /// Whether it is built on the one before: `"true"` or `"false"`, as text; null once the
     /// backup is forgotten.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     #[serde(
         serialize_with = "lenient::maybe_as_text",
         deserialize_with = "lenient::maybe_flag"
@@ -193,6 +200,7 @@ pub struct BackupDetail {
 
 /// What is deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct DeleteDetail {
     /// The backup.
@@ -204,6 +212,7 @@ pub struct DeleteDetail {
 
 /// What is restored, and where to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RestoreDetail {
     /// The backup.
@@ -220,6 +229,7 @@ pub struct RestoreDetail {
 
 /// What is taken out of a vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RemoveDetail {
     /// How many could not be.
@@ -235,6 +245,7 @@ pub struct RemoveDetail {
 
 /// How many backups go with a vault, where that is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VaultDeleteDetail {
     /// How many could not be deleted.
@@ -247,6 +258,7 @@ pub struct VaultDeleteDetail {
 
 /// What is copied to another region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ReplicationDetail {
     /// The backup.
@@ -280,6 +292,7 @@ pub struct ReplicationDetail {
 
 /// What was learnt of backups outside the cloud.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SyncDetail {
     /// How many were found.
@@ -295,6 +308,7 @@ pub struct SyncDetail {
 
 /// What a new expiry changes (Huawei).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ExpirationDetail {
     /// How many backups.

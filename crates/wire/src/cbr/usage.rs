@@ -11,6 +11,7 @@ use crate::lenient;
 
 /// What the project's vaults hold together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VaultsSummary {
     /// Their capacities, GB.
@@ -22,6 +23,7 @@ pub struct VaultsSummary {
 
 /// What the backups of one resource take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageUsage {
     /// The resource.
@@ -40,6 +42,7 @@ pub struct StorageUsage {
 
 /// One page of what the backups of resources take.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StorageUsagePage {
     /// How many resources there are on all pages.
     #[serde(default, deserialize_with = "lenient::number")]
@@ -51,6 +54,7 @@ pub struct StorageUsagePage {
 
 /// What became of a request to keep a vault's backups until another day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ExpiryMoved {
     /// How many backups it concerns.
@@ -65,6 +69,7 @@ pub struct ExpiryMoved {
 
 /// Where backups of a region can be copied to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ReplicationRegion {
     /// The region.
@@ -77,6 +82,7 @@ pub struct ReplicationRegion {
 
 /// What a service can do, key by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Features {
     /// Whether backups can be copied to other regions.

@@ -14,6 +14,7 @@ use crate::time::Moment;
 /// A vault: a container with a capacity and one kind of resource. Keys that may be null are
 /// `Option`s that are always written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Vault {
     /// Its id.
@@ -77,6 +78,7 @@ pub struct Vault {
 
 /// Which resources a vault takes in by itself: never null, `{}` for all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BindRules {
     /// Those with any of these.
@@ -89,6 +91,7 @@ pub struct BindRules {
 
 /// What a vault holds and costs: never null.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Billing {
     /// The capacity: bounds both the sizes of the resources and what is stored.
@@ -160,6 +163,7 @@ pub struct Billing {
 
 /// Orders that belong together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BillingExtra {
     /// The id of the combined order.
@@ -175,6 +179,7 @@ pub struct BillingExtra {
 
 /// A resource in a vault.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VaultResource {
     /// Its id; a volume's in vaults for disks.
@@ -205,6 +210,7 @@ pub struct VaultResource {
 
 /// Which disks of a server are backed up: all, unless it says something. Nothing for a disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ResourceExtra {
     /// Disks to leave out, also when they are attached later.
@@ -223,6 +229,7 @@ pub struct ResourceExtra {
 
 /// A disk to back up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct IncludeVolume {
     /// Its id.

@@ -105,6 +105,7 @@ impl AttachmentAction {
 
 /// An attachment in a short list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct AttachmentSummary {
     /// Its id.
@@ -133,6 +134,7 @@ impl AttachmentSummary {
 
 /// All of an attachment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct AttachmentDetail {
     /// What a short list says.
@@ -175,6 +177,7 @@ impl AttachmentDetail {
 
 /// An attachment as the volume shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VolumeAttachment {
     /// The volume.

@@ -89,6 +89,7 @@ pub fn restore_to(body: &Json, version: Microversion) -> Result<RestoreTo, Fault
 
 /// Answers a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RestoreStarted {
     /// Which backup.
     pub backup_id: ids::BackupId,
@@ -145,6 +146,7 @@ pub fn states_holding(text: &str) -> Vec<&'static str> {
 
 /// How a backup stands in a short list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackupSummary {
     /// Its id.
     pub id: String,
@@ -169,6 +171,7 @@ impl BackupSummary {
 
 /// All of a backup. Clients refuse answers that hold more than their microversion's fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BackupDetail {
     /// Its id.

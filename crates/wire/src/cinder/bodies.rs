@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{Kind, MAX_TEXT, NO, Shape, YES};
 use super::{actions, backups, records, snapshots, volumes};
+use crate::json_schema::{any_of, filled, flag, object, or_null, text, under, uuid, whole, word};
 
 /// `POST /backups`.
 pub fn create_backup() -> Value {
@@ -199,6 +200,128 @@ fn named(key: &str, inner: &Value) -> Value {
         "required": [key],
         "additionalProperties": false,
     })
+}
+
+/// `POST /backups/{backup_id}/metadata`.
+pub fn metadata() -> Value {
+    under("metadata", crate::json_schema::pairs())
+}
+
+/// `POST /backups/{backup_id}/metadata/{key}`.
+pub fn meta() -> Value {
+    let mut one = crate::json_schema::pairs();
+    one["maxProperties"] = json!(1);
+    under("meta", one)
+}
+
+/// `PUT /types/{type_id}/extra_specs/{key}`.
+pub fn pairs() -> Value {
+    let mut one = crate::json_schema::pairs();
+    one["maxProperties"] = json!(1);
+    one
+}
+
+/// `POST /attachments`.
+pub fn create_attachment() -> Value {
+    under(
+        "attachment",
+        object([
+            ("volume_uuid!", uuid()),
+            ("instance_uuid", or_null(uuid())),
+            ("connector", or_null(object([("host", text(255))]))),
+            ("mode", word(&["rw", "ro"])),
+        ]),
+    )
+}
+
+/// `PUT /attachments/{attachment_id}`.
+pub fn connector() -> Value {
+    let connector = object([
+        ("host", text(255)),
+        ("initiator", text(255)),
+        ("mountpoint", text(255)),
+        ("multipath", flag()),
+    ]);
+    under("attachment", object([("connector!", connector)]))
+}
+
+/// `POST /attachments/{attachment_id}/action`.
+pub fn complete_attachment() -> Value {
+    under("os-complete", json!({}))
+}
+
+/// `POST /types`.
+pub fn volume_type() -> Value {
+    under(
+        "volume_type",
+        object([
+            ("name!", filled(255)),
+            ("description", or_null(text(255))),
+            ("os-volume-type-access:is_public", flag()),
+            ("extra_specs", crate::json_schema::pairs()),
+        ]),
+    )
+}
+
+/// `PUT /types/{type_id}`.
+pub fn update_type() -> Value {
+    under(
+        "volume_type",
+        object([
+            ("name", filled(255)),
+            ("description", or_null(text(255))),
+            ("is_public", flag()),
+        ]),
+    )
+}
+
+/// `POST /types/{type_id}/action`.
+pub fn type_access() -> Value {
+    let project = || object([("project!", uuid())]);
+    any_of(vec![
+        under("addProjectAccess", project()),
+        under("removeProjectAccess", project()),
+    ])
+}
+
+/// `POST /types/{type_id}/extra_specs`.
+pub fn extra_specs() -> Value {
+    under("extra_specs", crate::json_schema::pairs())
+}
+
+fn quotas() -> Value {
+    let limit = || whole(-1, 0x7fff_ffff);
+    object([
+        ("volumes", limit()),
+        ("snapshots", limit()),
+        ("gigabytes", limit()),
+        ("backups", limit()),
+        ("backup_gigabytes", limit()),
+        ("per_volume_gigabytes", limit()),
+        ("groups", limit()),
+    ])
+}
+
+/// `PUT /os-quota-sets/{target_project_id}`.
+pub fn quota_set() -> Value {
+    under("quota_set", quotas())
+}
+
+/// `PUT /os-quota-class-sets/{class_name}`.
+pub fn quota_class_set() -> Value {
+    under("quota_class_set", quotas())
+}
+
+/// `PUT /os-services/{verb}`.
+pub fn service_switch() -> Value {
+    object([
+        ("host!", text(255)),
+        (
+            "binary!",
+            word(&["cinder-backup", "cinder-volume", "cinder-scheduler"]),
+        ),
+        ("disabled_reason", text(255)),
+    ])
 }
 
 #[cfg(test)]

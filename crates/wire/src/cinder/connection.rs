@@ -7,6 +7,7 @@ use crate::lenient;
 
 /// How a host reaches a volume; what is in it is the back end's own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ConnectionInfo {
     /// What the host's own driver needs to know.

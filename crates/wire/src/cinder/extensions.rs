@@ -6,6 +6,7 @@ use super::Link;
 
 /// An extension that is served, as `GET /extensions` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Extension {
     /// Its name, as people say it.
     pub name: String,
@@ -19,8 +20,8 @@ pub struct Extension {
     pub links: Vec<Link>,
 }
 
-/// What Cinder calls extensions and is served here, by alias: name, alias, last change, and what for.
-const SERVED: [(&str, &str, &str, &str); 20] = [
+/// What Cinder calls extensions and is known here, by alias: name, alias, last change, and what for.
+const ALL: [(&str, &str, &str, &str); 20] = [
     (
         "Backups",
         "backups",
@@ -144,10 +145,9 @@ const SERVED: [(&str, &str, &str, &str); 20] = [
 ];
 
 impl Extension {
-    /// Lists those that are served here.
-    pub fn served() -> Vec<Self> {
-        SERVED
-            .iter()
+    /// Lists those that are known here; those that some endpoint is part of are served.
+    pub fn all() -> Vec<Self> {
+        ALL.iter()
             .map(|(name, alias, updated, description)| Self {
                 name: (*name).to_owned(),
                 alias: (*alias).to_owned(),

@@ -21,6 +21,7 @@ pub struct Usage {
 
 /// Answers what the limits are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Limits {
     /// Limits of requests over time: none.
     pub rate: Vec<String>,
@@ -30,6 +31,7 @@ pub struct Limits {
 
 /// What a project may have (−1: as much as it wants) and what it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct AbsoluteLimits {
     /// Volumes it may have; −1 is as many as it wants, here and below.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Link {
     /// What it leads to: `self`, `bookmark`, `next`.
     pub rel: String,

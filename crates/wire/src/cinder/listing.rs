@@ -283,8 +283,30 @@ impl<T: Serialize> Serialize for Listed<T> {
     }
 }
 
+#[cfg(feature = "schema")]
+impl<T: schemars::JsonSchema> Listed<T> {
+    /// Returns what a page of a list of `resource` looks like.
+    pub fn schema(
+        resource: Resource,
+        generator: &mut schemars::SchemaGenerator,
+    ) -> schemars::Schema {
+        let items = generator.subschema_for::<Vec<T>>();
+        let links = generator.subschema_for::<Vec<Link>>();
+        schemars::json_schema!({
+            "type": "object",
+            "properties": {
+                resource.collection(): items,
+                resource.links_key(): links,
+                COUNT: {"type": "integer", "minimum": 0},
+            },
+            "required": [resource.collection()],
+        })
+    }
+}
+
 /// What a client that only counts reads of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counted {
     /// How many there are on all pages.
     #[serde(deserialize_with = "crate::lenient::number")]
@@ -293,6 +315,7 @@ pub struct Counted {
 
 /// What a list can be filtered by.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResourceFilters {
     /// The list.
     pub resource: String,

@@ -9,6 +9,7 @@ use crate::time::Moment;
 
 /// A message about something that failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct MessageView {
     /// Its id.

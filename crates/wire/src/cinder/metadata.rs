@@ -9,6 +9,7 @@ use super::{Fault, Json};
 
 /// All pairs of something, as they come and go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetadataBody {
     /// The pairs.
     pub metadata: BTreeMap<String, String>,
@@ -16,6 +17,7 @@ pub struct MetadataBody {
 
 /// One pair of something, as it comes and goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetaBody {
     /// The pair.
     pub meta: BTreeMap<String, String>,

@@ -27,6 +27,7 @@ pub enum QuotaForm {
 
 /// What a project may have and has of one thing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct QuotaUsage {
     /// What it may have; −1 is as much as it wants.
@@ -74,6 +75,22 @@ impl Serialize for QuotaSetView {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for QuotaSetView {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "QuotaSet".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let usage = generator.subschema_for::<QuotaUsage>();
+        schemars::json_schema!({
+            "type": "object",
+            "properties": {"id": {"type": "string"}},
+            "additionalProperties": {"anyOf": [{"type": "integer"}, usage]},
+        })
+    }
+}
+
 /// What a project may have of each thing: −1 is as much as it wants. The keys are the
 /// service's: `backups`, `backup_gigabytes`, `volumes`, `gigabytes`, `snapshots`,
 /// `per_volume_gigabytes`, and one of each kind for every type of volumes.
@@ -114,6 +131,7 @@ impl<'de> Deserialize<'de> for QuotaUsages {
 
 /// Limits of a class of projects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ClassQuotas<T>(pub T);
 

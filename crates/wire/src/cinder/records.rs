@@ -7,6 +7,7 @@ use super::{Fault, Json, Microversion};
 
 /// A record, as it goes out and comes in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordView {
     /// The class path of the driver that wrote the backup.
     pub backup_service: String,

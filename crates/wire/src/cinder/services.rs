@@ -11,6 +11,7 @@ use crate::time::Moment;
 
 /// A process that serves volumes or backups.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServiceView {
     /// What it is, e.g. `cinder-backup`.
@@ -92,6 +93,7 @@ pub fn parse_reason(body: &Json) -> Result<Option<String>, Fault> {
 
 /// Answers that work goes to a service now, or goes to it no more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ServiceSwitched {
     /// What it is.
@@ -116,6 +118,7 @@ pub struct ServiceSwitched {
 
 /// A pool of volumes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PoolView {
     /// `host@backend#pool`.
     pub name: String,

@@ -80,6 +80,7 @@ pub fn snapshot_edit(body: &Json, version: Microversion) -> Result<Edit, Fault> 
 
 /// A snapshot. Clients refuse answers that hold more than their microversion's fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SnapshotView {
     /// Its id.

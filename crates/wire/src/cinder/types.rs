@@ -14,6 +14,7 @@ use crate::lenient;
 
 /// A volume type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VolumeTypeView {
     /// Its id.
@@ -96,6 +97,7 @@ impl VolumeTypeView {
 
 /// What a type asks of back ends, as it comes and goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExtraSpecsBody {
     /// The pairs.
     pub extra_specs: BTreeMap<String, String>,
@@ -257,6 +259,7 @@ fn specs(name: &str, value: &Json) -> Result<BTreeMap<String, String>, Fault> {
 
 /// A project that may use a type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "each is the field it is named for")]
 pub struct TypeAccessView {
     pub volume_type_id: String,
@@ -294,6 +297,7 @@ impl TypeAccessChange {
 
 /// An availability zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AvailabilityZone {
     /// Its name.
@@ -304,6 +308,7 @@ pub struct AvailabilityZone {
 
 /// How a zone is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ZoneState {
     /// Whether volumes can be made in it.
     pub available: bool,

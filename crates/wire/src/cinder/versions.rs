@@ -6,6 +6,11 @@ use super::{Microversion, Site};
 
 /// Answers which versions of the API there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "VolumeVersions")
+)]
 pub struct Versions {
     /// One for each major version: only v3.
     pub versions: Vec<VersionDocument>,
@@ -17,6 +22,7 @@ pub struct Versions {
     missing_docs,
     reason = "the fields are Cinder's own, described in its API reference"
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionDocument {
     pub id: String,
     pub status: String,
@@ -30,6 +36,7 @@ pub struct VersionDocument {
 
 /// Where to read about a version and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionLink {
     /// What it leads to.
     pub rel: String,
@@ -42,6 +49,7 @@ pub struct VersionLink {
 
 /// What bodies are made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MediaType {
     /// The plain type.
     pub base: String,

@@ -135,6 +135,7 @@ pub fn volume_edit(body: &Json, version: Microversion) -> Result<Edit, Fault> {
 
 /// How much there is of volumes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VolumeTotals {
     /// The tenant's pairs of all of them; since 3.36.
@@ -153,6 +154,7 @@ pub struct VolumeTotals {
 
 /// How a volume stands in a short list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VolumeSummary {
     /// Its id.
     pub id: String,
@@ -176,6 +178,7 @@ impl VolumeSummary {
 
 /// All of a volume. Clients refuse answers that hold more than their microversion's fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct VolumeDetail {
     /// Its id.
@@ -212,6 +215,7 @@ pub struct VolumeDetail {
     /// Whose it is.
     pub user_id: Option<ids::UserId>,
     /// Whether a system can start from it; `true` or `false`, as text on the wire.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     #[serde(
         serialize_with = "lenient::maybe_as_text",
         deserialize_with = "lenient::maybe_flag"

@@ -16,6 +16,7 @@ macro_rules! views {
     ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $kind:ty,)* })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[expect(missing_docs, reason = "each field is what Keystone calls so")]
         pub struct $name {
             $($(#[$fdoc])* pub $field: $kind,)*
@@ -297,6 +298,11 @@ crate::keyed::keys! {
 
 /// What stands at the root: the versions there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "IdentityVersions")
+)]
 pub struct Versions {
     /// All of them.
     pub versions: VersionValues,
@@ -304,6 +310,7 @@ pub struct Versions {
 
 /// The versions there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionValues {
     /// All of them.
     pub values: Vec<Version>,
@@ -417,6 +424,20 @@ impl DomainView {
             links: Links::of(root, "domains", DOMAIN_ID),
         }
     }
+}
+
+/// Returns what a [`list`] looks like.
+#[cfg(feature = "schema")]
+pub fn list_schema<T: Many + schemars::JsonSchema>(
+    generator: &mut schemars::SchemaGenerator,
+) -> schemars::Schema {
+    let items = generator.subschema_for::<Vec<T>>();
+    let links = generator.subschema_for::<ListLinks>();
+    schemars::json_schema!({
+        "type": "object",
+        "properties": {T::LIST_KEY: items, "links": links},
+        "required": [T::LIST_KEY, "links"],
+    })
 }
 
 /// Returns a list as identity shows it: the items under their plural, and where the list is.

@@ -9,6 +9,7 @@ use crate::time;
 
 /// The tasks that make a chain of Cinder's our own, the oldest backup's first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdoptBegun {
     /// One for each backup of the chain that is not ours yet.
     pub task_ids: Vec<model::TaskId>,
@@ -16,6 +17,7 @@ pub struct AdoptBegun {
 
 /// What another service has to know to take a backup up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackupOrigin {
     /// The backup.
     pub id: model::BackupId,
@@ -47,6 +49,7 @@ pub struct BackupOrigin {
 
 /// What a volume was like when it was backed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OriginVolume {
     /// Its name.
     pub name: Option<String>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What was erased, or would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Erasure {
     /// Whose.
     pub project_id: String,

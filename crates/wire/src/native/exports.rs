@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A backup that is being served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Export {
     /// Its id.
     pub id: String,
@@ -33,6 +34,7 @@ pub struct Export {
 
 /// All that is served of a project, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExportPage {
     /// The exports.
     pub exports: Vec<Export>,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is asked about a policy, as it is or changed; what is none stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyTrial {
     /// The rules to try.
@@ -20,6 +21,7 @@ pub struct PolicyTrial {
 
 /// The time zone of a policy's patterns and periods: `PUT /policies/{id}/zone`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PolicyZone {
     /// Its name, e.g. `Europe/Berlin`; none for UTC.
@@ -28,6 +30,7 @@ pub struct PolicyZone {
 
 /// What a policy would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PolicyPreview {
     /// Its next runs.
     pub next_runs: Vec<String>,
@@ -37,6 +40,7 @@ pub struct PolicyPreview {
 
 /// What becomes of one backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BackupFate {
     /// The backup.
     pub id: model::BackupId,

@@ -10,6 +10,7 @@ use crate::time;
 
 /// A set of volumes kept together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Server {
     /// Its id.
     pub id: model::ServerId,
@@ -37,6 +38,7 @@ pub struct Server {
 
 /// A volume of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerDisk {
     /// Its id.
     pub id: model::VolumeId,
@@ -52,6 +54,7 @@ pub struct ServerDisk {
 
 /// One page of servers, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerPage {
     /// The servers.
     pub servers: Vec<Server>,
@@ -61,6 +64,7 @@ pub struct ServerPage {
 
 /// `POST /servers`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct NewServer {
     /// Its name, 1 to 255 characters.
@@ -83,6 +87,7 @@ pub struct NewServer {
 
 /// `POST /servers/{id}/volumes` and `…/volumes/remove`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ServerVolumes {
     /// The volumes to add or to take out.
@@ -91,6 +96,7 @@ pub struct ServerVolumes {
 
 /// A directory that is backed up as a tree of files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileSystem {
     /// Its id.
     pub id: model::FileSystemId,
@@ -114,6 +120,7 @@ pub struct FileSystem {
 
 /// One page of file systems, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileSystemPage {
     /// The file systems.
     pub file_systems: Vec<FileSystem>,
@@ -123,6 +130,7 @@ pub struct FileSystemPage {
 
 /// `POST /file-systems`; for administrators.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct NewFileSystem {
     /// Its name, 1 to 255 characters.

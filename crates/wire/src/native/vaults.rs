@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// `POST /vaults/{id}/freeze`; for administrators.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct VaultFreeze {
     /// Why, up to 255 characters; CBR shows it as `frozen_scene`.
@@ -14,6 +15,7 @@ pub struct VaultFreeze {
 
 /// How a vault stands after it was frozen or thawed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VaultStanding {
     /// Its id.
     pub id: model::VaultId,

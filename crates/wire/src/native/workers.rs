@@ -9,6 +9,7 @@ use crate::time;
 
 /// A background worker of the service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Worker {
     /// Its name.
     pub name: String,
@@ -30,6 +31,7 @@ pub struct Worker {
 
 /// How far a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerProgress {
     /// Bytes done.
     pub bytes_done: u64,
@@ -58,6 +60,7 @@ impl Worker {
 
 /// All workers, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerList {
     /// The workers.
     pub workers: Vec<Worker>,

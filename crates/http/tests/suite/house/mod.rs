@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file needs a part of it")]
 
+mod document;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,6 +28,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use document::Document;
+
 /// The address clients of a house use.
 pub(crate) const BASE: &str = "http://ember.test:8776";
 
@@ -40,6 +44,7 @@ pub(crate) struct House {
     /// The rows, for what no request can bring about.
     pub(crate) catalog: Arc<dyn Catalog>,
     router: Router,
+    document: Document,
     repository: Repository,
     workers: Option<Workers>,
     _files: Option<TempDir>,
@@ -160,8 +165,13 @@ impl House {
             identity,
             settings: HttpSettings::default().into(),
         };
+        let router = router(app.clone());
+        let asked = Request::get("/openapi.json").body(Body::empty());
+        let written = router.clone().oneshot(asked.expect("is a request")).await;
+        let text = written.expect("answers").into_body().collect().await;
         Self {
-            router: router(app.clone()),
+            document: Document::read(&text.expect("has a body").to_bytes()),
+            router,
             app,
             volumes,
             admin,
@@ -221,16 +231,36 @@ impl House {
         user
     }
 
-    /// Sends a request as it is.
+    /// Sends a request as it is, and holds the answer against the document of the API.
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.expect("answers");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("has a body").to_bytes();
+        if method != Method::HEAD
+            && let Err(error) = self.document.check(&method, &path, parts.status, &body)
+        {
+            let body = String::from_utf8_lossy(&body);
+            panic!("/openapi.json lies about {method} {path}: {error}\n{body}");
+        }
         Answer {
             status: parts.status,
             headers: parts.headers,
             body,
         }
+    }
+
+    /// Returns what the document of the API has against an answer.
+    pub(crate) fn contradiction(
+        &self,
+        path: &str,
+        status: StatusCode,
+        body: &Value,
+    ) -> Option<String> {
+        let body = body.to_string();
+        self.document
+            .check(&Method::GET, path, status, body.as_bytes())
+            .err()
     }
 
     /// Sends a request with a token (none if empty) and a body (none if null).
