@@ -29,6 +29,8 @@ pub struct Paging<Id> {
     pub marker: Option<Id>,
     /// Count all matches, not only the page.
     pub with_total: bool,
+    /// End the page once its rows hold so many bytes of text ([`Page::is_cut`]); never if none.
+    pub max_bytes: Option<u64>,
 }
 
 impl<Id> Default for Paging<Id> {
@@ -38,6 +40,7 @@ impl<Id> Default for Paging<Id> {
             offset: 0,
             marker: None,
             with_total: false,
+            max_bytes: None,
         }
     }
 }
@@ -49,6 +52,8 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// How many match in all, if asked for.
     pub total: Option<u64>,
+    /// Whether it ended early because of [`Paging::max_bytes`]: more may follow the last item.
+    pub is_cut: bool,
 }
 
 /// How rows can be sorted. Every order ends with `created_at`, then `id`, both in the direction of the

@@ -30,7 +30,7 @@ use emberkeep_model::{
 pub(crate) use change::{Needs, Step};
 pub(crate) use known::Known;
 pub(crate) use row::Record;
-pub(crate) use statement::Statement;
+pub(crate) use statement::{ByteBound, Statement};
 pub(crate) use value::{Bind, Cell};
 
 use crate::{
@@ -94,11 +94,14 @@ async fn quick(engine: &impl Engine, read: Statement) -> Result<Vec<Record>, Cat
 }
 
 async fn page<T: Stored>(engine: &impl Engine, list: List) -> Result<Page<T>, CatalogError> {
+    let max_bytes = list.page.max_bytes;
     let (records, total) = page_records(engine, list).await?;
+    let bytes = records.iter().map(statement::bytes_of).sum::<u64>();
     let items = records.into_iter().map(T::from_record);
     Ok(Page {
         items: items.collect::<Result<_, _>>()?,
         total,
+        is_cut: max_bytes.is_some_and(|most| bytes >= most),
     })
 }
 
@@ -128,6 +131,7 @@ fn shared<T>(page: Page<T>) -> Page<Arc<T>> {
     Page {
         items: page.items.into_iter().map(Arc::new).collect(),
         total: page.total,
+        is_cut: page.is_cut,
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use sqlx::Connection as _;
 use sqlx::error::ErrorKind;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -18,7 +19,7 @@ use sqlx::sqlite::{
 use sqlx::{Arguments as _, AssertSqlSafe, Row as _, TypeInfo as _, ValueRef as _};
 
 use crate::CatalogError;
-use crate::sql::{Bind, Cell, Engine, Known, Needs, Record, Statement, Step};
+use crate::sql::{Bind, ByteBound, Cell, Engine, Known, Needs, Record, Statement, Step};
 use fault::{failure, quick_failure};
 use lent::Lent;
 use quick::QuickReaders;
@@ -267,6 +268,7 @@ impl Engine for SqliteCatalog {
 }
 
 async fn run(connection: &mut SqliteConnection, statement: Statement) -> sqlx::Result<Vec<Record>> {
+    let mut bound = ByteBound::of(&statement);
     let mut arguments = SqliteArguments::default();
     for bind in statement.binds {
         match bind {
@@ -278,12 +280,17 @@ async fn run(connection: &mut SqliteConnection, statement: Statement) -> sqlx::R
     }
     // Safe: the text is put together from our own words alone, all values are bound.
     let query = sqlx::query_with(AssertSqlSafe(statement.text), arguments);
-    query
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(record)
-        .collect()
+    let mut rows = query.fetch(connection);
+    let mut records = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let record = record(&row)?;
+        let is_full = bound.is_reached_with(&record);
+        records.push(record);
+        if is_full {
+            break;
+        }
+    }
+    Ok(records)
 }
 
 fn record(row: &SqliteRow) -> sqlx::Result<Record> {

@@ -14,6 +14,7 @@ use emberkeep_plan::{Candidate, choose_parent};
 use uuid::Uuid;
 
 use crate::messages::About;
+use crate::pairs;
 use crate::quotas::Need;
 use crate::refusal::Refusal;
 use crate::service::racing;
@@ -37,6 +38,7 @@ impl Service {
     ) -> Result<Backup, ServiceError> {
         let volume = self.visible_volume(caller, new.volume_id).await?;
         self.allow(caller, "backup:create")?;
+        pairs::check_new(&new.metadata)?;
         let snapshot = match new.snapshot_id {
             Some(id) => Some(self.snapshot_to_back_up(caller, &volume, id).await?),
             None => {
@@ -279,6 +281,7 @@ impl Service {
                 backup.description = description;
             }
             if let Some(metadata) = edit.metadata {
+                pairs::check_change(&backup.metadata, &metadata)?;
                 backup.metadata = metadata;
             }
             backup.updated_at = Some(self.now());

@@ -47,6 +47,7 @@ impl Service {
         Ok(Page {
             items,
             total: page.total,
+            is_cut: page.is_cut,
         })
     }
 

@@ -11,6 +11,7 @@ use emberkeep_model::{
 use emberkeep_volumes::tree;
 use uuid::Uuid;
 
+use crate::pairs;
 use crate::restores::not_restorable;
 use crate::service::{bad, racing, require};
 use crate::{CbrError, CbrRestore, NewFileSystem, Service, ServiceError};
@@ -31,6 +32,7 @@ impl Service {
         if new.name.trim().is_empty() || new.name.chars().count() > NAME {
             return Err(bad("name", format!("must have 1 to {NAME} characters")));
         }
+        pairs::check_new(&new.metadata)?;
         let long = |text: &String| text.chars().count() > DESCRIPTION;
         if new.description.as_ref().is_some_and(long) {
             return Err(bad(

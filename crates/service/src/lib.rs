@@ -25,6 +25,7 @@ mod left_behind;
 mod members;
 mod messages;
 mod objects;
+mod pairs;
 mod policies;
 mod policy;
 mod protectables;
@@ -79,6 +80,7 @@ pub use identity::{
 };
 pub use import::VolumeImport;
 pub use objects::CatalogBackups;
+pub use pairs::MAX_PAIRS;
 pub use policies::PolicyView;
 pub use policy::{Policy, PolicyError, Who};
 pub use protectables::{ProtectableQuery, ProtectableView};

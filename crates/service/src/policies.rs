@@ -88,6 +88,7 @@ impl Service {
         Ok(Page {
             items,
             total: page.total,
+            is_cut: page.is_cut,
         })
     }
 

@@ -58,6 +58,7 @@ impl Service {
             ObjectType::Server | ObjectType::Turbo if query.server.is_some() => Ok(Page {
                 items: Vec::new(),
                 total: Some(0),
+                is_cut: false,
             }),
             ObjectType::Server => self.protectable_servers(caller, query).await,
             ObjectType::Turbo => self.protectable_file_systems(caller, query).await,
@@ -147,6 +148,7 @@ impl Service {
             return Ok(Page {
                 items: Vec::new(),
                 total: Some(0),
+                is_cut: false,
             });
         }
         let page = self
@@ -171,7 +173,11 @@ impl Service {
         for resource in resources {
             items.push(self.protectable_view(resource).await?);
         }
-        Ok(Page { items, total })
+        Ok(Page {
+            items,
+            total,
+            is_cut: false,
+        })
     }
 
     /// Shows one resource with the vault it is in.
@@ -209,5 +215,6 @@ fn paging<Id: From<ResourceId>>(asked: Paging<ResourceId>) -> Paging<Id> {
         offset: asked.offset,
         marker: asked.marker.map(Into::into),
         with_total: asked.with_total,
+        max_bytes: asked.max_bytes,
     }
 }

@@ -1,6 +1,8 @@
 //! Records of backups: a description that another service, or this one, can take up again
 //! (`cinder-backup.md §3.5`). The content does not travel: a record says where it lies.
 
+use std::collections::BTreeMap;
+
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_chunked::Location;
 use emberkeep_model::{
@@ -14,6 +16,7 @@ use emberkeep_objects::{
 use uuid::Uuid;
 
 use crate::foreign::ChunkedDriver;
+use crate::pairs;
 use crate::quotas::Need;
 use crate::refusal::Refusal;
 use crate::service::racing;
@@ -73,6 +76,7 @@ impl Service {
         let fields = fields_of(&record.url)?;
         let named = text(&fields, "id");
         let named = named.ok_or(Refusal::Record("Provided backup record is missing an id"))?;
+        pairs::check_new(&pairs_of(&fields))?;
         let size = size_of(&fields)?;
         let id = id_of(&named)?;
         racing(|| async {
@@ -302,6 +306,17 @@ fn text(fields: &Dict, name: &str) -> Option<String> {
     }
 }
 
+/// Returns the tenant's pairs; those that are not text are left out.
+fn pairs_of(fields: &Dict) -> BTreeMap<String, String> {
+    let Some(Json::Dict(pairs)) = fields.get("metadata") else {
+        return BTreeMap::new();
+    };
+    let pairs = pairs.iter();
+    pairs
+        .filter_map(|(key, value)| Some((key.to_owned(), value.as_text()?.to_owned())))
+        .collect()
+}
+
 fn number(fields: &Dict, name: &str) -> Option<i64> {
     match fields.get(name)? {
         Json::Int(number) => i64::try_from(*number).ok(),
@@ -328,12 +343,7 @@ fn fill(backup: &mut Backup, fields: &Dict) {
     backup.restore_volume_id = text(fields, "restore_volume_id").and_then(|id| id.parse().ok());
     backup.created_at = time(fields, "created_at").unwrap_or(backup.created_at);
     backup.data_timestamp = time(fields, "data_timestamp").unwrap_or(backup.created_at);
-    if let Some(Json::Dict(pairs)) = fields.get("metadata") {
-        let pairs = pairs
-            .iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value.as_text()?.to_owned())));
-        backup.metadata = pairs.collect();
-    }
+    backup.metadata = pairs_of(fields);
     backup.cinder.object_count = number(fields, "object_count").unwrap_or_default();
     backup.cinder.num_dependent_backups = number(fields, "num_dependent_backups").unwrap_or(0);
     backup.cinder.temp_volume_id = text(fields, "temp_volume_id");

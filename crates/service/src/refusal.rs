@@ -95,6 +95,8 @@ pub enum Refusal {
         usage: u64,
         limit: i64,
     },
+    #[error("MetadataLimitExceeded: Maximum number of metadata items exceeds {allowed}")]
+    TooManyPairs { allowed: usize },
     #[error("Bad key(s) in quota set: {0}")]
     NoSuchQuota(String),
     #[error("Bad key(s) in quota class set: {0}")]
@@ -186,6 +188,7 @@ impl Refusal {
             | R::TooManyVolumes { .. }
             | R::TooManySnapshots { .. }
             | R::VolumesTooLarge { .. }
+            | R::TooManyPairs { .. }
             | R::VolumeTooLarge { .. } => Fault::OverQuota,
             R::TypeExists(_) | R::TypeAccessExists { .. } | R::AppCredentialExists(_) => {
                 Fault::Conflict

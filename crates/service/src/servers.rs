@@ -7,6 +7,7 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
+use crate::pairs;
 use crate::query::InventoryQuery;
 use crate::resources::size_of;
 use crate::service::{bad, racing, require};
@@ -55,6 +56,7 @@ impl Service {
         if new.name.trim().is_empty() || new.name.chars().count() > NAME {
             return Err(bad("name", format!("must have 1 to {NAME} characters")));
         }
+        pairs::check_new(&new.metadata)?;
         let long = |text: &String| text.chars().count() > DESCRIPTION;
         if new.description.as_ref().is_some_and(long) {
             return Err(bad(
@@ -146,6 +148,7 @@ impl Service {
         Ok(Page {
             items,
             total: page.total,
+            is_cut: page.is_cut,
         })
     }
 

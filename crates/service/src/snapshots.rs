@@ -4,6 +4,7 @@ use emberkeep_catalog::{Change, Page, Row, SnapshotQuery};
 use emberkeep_model::{Caller, Snapshot, SnapshotId, SnapshotStatus, Volume, VolumeStatus, Work};
 use uuid::Uuid;
 
+use crate::pairs;
 use crate::quotas::Need;
 use crate::refusal::Refusal;
 use crate::service::racing;
@@ -26,6 +27,7 @@ impl Service {
     ) -> Result<Snapshot, ServiceError> {
         let volume = self.visible_volume(caller, new.volume_id).await?;
         self.allow(caller, "volume:create_snapshot")?;
+        pairs::check_new(&new.metadata)?;
         volume_to_snapshot(&volume, new.force)?;
         let snapshot = Snapshot {
             id: SnapshotId(Uuid::new_v4()),
@@ -107,6 +109,7 @@ impl Service {
                 snapshot.description = description;
             }
             if let Some(metadata) = edit.metadata {
+                pairs::check_change(&snapshot.metadata, &metadata)?;
                 snapshot.metadata = metadata;
             }
             snapshot.updated_at = Some(self.now());

@@ -6,6 +6,7 @@ use emberkeep_catalog::{CatalogError, Change, Key, Row, VolumeQuery};
 use emberkeep_model::{Caller, ProjectId, VolumeType, VolumeTypeId};
 use uuid::Uuid;
 
+use crate::pairs;
 use crate::refusal::Refusal;
 use crate::service::racing;
 use crate::{NewType, Service, ServiceError, TypeEdit};
@@ -34,6 +35,7 @@ impl Service {
         new: NewType,
     ) -> Result<VolumeType, ServiceError> {
         self.allow(caller, "volume_extension:type_create")?;
+        pairs::check_new(&new.extra_specs)?;
         let row = VolumeType {
             id: VolumeTypeId(Uuid::new_v4()),
             name: new.name,
@@ -120,7 +122,9 @@ impl Service {
     ) -> Result<(), ServiceError> {
         self.allow(caller, "volume_extension:types_extra_specs:create")?;
         self.change_type(caller, id, |row| {
+            let before = row.extra_specs.clone();
             row.extra_specs.extend(specs.clone());
+            pairs::check_change(&before, &row.extra_specs)?;
             Ok(())
         })
         .await

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_model::{Caller, SnapshotId, SnapshotStatus, Volume, VolumeId, VolumeStatus, Work};
 
+use crate::pairs::check_change;
 use crate::refusal::Refusal;
 use crate::service::racing;
 use crate::{DeleteVolume, Handover, ResetVolume, Service, ServiceError};
@@ -97,8 +98,9 @@ impl Service {
     ) -> Result<BTreeMap<String, String>, ServiceError> {
         let rule = "volume_extension:volume_image_metadata";
         self.change_volume(caller, id, rule, |volume| {
+            let before = volume.image_metadata.clone();
             volume.image_metadata.extend(pairs.clone());
-            Ok(())
+            check_change(&before, &volume.image_metadata)
         })
         .await?;
         self.image_properties(caller, id).await

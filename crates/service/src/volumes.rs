@@ -11,6 +11,7 @@ use emberkeep_model::{
 use emberkeep_volumes::SourceSnapshot;
 use uuid::Uuid;
 
+use crate::pairs;
 use crate::quotas::Need;
 use crate::refusal::Refusal;
 use crate::service::{bad, racing};
@@ -110,6 +111,7 @@ impl Service {
         new: &NewVolume,
         least: Gib,
     ) -> Result<Volume, ServiceError> {
+        pairs::check_new(&new.metadata)?;
         let size = new.size.unwrap_or(least);
         if size.0 == 0 {
             return Err(bad("size", format!("must be 1 to {MAX_GIB} GiB, not 0")));
@@ -199,6 +201,7 @@ impl Service {
                 volume.description = description;
             }
             if let Some(metadata) = edit.metadata {
+                pairs::check_change(&volume.metadata, &metadata)?;
                 volume.metadata = metadata;
             }
             volume.updated_at = Some(self.now());

@@ -94,6 +94,47 @@ fn sorts<F: Copy>(fields: &[F]) -> Vec<Sort<F>> {
     sorts
 }
 
+/// Checks that a bound on a page's bytes ends it after one row at least, says so, and loses none.
+async fn check_bytes<T: Clone + PartialEq + Debug, Id: Clone>(
+    what: &str,
+    want: &[T],
+    id: impl Fn(&T) -> Id,
+    list: impl AsyncFn(Paging<Id>) -> Page<T>,
+) {
+    let bounded = async |max_bytes, marker| {
+        list(Paging {
+            limit: Some(1000),
+            marker,
+            max_bytes: Some(max_bytes),
+            ..Paging::default()
+        })
+        .await
+    };
+    let mut got: Vec<T> = Vec::new();
+    loop {
+        let page = bounded(1, got.last().map(&id)).await;
+        if page.items.is_empty() {
+            assert!(!page.is_cut, "{what}: nothing was left out of nothing");
+            break;
+        }
+        assert_eq!(
+            page.items.len(),
+            1,
+            "{what}: the first row is over the bound"
+        );
+        assert!(page.is_cut, "{what}: a page that ends early says so");
+        got.extend(page.items);
+        assert!(got.len() <= want.len(), "{what}: a bounded list never ends");
+    }
+    assert_eq!(got, want, "{what}: by pages of one byte");
+    let page = bounded(u64::MAX, None).await;
+    assert_eq!(
+        (page.items.len(), page.is_cut),
+        (want.len(), false),
+        "{what}: a bound that is far off"
+    );
+}
+
 /// Checks that a list is `want`, and that its pages are, however they are cut.
 async fn check_pages<T: Clone + PartialEq + Debug, Id: Clone>(
     what: &str,
@@ -134,6 +175,7 @@ async fn check_pages<T: Clone + PartialEq + Debug, Id: Clone>(
         }
         assert_eq!(got, want, "{what}: {limit} at a time, by marker");
     }
+    check_bytes(what, want, &id, &list).await;
     for skip in [0, 1, want.len() / 2, want.len(), want.len() + 9] {
         for limit in [None, Some(0), Some(3)] {
             let paging = Paging {
@@ -155,6 +197,7 @@ async fn check_pages<T: Clone + PartialEq + Debug, Id: Clone>(
                 offset: skip as u64,
                 marker: Some(id(marker)),
                 with_total: false,
+                max_bytes: None,
             };
             let part: Vec<_> = want.iter().skip(3 + skip).take(4).cloned().collect();
             assert_eq!(

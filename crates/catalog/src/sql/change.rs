@@ -149,6 +149,7 @@ fn insert<T: Stored>(row: &T) -> Statement {
         values.push(value.to_owned());
     }
     Statement {
+        max_bytes: None,
         text: format!(
             "INSERT INTO {} ({}) VALUES ({}) RETURNING {}",
             T::TABLE,
@@ -169,6 +170,7 @@ fn save<T: Stored>(row: &T) -> Statement {
         .map(|(n, column)| format!("{column} = ${n}"))
         .collect();
     Statement {
+        max_bytes: None,
         text: format!(
             "UPDATE {} SET {}, revision = revision + 1 WHERE {} AND revision = ${} RETURNING {}",
             T::TABLE,
@@ -196,6 +198,7 @@ fn replace_or_make<T: Stored>(row: &T) -> Statement {
         sets.join(", ")
     );
     Statement {
+        max_bytes: None,
         text: made.text.replace(" RETURNING", &conflict),
         binds: made.binds,
     }
@@ -211,6 +214,7 @@ fn remove<T: Stored>(key: &(impl Field + std::fmt::Display), revision: u64) -> S
 
 fn remove_where<T: Stored>(key: Vec<Bind>, revision: Option<u64>, what: String) -> Step {
     let mut statement = Statement {
+        max_bytes: None,
         text: format!("DELETE FROM {} WHERE {}", T::TABLE, key_matches::<T>()),
         binds: key,
     };

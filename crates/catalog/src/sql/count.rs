@@ -115,6 +115,7 @@ pub(super) fn vaults(query: &VaultQuery) -> Option<Statement> {
 
 fn sum(counts: &str, wanted: Conditions) -> Statement {
     Statement {
+        max_bytes: None,
         text: format!(
             "SELECT CAST(COALESCE(SUM(t.rows), 0) AS BIGINT) FROM {counts} t WHERE {}",
             wanted.text()

@@ -10,13 +10,38 @@ use emberkeep_model::{Backup, BackupId};
 use super::{Engine, answer, list, list::List, quick, statement};
 use crate::{BackupQuery, CatalogError, Page};
 
-/// So many are remembered at most; each takes about a KiB.
+/// So many are remembered at most; each takes about a KiB, unless it has many pairs.
 const MOST: usize = 4096;
+/// So many bytes of text are remembered at most.
+const MOST_BYTES: u64 = 16 << 20;
+/// So many are read at once that are not remembered, so that a bound on a page's bytes holds meanwhile.
+const READ_AT_ONCE: usize = 64;
 
 /// Backups that were read, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    backups: Mutex<HashMap<BackupId, Arc<Backup>>>,
+    backups: Mutex<Remembered>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    by_id: HashMap<BackupId, Arc<Backup>>,
+    /// The sum of [`weight`] over all that were put in; what was replaced still counts.
+    bytes: u64,
+}
+
+/// Returns about how many bytes of text a backup holds: what its owner can make large.
+fn weight(backup: &Backup) -> u64 {
+    const ROW: usize = 512;
+    let source = backup.cinder.source.as_ref();
+    let maps = [
+        Some(&backup.metadata),
+        source.map(|facts| &facts.metadata),
+        source.map(|facts| &facts.image_metadata),
+    ];
+    let pairs = maps.into_iter().flatten().flatten();
+    let bytes: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
+    (ROW + bytes) as u64
 }
 
 impl Known {
@@ -24,7 +49,10 @@ impl Known {
     fn with_revisions(&self, wanted: &[(BackupId, u64)]) -> Vec<Option<Arc<Backup>>> {
         let known = self.backups.lock().unwrap_or_else(PoisonError::into_inner);
         let find = |(id, revision): &(BackupId, u64)| {
-            let found = known.get(id).filter(|backup| backup.revision == *revision);
+            let found = known
+                .by_id
+                .get(id)
+                .filter(|backup| backup.revision == *revision);
             found.cloned()
         };
         wanted.iter().map(find).collect()
@@ -33,11 +61,12 @@ impl Known {
     fn remember(&self, backups: impl Iterator<Item = Arc<Backup>>) {
         let mut known = self.backups.lock().unwrap_or_else(PoisonError::into_inner);
         for backup in backups {
-            if known.len() >= MOST {
+            if known.by_id.len() >= MOST || known.bytes >= MOST_BYTES {
                 // Rare, and what is asked for often is soon there again.
-                known.clear();
+                *known = Remembered::default();
             }
-            known.insert(backup.id, backup);
+            known.bytes += weight(&backup);
+            known.by_id.insert(backup.id, backup);
         }
     }
 }
@@ -80,7 +109,41 @@ pub(super) async fn backups<E: Engine>(
         let what = "the id of a backup";
         wanted.push((answer(&mut cells, what)?, answer(&mut cells, what)?));
     }
-    let mut found = known.with_revisions(&wanted);
+    let mut items = Vec::with_capacity(wanted.len());
+    let mut bytes = 0;
+    for wanted in wanted.chunks(READ_AT_ONCE) {
+        let Some(found) = of_revisions(engine, known, wanted).await? else {
+            // Some have changed between the two looks: what is shown must be of one moment.
+            return Ok(super::shared(
+                super::page(engine, list::backups(query)).await?,
+            ));
+        };
+        for backup in found {
+            bytes += weight(&backup);
+            items.push(backup);
+            if query.paging.max_bytes.is_some_and(|most| bytes >= most) {
+                return Ok(Page {
+                    items,
+                    total,
+                    is_cut: true,
+                });
+            }
+        }
+    }
+    Ok(Page {
+        items,
+        total,
+        is_cut: false,
+    })
+}
+
+/// Returns the backups with just these revisions, read where they are not remembered; none if one is gone.
+async fn of_revisions<E: Engine>(
+    engine: &E,
+    known: &Known,
+    wanted: &[(BackupId, u64)],
+) -> Result<Option<Vec<Arc<Backup>>>, CatalogError> {
+    let mut found = known.with_revisions(wanted);
     let missing: Vec<BackupId> = wanted
         .iter()
         .zip(&found)
@@ -99,13 +162,7 @@ pub(super) async fn backups<E: Engine>(
         }
         known.remember(read.into_values());
     }
-    match found.into_iter().collect() {
-        Some(items) => Ok(Page { items, total }),
-        // Some have changed between the two looks: what is shown must be of one moment.
-        None => Ok(super::shared(
-            super::page(engine, list::backups(query)).await?,
-        )),
-    }
+    Ok(found.into_iter().collect())
 }
 
 async fn read<E: Engine>(

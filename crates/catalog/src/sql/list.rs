@@ -470,6 +470,7 @@ fn list_of<T: Stored, F: Copy, Id: Field>(
     let is_quick_page = paging.limit.is_some_and(|limit| limit <= QUICK_ROWS)
         && paging.offset <= u64::from(QUICK_ROWS);
     let total = paging.with_total.then(|| Statement {
+        max_bytes: None,
         text: format!(
             "SELECT COUNT(*) FROM {} t WHERE {}",
             T::TABLE,
@@ -489,6 +490,7 @@ fn list_of<T: Stored, F: Copy, Id: Field>(
     let offset = wanted.bind(&paging.offset);
     let order: Vec<_> = keys.iter().map(order_by).collect();
     let page = Statement {
+        max_bytes: paging.max_bytes,
         text: format!(
             "SELECT {columns} FROM {from} WHERE {} ORDER BY {} LIMIT {limit} OFFSET {offset}",
             wanted.text(),

@@ -4,12 +4,48 @@ use emberkeep_model::{Assignment, Member, ProjectId, Timestamp, UserId, VaultId}
 
 use super::row::Stored;
 use super::value::{Bind, Field};
+use super::{Cell, Record};
 
 /// A statement, its values numbered from `$1`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Statement {
     pub(crate) text: String,
     pub(crate) binds: Vec<Bind>,
+    /// Read no further once so many bytes of text were read; all rows if none.
+    pub(crate) max_bytes: Option<u64>,
+}
+
+/// Counts the bytes of text that a read has returned, against the bound of its statement.
+#[derive(Debug)]
+pub(crate) struct ByteBound {
+    left: Option<u64>,
+}
+
+impl ByteBound {
+    /// Begins to count for `statement`.
+    pub(crate) fn of(statement: &Statement) -> Self {
+        Self {
+            left: statement.max_bytes,
+        }
+    }
+
+    /// Counts a record; returns whether the bound is reached with it, so that the first is always read.
+    pub(crate) fn is_reached_with(&mut self, record: &Record) -> bool {
+        let Some(left) = &mut self.left else {
+            return false;
+        };
+        *left = left.saturating_sub(bytes_of(record));
+        *left == 0
+    }
+}
+
+/// Returns how many bytes of text a record holds.
+pub(crate) fn bytes_of(record: &Record) -> u64 {
+    let text = record.iter().map(|cell| match cell {
+        Cell::Text(text) => text.len() as u64,
+        Cell::Null | Cell::Int(_) | Cell::Bool(_) | Cell::Odd(_) => 0,
+    });
+    text.sum()
 }
 
 /// The conditions that rows `t` of a list must meet.
@@ -98,6 +134,7 @@ pub(crate) fn columns_of<T: Stored>() -> String {
 /// Reads every row in which `column` has a value, in the order given.
 pub(crate) fn rows_where<T: Stored>(column: &str, value: &impl Field, order: &str) -> Statement {
     Statement {
+        max_bytes: None,
         text: format!(
             "SELECT {} FROM {} t WHERE t.{column} = $1 ORDER BY {order}",
             columns_of::<T>(),
@@ -115,6 +152,7 @@ pub(crate) fn row<T: Stored>(key: &impl Field) -> Statement {
 /// Reads how often the row with a key of one column was changed.
 pub(crate) fn revision<T: Stored>(key: &impl Field) -> Statement {
     Statement {
+        max_bytes: None,
         text: format!(
             "SELECT t.revision FROM {} t WHERE t.{} = $1",
             T::TABLE,
@@ -129,6 +167,7 @@ pub(crate) fn rows_of<T: Stored, K: Field>(keys: &[K]) -> Statement {
     let mut wanted = Conditions::default();
     wanted.among(T::COLUMNS[0], keys);
     Statement {
+        max_bytes: None,
         text: format!(
             "SELECT {} FROM {} t WHERE {}",
             columns_of::<T>(),
@@ -142,6 +181,7 @@ pub(crate) fn rows_of<T: Stored, K: Field>(keys: &[K]) -> Statement {
 /// Reads a whole table.
 pub(crate) fn all_rows<T: Stored>(order: &str) -> Statement {
     Statement {
+        max_bytes: None,
         text: format!(
             "SELECT {} FROM {} t ORDER BY {order}",
             columns_of::<T>(),
@@ -159,6 +199,7 @@ pub(crate) fn roles_of(user: &UserId) -> Statement {
 /// Reads the shares of the backups in a vault.
 pub(crate) fn shares_in(vault: VaultId) -> Statement {
     Statement {
+        max_bytes: None,
         text: format!(
             "SELECT {} FROM members t JOIN backups b ON b.id = t.backup_id WHERE b.vault_id = $1 ORDER BY t.id",
             columns_of::<Member>()
@@ -170,6 +211,7 @@ pub(crate) fn shares_in(vault: VaultId) -> Statement {
 /// Takes the tokens of a user back; returns a row for each.
 pub(crate) fn revoke_tokens(user: &UserId) -> Statement {
     Statement {
+        max_bytes: None,
         text: "UPDATE tokens SET revoked = TRUE WHERE user_id = $1 RETURNING hash".to_owned(),
         binds: vec![user.to_bind()],
     }
@@ -178,6 +220,7 @@ pub(crate) fn revoke_tokens(user: &UserId) -> Statement {
 /// Removes tokens that have ended; returns a row for each.
 pub(crate) fn purge_tokens(now: Timestamp) -> Statement {
     Statement {
+        max_bytes: None,
         text: "DELETE FROM tokens WHERE expires_at < $1 RETURNING hash".to_owned(),
         binds: vec![now.to_bind()],
     }
@@ -186,6 +229,7 @@ pub(crate) fn purge_tokens(now: Timestamp) -> Statement {
 /// Removes messages that have ended; returns a row for each.
 pub(crate) fn purge_messages(now: Timestamp) -> Statement {
     Statement {
+        max_bytes: None,
         text: "DELETE FROM messages WHERE expires_at < $1 RETURNING id".to_owned(),
         binds: vec![now.to_bind()],
     }
@@ -194,6 +238,7 @@ pub(crate) fn purge_messages(now: Timestamp) -> Statement {
 /// Counts a project's volumes by type: the type, how many, GiB.
 pub(crate) fn volume_usage(project: &ProjectId) -> Statement {
     Statement {
+        max_bytes: None,
         text: "SELECT t.volume_type_id, COUNT(*), \
                CAST(COALESCE(SUM(COALESCE(t.growing_to, t.size)), 0) AS BIGINT) \
                FROM volumes t WHERE t.project_id = $1 GROUP BY t.volume_type_id"
@@ -205,6 +250,7 @@ pub(crate) fn volume_usage(project: &ProjectId) -> Statement {
 /// Counts a project's snapshots by the type of their volumes: the type, how many, GiB.
 pub(crate) fn snapshot_usage(project: &ProjectId) -> Statement {
     Statement {
+        max_bytes: None,
         text: "SELECT v.volume_type_id, COUNT(*), CAST(COALESCE(SUM(t.size), 0) AS BIGINT) \
                FROM snapshots t LEFT JOIN volumes v ON v.id = t.volume_id \
                WHERE t.project_id = $1 GROUP BY v.volume_type_id"
@@ -216,6 +262,7 @@ pub(crate) fn snapshot_usage(project: &ProjectId) -> Statement {
 /// Counts a project's backups outside of vaults: how many, GiB.
 pub(crate) fn backup_usage(project: &ProjectId) -> Statement {
     Statement {
+        max_bytes: None,
         text: "SELECT CAST(COALESCE(SUM(t.rows), 0) AS BIGINT), CAST(COALESCE(SUM(t.size), 0) AS BIGINT) \
                FROM backup_counts t WHERE t.project_id = $1 AND t.vault_id = '' AND t.state <> 'deleted'"
             .to_owned(),
@@ -228,6 +275,7 @@ pub(crate) fn vault_usage(vaults: &[VaultId]) -> Statement {
     let mut wanted = Conditions::default();
     let places = wanted.places(vaults).unwrap_or_else(|| "NULL".to_owned());
     Statement {
+        max_bytes: None,
         text: format!(
             "SELECT v.id, \
              (SELECT CAST(COALESCE(SUM(r.size), 0) AS BIGINT) FROM vault_resources r WHERE r.vault_id = v.id), \
@@ -245,6 +293,7 @@ pub(crate) fn vault_usage(vaults: &[VaultId]) -> Statement {
 /// a server are its volumes' backups; what is backed up as part of it counts with it.
 pub(crate) fn resource_usage(vault: VaultId) -> Statement {
     Statement {
+        max_bytes: None,
         text: "SELECT COALESCE(w.volume_id, b.volume_id) AS resource, \
                CAST(COALESCE(SUM(CASE WHEN b.kind = 'server' THEN 0 ELSE b.bytes_stored END), 0) AS BIGINT), \
                SUM(CASE WHEN b.part_of IS NULL THEN 1 ELSE 0 END) FROM backups b \

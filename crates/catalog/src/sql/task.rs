@@ -181,6 +181,7 @@ pub(crate) fn claim(worker: &str, now: Timestamp, lease_until: Timestamp) -> Sta
         Task::COLUMNS.join(", ")
     );
     Statement {
+        max_bytes: None,
         text,
         binds: vec![
             worker.to_owned().to_bind(),
@@ -199,6 +200,7 @@ pub(crate) fn renew(
     progress: Progress,
 ) -> Statement {
     Statement {
+        max_bytes: None,
         text: "UPDATE tasks SET lease_until = $3, updated_at = $4, bytes_done = $5, bytes_total = $6, \
                bytes_per_sec = $7 WHERE id = $1 AND generation = $2 AND state = 'running' \
                RETURNING cancel_asked"
@@ -218,6 +220,7 @@ pub(crate) fn renew(
 /// Ends live leases by the beginning of their worker's name; returns a row for each.
 pub(crate) fn release(prefix: &str, now: Timestamp) -> Statement {
     Statement {
+        max_bytes: None,
         // Not LIKE: a prefix may hold its wildcards, and SQLite's ignores case.
         text: "UPDATE tasks SET lease_until = $2, updated_at = $2, revision = revision + 1 \
                WHERE state = 'running' AND lease_until > $2 \
@@ -230,6 +233,7 @@ pub(crate) fn release(prefix: &str, now: Timestamp) -> Statement {
 /// Asks that a task that has not ended be cancelled; returns a row if there was one.
 pub(crate) fn ask_cancel(id: TaskId, now: Timestamp) -> Statement {
     Statement {
+        max_bytes: None,
         text: "UPDATE tasks SET cancel_asked = TRUE, updated_at = $2, revision = revision + 1 \
                WHERE id = $1 AND state IN ('waiting', 'running') RETURNING id"
             .to_owned(),

@@ -190,6 +190,7 @@ async fn counts_follow_every_change() {
     let mut tables = Vec::new();
     for text in [kept, counted] {
         let statement = Statement {
+            max_bytes: None,
             text: format!("{text} ORDER BY 1, 2, 3, 4, 5, 6"),
             binds: Vec::new(),
         };

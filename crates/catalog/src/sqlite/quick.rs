@@ -8,7 +8,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, Row, ToSql};
 
 use super::Opening;
-use crate::sql::{Bind, Cell, Record, Statement};
+use crate::sql::{Bind, ByteBound, Cell, Record, Statement};
 
 /// Connections that are kept for the next read; more than run at once on most machines.
 const KEPT: usize = 8;
@@ -122,9 +122,15 @@ fn read(connection: &Connection, statement: &Statement) -> rusqlite::Result<Vec<
         }
     }
     let mut rows = prepared.raw_query();
+    let mut bound = ByteBound::of(statement);
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        records.push(record(row, width)?);
+        let record = record(row, width)?;
+        let is_full = bound.is_reached_with(&record);
+        records.push(record);
+        if is_full {
+            break;
+        }
     }
     Ok(records)
 }

@@ -124,6 +124,7 @@ async fn in_vaults_this_full(
     Ok(Page {
         items,
         total: Some(total),
+        is_cut: false,
     })
 }
 

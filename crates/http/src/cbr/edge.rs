@@ -185,5 +185,6 @@ pub(super) fn paging<Id: Copy>(limits: &wire::Limits<Id>) -> Paging<Id> {
         offset: limits.skip(),
         marker: limits.marker,
         with_total: true,
+        max_bytes: None,
     }
 }

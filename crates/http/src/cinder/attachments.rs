@@ -22,6 +22,7 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
             offset: listing.offset,
             marker: listing.marker.as_deref().map(attachment_id).transpose()?,
             with_total: false,
+            max_bytes: None,
         },
         ..AttachmentQuery::default()
     };

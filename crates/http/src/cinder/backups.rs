@@ -24,8 +24,10 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
         Question::Nothing => Page {
             items: Vec::new(),
             total: Some(0),
+            is_cut: false,
         },
     };
+    let listing = listing.cut_short(page.is_cut);
     let shown = page.items.iter().map(AsRef::as_ref);
     if detail {
         let owners = call.service().may_see_owners(&call.caller);

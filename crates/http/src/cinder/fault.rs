@@ -182,6 +182,7 @@ fn refused(refusal: &StorageRefusal) -> Fault {
         | R::TooManyVolumes { .. }
         | R::TooManySnapshots { .. }
         | R::VolumesTooLarge { .. }
+        | R::TooManyPairs { .. }
         | R::VolumeTooLarge { .. } => Fault::new(FaultKind::OverLimit, text),
         R::TypeExists(_) | R::TypeAccessExists { .. } | R::AppCredentialExists(_) => {
             Fault::new(FaultKind::ConflictingRequest, text)

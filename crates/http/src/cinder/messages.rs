@@ -26,6 +26,7 @@ pub(super) async fn list(call: &Call) -> Answer {
             offset: listing.offset,
             marker: listing.marker.as_deref().map(message_id).transpose()?,
             with_total: false,
+            max_bytes: None,
         },
         ..MessageQuery::default()
     };

@@ -366,11 +366,16 @@ pub(super) fn sort<F>(
     }
 }
 
+/// A page ends once its rows hold so many bytes of text, with a link to the next one. A thousand rows
+/// without many pairs stay far below.
+const PAGE_BYTES: u64 = 4 << 20;
+
 fn paging<I>(listing: &Listing, id: impl Fn(&str) -> Result<I, Fault>) -> Result<Paging<I>, Fault> {
     Ok(Paging {
         limit: Some(listing.limit),
         offset: listing.offset,
         marker: listing.marker.as_deref().map(id).transpose()?,
         with_total: listing.with_count,
+        max_bytes: Some(PAGE_BYTES),
     })
 }

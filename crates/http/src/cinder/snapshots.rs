@@ -22,8 +22,10 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
         Question::Nothing => Page {
             items: Vec::new(),
             total: Some(0),
+            is_cut: false,
         },
     };
+    let listing = listing.cut_short(page.is_cut);
     let last = page.items.last().map(|snapshot| snapshot.id.to_string());
     let items: Vec<_> = page
         .items

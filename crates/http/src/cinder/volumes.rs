@@ -28,8 +28,10 @@ pub(super) async fn list(call: &Call, detail: bool) -> Answer {
         Question::Nothing => Page {
             items: Vec::new(),
             total: Some(0),
+            is_cut: false,
         },
     };
+    let listing = listing.cut_short(page.is_cut);
     let last = page.items.last().map(|volume| volume.id.to_string());
     let (last, total) = (last.as_deref(), page.total);
     if detail {

@@ -105,6 +105,7 @@ pub(super) fn paging<Id>(
         offset,
         marker,
         with_total: true,
+        max_bytes: None,
     })
 }
 

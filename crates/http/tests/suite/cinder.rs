@@ -11,6 +11,7 @@ mod fields;
 mod grids;
 mod habits;
 mod inventory;
+mod pairs;
 mod refusals;
 mod replay;
 mod tenant;

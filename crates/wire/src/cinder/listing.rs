@@ -155,6 +155,8 @@ pub struct Listing {
     pub with_count: bool,
     /// The query as it came, for the next page.
     pairs: Vec<(String, String)>,
+    /// The page ended before its limit.
+    is_cut: bool,
 }
 
 impl Listing {
@@ -207,6 +209,7 @@ impl Listing {
             all_tenants: all_tenants && admin,
             with_count,
             pairs,
+            is_cut: false,
         })
     }
 
@@ -216,6 +219,13 @@ impl Listing {
             "Invalid filters {} are found in query options.",
             keys.join(",")
         ))
+    }
+
+    /// Notes whether the page ended before its limit because it had become too large: then a next one
+    /// follows, however few items there are.
+    #[must_use]
+    pub fn cut_short(self, is_cut: bool) -> Self {
+        Self { is_cut, ..self }
     }
 
     /// Makes the page that answers this query: `items` as found, `last` the id of the last one, `total`
@@ -254,7 +264,7 @@ impl Listing {
             Some(total) => total,
         };
         let next = last
-            .filter(|_| u64::from(self.limit) <= reached)
+            .filter(|_| self.is_cut || u64::from(self.limit) <= reached)
             .map(|last| site.next(path, &self.pairs, last));
         (next, total)
     }
