@@ -13,4 +13,5 @@ mod identity;
 mod native;
 mod openapi;
 mod rights;
+mod rights_table;
 mod workers;
