@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use emberkeep_catalog::{Change, Row};
-use emberkeep_model::VolumeId;
+use emberkeep_model::{Role, VolumeId};
 use emberkeep_service::MAX_PAIRS;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,7 +20,9 @@ fn pairs(amount: usize) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn no_call_takes_more_pairs_than_cinder() {
     let tenant = Tenant::new().await;
-    let admin = tenant.house.token("admin").await;
+    let house = &tenant.house;
+    house.user("root", &tenant.project, Role::Admin).await;
+    let admin = house.token("root").await;
     let volume = tenant.volume("disk").await;
     let spare = tenant.volume("spare").await;
     let backup = tenant.backup(&volume, "one", false).await;

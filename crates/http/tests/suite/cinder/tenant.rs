@@ -164,7 +164,8 @@ impl Tenant {
         let caller = Caller {
             user_id: "u".parse().expect("is an id"),
             project_id: self.project.id.clone(),
-            roles: vec![Role::Member, Role::Reader],
+            // Where a volume lies is for operators.
+            roles: Role::Admin.implied().to_vec(),
             request_id: String::new(),
         };
         let id = volume.parse().expect("is an id");
