@@ -10,6 +10,7 @@ mod change;
 mod password;
 mod people;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use emberkeep_model::{
 };
 
 use crate::{Clock, ServiceError};
-use attempts::Attempts;
+use attempts::{Attempts, Subject};
 use cache::Cache;
 use password::Passwords;
 
@@ -297,15 +298,28 @@ impl Identity {
 
     /// Gives out a token for `scope` to whoever `proofs` prove; they must all be of one user.
     pub async fn sign_in(&self, proofs: &[Proof], scope: &Scope) -> Result<Issued, ServiceError> {
+        self.sign_in_from(None, proofs, scope).await
+    }
+
+    /// The same for a client at `address`: its failures are counted apart from those of others.
+    pub async fn sign_in_from(
+        &self,
+        address: Option<IpAddr>,
+        proofs: &[Proof],
+        scope: &Scope,
+    ) -> Result<Issued, ServiceError> {
         let now = self.clock.now();
         self.purge(now).await;
         let mut proven: Option<Proven> = None;
         for proof in proofs {
             let next = match proof {
-                Proof::Password { user, password } => self.prove_password(user, password).await?,
+                Proof::Password { user, password } => {
+                    self.prove_password(address, user, password).await?
+                }
                 Proof::Token(token) => self.prove_token(token).await?,
                 Proof::AppCredential { credential, secret } => {
-                    self.prove_app_credential(credential, secret).await?
+                    self.prove_app_credential(address, credential, secret)
+                        .await?
                 }
             };
             proven = Some(match proven {
@@ -361,15 +375,22 @@ impl Identity {
     }
 
     /// Checks a name and a password.
-    async fn prove_password(&self, user: &Named, password: &str) -> Result<Proven, ServiceError> {
+    async fn prove_password(
+        &self,
+        address: Option<IpAddr>,
+        user: &Named,
+        password: &str,
+    ) -> Result<Proven, ServiceError> {
         let user_row = self.find_user(user).await?.filter(|user| user.enabled);
-        // Failures are counted for names that nobody has, too, or being refused would tell who exists.
-        let subject = match (&user_row, user) {
-            (Some(user), _) => user.id.to_string(),
-            (None, Named::Id(text) | Named::Name(text, _)) => text.clone(),
-        };
+        // Failures are counted by what was typed, whether anybody has that name or not: being refused must
+        // not tell who exists.
+        let subject = Subject::new(address, user);
         let permit = self.passwords.permit().await?;
         if lock(&self.attempts).is_blocked(&subject, self.clock.now()) {
+            // The same work as for a wrong password, so that the time does not tell either.
+            self.passwords
+                .verify(permit, None, password.to_owned())
+                .await?;
             // Not what was typed: people type passwords where names belong.
             let user = user_row.as_ref().map_or("unknown", |user| user.id.as_str());
             tracing::warn!(user, "sign-in refused: too many failed attempts");
@@ -382,7 +403,7 @@ impl Identity {
             .await?;
         match user_row {
             Some(user) if right => {
-                lock(&self.attempts).succeeded(&subject);
+                lock(&self.attempts).succeeded(&subject, self.clock.now());
                 Ok(Proven {
                     user,
                     methods: vec!["password".to_owned()],

@@ -1,10 +1,10 @@
 //! Tokens: giving them out, saying what they are good for, taking them back.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use emberkeep_service::{
     AppCredentialName, Authenticator, DomainName, Issued, Named, Proof, Scope, ServiceError,
     TokenInfo,
@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::catalog::entries;
 use super::edge::{Refusal, Signed};
 use super::roles::role_names;
-use crate::{App, base_url, read_json};
+use crate::{App, ClientAddress, base_url, read_json};
 
 /// Carries the token that is given out or asked about.
 const SUBJECT: HeaderName = HeaderName::from_static("x-subject-token");
@@ -38,6 +38,7 @@ pub(super) fn admit() -> Result<SemaphorePermit<'static>, Refusal> {
 pub(super) async fn issue(
     State(app): State<App>,
     RawQuery(query): RawQuery,
+    address: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -56,7 +57,14 @@ pub(super) async fn issue(
         }
     };
     let _admitted = admit()?;
-    let Issued { token, info } = app.identity.sign_in(&proofs, &scope).await?;
+    let Issued { token, info } = app
+        .identity
+        .sign_in_from(
+            address.map(|Extension(ClientAddress(address))| address),
+            &proofs,
+            &scope,
+        )
+        .await?;
     let body = token_body(&app, &base_url(&headers, &app), &info, query.as_deref());
     Ok((StatusCode::CREATED, [(SUBJECT, token)], Json(body)).into_response())
 }

@@ -1,9 +1,12 @@
 //! Application credentials: secrets of their own for programs that act for a user in one project.
 
+use std::net::IpAddr;
+
 use emberkeep_catalog::{CatalogError, Change, Key, Row};
 use emberkeep_model::{AppCredential, Project, Role, Timestamp, UserId};
 use uuid::Uuid;
 
+use super::attempts::Subject;
 use super::{Identity, Named, Proven, Scope, TokenInfo, lock, new_secret};
 use crate::ServiceError;
 use crate::refusal::Refusal;
@@ -124,6 +127,7 @@ impl Identity {
     /// Checks a credential and its secret. Whatever is wrong, the answer and its time are the same.
     pub(super) async fn prove_app_credential(
         &self,
+        address: Option<IpAddr>,
         named: &AppCredentialName,
         secret: &str,
     ) -> Result<Proven, ServiceError> {
@@ -141,12 +145,13 @@ impl Identity {
         };
         let now = self.clock.now();
         let found = found.filter(|one| one.expires_at.is_none_or(|end| end > now));
-        let subject = match (&found, named) {
-            (Some(found), _) => found.id.clone(),
-            (None, AppCredentialName::Id(text) | AppCredentialName::Name(text, _)) => text.clone(),
-        };
+        let subject = Subject::new(address, named);
         let permit = self.passwords.permit().await?;
         if lock(&self.attempts).is_blocked(&subject, now) {
+            // The same work as for a wrong secret, so that the time does not tell who exists.
+            self.passwords
+                .verify(permit, None, secret.to_owned())
+                .await?;
             tracing::warn!("sign-in refused: too many failed attempts with one credential");
             return Err(ServiceError::Unauthenticated);
         }
@@ -157,7 +162,7 @@ impl Identity {
             .await?;
         match found {
             Some(credential) if right => {
-                lock(&self.attempts).succeeded(&subject);
+                lock(&self.attempts).succeeded(&subject, now);
                 Ok(Proven {
                     user: self.enabled_user(&credential.user_id).await?,
                     methods: vec!["application_credential".to_owned()],

@@ -128,7 +128,7 @@ impl Identity {
         old: String,
         new: &str,
     ) -> Result<(), ServiceError> {
-        self.prove_password(&Named::Id(user.to_string()), &old)
+        self.prove_password(None, &Named::Id(user.to_string()), &old)
             .await?;
         self.set_password(user, new).await
     }

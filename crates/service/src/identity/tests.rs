@@ -522,10 +522,29 @@ async fn guessing_is_stopped_for_a_while_for_real_and_unknown_names() {
         user: Named::Id(house.admin.user.id.to_string()),
         password: "sesame".into(),
     };
-    assert!(
-        is_unauthenticated(house.identity.sign_in(&[by_id], &Scope::Default).await),
-        "by id too"
-    );
+    // What is typed is what is counted: the id by itself, like an id that nobody has.
+    let by = |user: &str, password: &str| Proof::Password {
+        user: Named::Id(user.to_owned()),
+        password: password.into(),
+    };
+    let admin = house.admin.user.id.to_string();
+    for id in [admin.as_str(), "made up"] {
+        for _ in 0..10 {
+            let guess = [by(id, "guess")];
+            let refused = house.identity.sign_in(&guess, &Scope::Default).await;
+            assert!(is_unauthenticated(refused), "{id}");
+        }
+    }
+    let refused = house.identity.sign_in(&[by_id], &Scope::Default).await;
+    assert!(is_unauthenticated(refused), "by id too");
+    // Failures from one address do not keep others out.
+    let right = [by(&admin, "sesame")];
+    let elsewhere = Some("192.0.2.7".parse().expect("an address"));
+    house
+        .identity
+        .sign_in_from(elsewhere, &right, &Scope::Default)
+        .await
+        .expect("from another address");
     house
         .sign_in("bob", "bob's", Scope::Unscoped)
         .await
