@@ -237,25 +237,33 @@ impl Service {
         });
         let limits = self.limits(&set).await?;
         let usage = self.catalog.quota_usage(project).await?;
-        let types = self.catalog.volume_types().await?;
+        let mut types = self.catalog.volume_types().await?;
+        types.retain(|one| concerns(one, project, &usage));
         Ok(lines(&limits, &usage, &types))
     }
 
     /// Shows what every project may have of which nothing is set.
     pub async fn quota_defaults(&self, caller: &Caller) -> Result<Vec<QuotaLine>, ServiceError> {
         self.allow(caller, "volume_extension:quotas:show")?;
-        self.default_lines().await
+        let mut types = self.catalog.volume_types().await?;
+        let unused = QuotaUsage::default();
+        types.retain(|one| concerns(one, &caller.project_id, &unused));
+        self.default_lines_of(&types).await
     }
 
     async fn default_lines(&self) -> Result<Vec<QuotaLine>, ServiceError> {
+        let types = self.catalog.volume_types().await?;
+        self.default_lines_of(&types).await
+    }
+
+    async fn default_lines_of(&self, types: &[VolumeType]) -> Result<Vec<QuotaLine>, ServiceError> {
         let nobody = QuotaSet {
             project_id: uuid::Uuid::nil().into(),
             limits: BTreeMap::new(),
             revision: 0,
         };
         let limits = self.limits(&nobody).await?;
-        let types = self.catalog.volume_types().await?;
-        Ok(lines(&limits, &QuotaUsage::default(), &types))
+        Ok(lines(&limits, &QuotaUsage::default(), types))
     }
 
     /// Says what a project may have; what is not named stays.
@@ -294,6 +302,8 @@ impl Service {
             row.limits.extend(wanted.clone());
             let limits = self.limits(&row).await?;
             self.commit(vec![Change::Save(Row::QuotaSet(row))]).await?;
+            let mut types = types;
+            types.retain(|one| concerns(one, project, &usage));
             Ok(lines(&limits, &usage, &types))
         })
         .await
@@ -405,6 +415,14 @@ impl Limits {
 }
 
 /// Lists every resource, in Cinder's order.
+/// Tells whether a project may know of a volume type: it is public, the project has access, or it has
+/// volumes of it from when it had.
+fn concerns(volume_type: &VolumeType, project: &ProjectId, usage: &QuotaUsage) -> bool {
+    volume_type.is_public
+        || volume_type.access.contains(project)
+        || usage.types.contains_key(&volume_type.id)
+}
+
 fn lines(limits: &Limits, usage: &QuotaUsage, types: &[VolumeType]) -> Vec<QuotaLine> {
     let total = usage.total();
     let mut lines = Vec::with_capacity(7 + 3 * types.len());

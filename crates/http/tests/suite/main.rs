@@ -14,4 +14,5 @@ mod native;
 mod openapi;
 mod rights;
 mod rights_table;
+mod secrets;
 mod workers;
