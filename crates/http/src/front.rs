@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -17,6 +18,14 @@ use crate::{App, cinder, metrics, origin};
 
 /// Who took longer than this to send what was read gets no time for the rest.
 const PROMPT: Duration = Duration::from_secs(5);
+
+/// Tells whether answers below a path may hold a token, a secret or an address that is one: no cache
+/// may keep them.
+fn holds_secrets(path: &str) -> bool {
+    ["/identity", "/api/v1/exports"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+}
 
 /// The way in.
 pub(crate) struct Front {
@@ -60,6 +69,8 @@ async fn serve(State(front): State<Arc<Front>>, mut request: Request) -> Respons
     );
     let begun = Instant::now();
     let unread = Unread::of(&mut request);
+    let holds_secrets = holds_secrets(request.uri().path());
+    let secure = origin::is_secure(request.headers());
     async move {
         let mut response = front.pass(request, id).await;
         if let Some(unread) = unread
@@ -69,6 +80,16 @@ async fn serve(State(front): State<Arc<Front>>, mut request: Request) -> Respons
         }
         if let Some(header) = header {
             response.headers_mut().insert(HEADER, header);
+        }
+        if holds_secrets {
+            let no_store = HeaderValue::from_static("no-store");
+            response.headers_mut().insert(CACHE_CONTROL, no_store);
+        }
+        if secure {
+            let a_year = HeaderValue::from_static("max-age=31536000");
+            response
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, a_year);
         }
         let elapsed = begun.elapsed();
         counted.count(response.status(), elapsed);

@@ -31,6 +31,11 @@ pub struct Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Tells whether the client reached us, or the trusted proxy before us, over TLS.
+pub(crate) fn is_secure(headers: &HeaderMap) -> bool {
+    headers.get(&PROTO).is_some_and(|proto| proto == "https")
+}
+
 /// An address, or all that begin alike: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {

@@ -1,9 +1,33 @@
 //! What may be kept of answers, and where: nothing that is a secret, and nothing in the clear.
 
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::http::Request;
+use emberkeep_http::Peer;
 use emberkeep_model::Role;
 use serde_json::{Value, json};
 
 use crate::house::House;
+
+#[tokio::test]
+async fn no_cache_keeps_tokens_and_only_tls_asks_for_tls() {
+    let house = House::new().await;
+    let answer = house.sign_in("admin", "sesame").await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let token = answer.header("x-subject-token").to_owned();
+    let answer = house.get("/api/v1/exports", &token).await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let answer = house.get("/api/v1/tasks", &token).await;
+    assert_eq!(answer.header("cache-control"), "", "no secret is in it");
+    for (secure, want) in [(true, "max-age=31536000"), (false, "")] {
+        let address: SocketAddr = "192.0.2.1:4000".parse().expect("an address");
+        let request = Request::get("/healthz").extension(Peer { address, secure });
+        let answer = house.send(request.body(Body::empty()).expect("is one"));
+        let answer = answer.await;
+        assert_eq!(answer.header("strict-transport-security"), want, "{secure}");
+    }
+}
 
 #[tokio::test]
 async fn a_private_type_is_in_the_quota_set_of_those_who_have_it_alone() {
