@@ -244,7 +244,13 @@ fn without_its_key_a_repository_stays_shut() {
     assert_same(&bench.path("out.img"), &bench.path("disk.img"));
 
     fs::write(&key, "no key").expect("written");
-    assert!(bench.fails(4, &["repo", "list", "r"]).contains("damaged"));
+    let mode = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("changed");
+    mode(0o644);
+    let words = bench.fails(4, &["repo", "list", "r"]);
+    assert!(words.contains("chmod 600"), "{words}");
+    mode(0o600);
+    let words = bench.fails(4, &["repo", "list", "r"]);
+    assert!(words.contains("damaged"), "{words}");
 }
 
 #[test]
