@@ -329,7 +329,8 @@ class Damage(unittest.TestCase):
         self.service.start()
         client = self.service.client()
         target = client.restore(backup)["volume_id"]
-        client.backup_settled(backup, {"available"})
+        hurt = client.backup_settled(backup, {"error"})
+        self.assertIn("damaged", hurt["fail_reason"])
         self.assertNotEqual(client.volume_settled(target)["status"], "available")
         reasons = [task for task in client.tasks() if task["kind"] == "restore" and task["status"] == "failed"]
         self.assertEqual(len(reasons), 1, client.tasks())
@@ -357,7 +358,8 @@ class FullDisk(unittest.TestCase):
         if done.returncode != 0:
             raise unittest.SkipTest(f"a small file system could not be mounted: {done.stderr.strip()}")
         cls.addClassCleanup(subprocess.run, ["umount", "-l", str(place)], check=False)
-        cls.service = Service(place).start()
+        # Without a mark below which nothing is begun: what is met here is the full disk itself.
+        cls.service = Service(place, low_water_mib=0, reserve_mib=0).start()
         cls.addClassCleanup(cls.service.kill)
 
     def test_01_a_backup_without_space(self):

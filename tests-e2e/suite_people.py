@@ -75,7 +75,7 @@ class People(unittest.TestCase):
         emberkeep("role", "add", "--user", "dora", "--project", "doomed", "member", env=admin)
         dora = self.sign_in("dora", "doomed")
         volume = dora.create_volume("disk")
-        with open(dora.volume_path(volume), "rb+") as disk:
+        with open(self.service.client().volume_path(volume), "rb+") as disk:
             disk.write(b"precious" * 50000)
         backup = dora.create_backup(volume, "monday")
         dora.backup_settled(backup, {"available"})
@@ -92,7 +92,7 @@ class People(unittest.TestCase):
         dora.backup_settled(again, {"available"})
         restored = dora.restore(again, name="back")["volume_id"]
         wait_until("it is restored", lambda: dora.volume(restored)["status"] == "available", 60)
-        with open(dora.volume_path(restored), "rb") as disk:
+        with open(self.service.client().volume_path(restored), "rb") as disk:
             self.assertEqual(disk.read(400000), b"precious" * 50000)
         repository = self.service.data_dir / "repository"
         key = self.service.data_dir / "master.key"

@@ -442,11 +442,11 @@ impl ProjectRepository {
         ranges: &[Range<u64>],
         run: &Run,
     ) -> Result<bool, RestoreError> {
-        const PIECE: u64 = 1 << 20;
+        const PIECE: usize = 1 << 20;
         let read = || {
             let reader = self.reader(backup)?;
             let size = reader.manifest().size.0;
-            let mut buf = vec![0; PIECE as usize];
+            let mut buf = vec![0; PIECE];
             for range in ranges {
                 let end = range.end.min(size);
                 let mut at = range.start;
@@ -454,9 +454,9 @@ impl ProjectRepository {
                     if run.is_cancelled() {
                         return Err(RestoreError::Cancelled);
                     }
-                    let length = PIECE.min(end - at);
-                    reader.read(at, &mut buf[..length as usize])?;
-                    at += length;
+                    let length = usize::try_from(end - at).map_or(PIECE, |left| PIECE.min(left));
+                    reader.read(at, &mut buf[..length])?;
+                    at += length as u64;
                 }
             }
             Ok(())

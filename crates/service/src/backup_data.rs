@@ -21,6 +21,7 @@ pub struct OpenBackup {
     content: Content,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one for each stream under way")]
 enum Content {
     Ours {
         place: Place,

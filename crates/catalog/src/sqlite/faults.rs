@@ -128,7 +128,6 @@ async fn every_call(lasts: Lasts, faults: &[(&str, c_int)]) {
         assert_eq!(whole.expect(name), "ok", "{name}");
         catalog.close().await;
     }
-    println!("{cases} faults, {lasts:?}");
     assert!(cases > 20 * faults.len() as u64, "only {cases} calls");
 }
 

@@ -1,5 +1,10 @@
 //! Erasing a project and changing the master key: what older copies of the store are worth
 //! afterwards, and what is left wherever either is broken off.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test may panic"
+)]
 
 use std::sync::{Arc, Mutex, PoisonError};
 
