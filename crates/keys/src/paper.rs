@@ -114,7 +114,11 @@ mod tests {
 
     #[test]
     fn a_paper_key_comes_back_and_a_misread_line_is_named() {
-        let key = MasterKey::from_bytes(std::array::from_fn(|n| n as u8 * 7));
+        let mut bytes = [0; 32];
+        for (byte, n) in bytes.iter_mut().zip(0u8..) {
+            *byte = n.wrapping_mul(7);
+        }
+        let key = MasterKey::from_bytes(bytes);
         let paper = key.to_paper().unwrap();
         let back = MasterKey::from_paper(&paper).unwrap();
         assert_eq!(back.whole(), key.whole());

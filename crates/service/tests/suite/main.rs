@@ -1,4 +1,5 @@
 //! One binary for all integration tests of this crate: use cases over a real catalog and repository.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod background;
 mod backups;
