@@ -94,7 +94,12 @@ fn the_store_gets_what_it_asks_for() {
 }
 
 fn objects_are_read_back(store: &S3Store) {
-    assert_eq!(store.exclusion().unwrap(), Exclusion::OneByOne);
+    // A race shows it, and on a busy machine not every race happens.
+    let found = (0..100).find_map(|_| match store.exclusion().unwrap() {
+        Exclusion::Full => None,
+        other => Some(other),
+    });
+    assert_eq!(found, Some(Exclusion::OneByOne));
     // The second is larger than what goes in one request.
     for (name, size) in [("empty", 0), ("large", 65 * MIB + 3), ("dir/sub/small", 5)] {
         let bytes = vec![9; size];
