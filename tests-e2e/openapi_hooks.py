@@ -59,6 +59,9 @@ def map_path_parameters(context, path_parameters):
         chosen = known(kind_of(name, path))
         if chosen is not None:
             path_parameters[name] = chosen
+        elif path_parameters[name] in KNOWN.get("own_user", []):
+            # Deleted or given another password, it would end the run's own session.
+            path_parameters[name] = KNOWN["user"][0]
     return path_parameters
 
 

@@ -80,11 +80,14 @@ class OpenApi(unittest.TestCase):
         other = client.identity("POST", "/projects", {"project": {"name": "other"}}).expect(201).json["project"]["id"]
         user = client.identity("POST", "/users", {"user": {"name": "u", "password": "secret-enough-1"}})
         user = user.expect(201).json["user"]["id"]
+        # The generator learns ids from answers, that of the run's own user too.
+        users = client.identity("GET", "/users").expect(200).json["users"]
+        own = [one["id"] for one in users if one["id"] != user]
         roles = [role["id"] for role in client.identity("GET", "/roles").expect(200).json["roles"]]
         # Another type than the default one, which could be renamed and then be missed.
         kind = client.cinder("POST", "/types", {"volume_type": {"name": "t"}}).expect(200).json["volume_type"]["id"]
         return {
-            "project": [client.project], "target_project": [other], "user": [user], "role": roles,
+            "project": [client.project], "target_project": [other], "user": [user], "own_user": own, "role": roles,
             "volume": volumes, "backup": backups, "snapshot": [snapshot], "vault": [vault], "policy": [policy],
             "checkpoint": [run["checkpoint"]["id"]], "type": [kind], "resource": volumes,
             "task": [task["id"] for task in client.tasks()[:5]],
