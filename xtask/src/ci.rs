@@ -10,7 +10,7 @@ use crate::process::say;
 use crate::suites;
 use crate::times::Times;
 
-/// Runs everything; what fails is told after all has run.
+/// Runs everything; failures are reported after all has run.
 pub(crate) fn ci(options: &Options) -> Result<()> {
     let begun = Instant::now();
     let mut times = Times::default();

@@ -11,7 +11,7 @@ use crate::output::{Column, Output, OutputArgs, column};
 
 const EXAMPLES: &str = "\
 Examples:
-  emberkeep export monday                 prints the address, once: whoever knows it may read
+  emberkeep export monday                 prints the address once; anyone who has it can read
   nbdcopy $(emberkeep export monday -o value) disk.img
   emberkeep export monday --writable      writes are gone when the export ends
   emberkeep export monday --instant       a volume to use at once: writes stay, the rest comes in behind

@@ -146,7 +146,7 @@ pub(crate) fn backup(
     let mut listing = Some(Listing::take(space)?);
     let is_there = |listing: &Listing| listing.has(space, &name);
     if listing.as_ref().map(is_there).transpose()? == Some(true) {
-        // Whoever made it may have died before it was entered.
+        // Its writer may have died before entering it.
         ensure(space, request.backup_id)?;
         return Err(BackupError::Exists(request.backup_id));
     }

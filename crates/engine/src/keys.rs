@@ -5,7 +5,7 @@
 //! that no copy of the store opens the project with what is left; no other project's key is
 //! touched. **Changing the master key** wraps all keys anew, one by one, while the key file holds
 //! both master keys; the wrapped secret under the old one goes before the last look for keys that
-//! somebody made meanwhile, and whoever makes a key looks for it afterwards.
+//! somebody made meanwhile, and a process that makes a key looks for it afterwards.
 
 use std::sync::Arc;
 
@@ -99,7 +99,7 @@ impl Repository {
         };
         let wrapped = self.secret.wrap_project(key, false).ok_or_else(erased)?;
         // Before, so that no key is left under a master key that is gone; and after, since it may
-        // have gone meanwhile: whoever changes it looks for keys like this one once it has.
+        // have gone meanwhile: a process that changes it looks for keys like this one afterwards.
         self.expect_current()?;
         match self.store.put_if_absent(&name, &[&wrapped]) {
             Ok(()) | Err(StoreError::AlreadyExists { .. }) => {}
@@ -142,7 +142,7 @@ impl Repository {
         Ok(projects)
     }
 
-    /// Erases a project for ever: what the master key needs to open its key, in this store and in
+    /// Erases a project permanently: what the master key needs to open its key, in this store and in
     /// every copy of it; then its key; then its objects, which are noise by then. What is running
     /// for the project fails. Keys of other projects that versions before the ring wrapped are
     /// bound to the ring on the way.

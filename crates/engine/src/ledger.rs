@@ -248,7 +248,7 @@ pub(crate) fn enter(
     }
 }
 
-/// Enters a backup that was found complete, unless that was done: whoever made it may have died
+/// Enters a backup that was found complete, unless that was done: its writer may have died
 /// in between.
 pub(crate) fn ensure(space: &Space, backup: BackupId) -> Result<(), ReadError> {
     let Some(label) = label_of(space, backup)? else {
@@ -290,7 +290,7 @@ pub(crate) fn bury(space: &Space, label: LedgerLabel) -> Result<(), StoreError> 
 /// Notes that a backup is about to be deleted, as whatever the ledger knows it. Tells whether it
 /// was known.
 pub(crate) fn bury_all(space: &Space, backup: BackupId) -> Result<bool, ReadError> {
-    // Also where it is not entered yet: whoever made it may be about to.
+    // Also where it is not entered yet: its writer may be about to.
     let mut labels: BTreeSet<LedgerLabel> = label_of(space, backup)?.into_iter().collect();
     if labels.is_empty() {
         let due = Ledger::load(space)?.due();

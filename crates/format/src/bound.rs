@@ -22,7 +22,7 @@ pub enum WrappedKey<'a> {
 }
 
 impl<'a> WrappedKey<'a> {
-    /// Tells the two forms apart; what is in the envelope is looked at by whoever opens it.
+    /// Tells the two forms apart; the envelope is checked when it is opened.
     pub fn decode(stored: &'a [u8]) -> Result<Self, FormatError> {
         if !stored.starts_with(MAGIC) {
             return Ok(Self::Unbound(stored));

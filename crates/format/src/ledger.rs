@@ -48,7 +48,7 @@ impl fmt::Display for LedgerRecord {
     }
 }
 
-/// A name that is none of the ledger's.
+/// A name that is not one of the ledger's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a name in the ledger")]
 pub struct NotInLedger;

@@ -160,7 +160,7 @@ impl MasterKey {
     /// Reads a key file.
     ///
     /// As `ssh` does with its own, a file of this user that others may use is refused. One that
-    /// belongs to somebody else was given to this process by whoever decides about its mode.
+    /// belongs to somebody else was given to this process by the owner of its mode.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
         let io = |cause: io::Error| match cause.kind() {
             io::ErrorKind::NotFound => KeyFileError::Missing {

@@ -10,7 +10,7 @@ use crate::random;
 
 /// The keys of everything a project stores; without them the project's data is noise.
 ///
-/// The first names chunks for ever, so that equal chunks are found whenever they were stored. The
+/// The first names chunks permanently, so that equal chunks are found whenever they were stored. The
 /// last seals what is stored from now on; all of them open.
 #[derive(Clone)]
 pub struct ProjectKey {

@@ -1,4 +1,4 @@
-//! The ring: a secret for every tag, of which single ones can be destroyed for ever.
+//! The ring: a secret for every tag, of which single ones can be destroyed permanently.
 //!
 //! A binary tree of depth 64 whose root is drawn from the master key; each node derives its two
 //! children, and a leaf is the secret of one tag. To destroy a secret the nodes on the way to its

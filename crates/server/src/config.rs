@@ -510,7 +510,7 @@ fn read_file(path: &Path) -> Result<File, ConfigError> {
     };
     let facts = std::fs::metadata(path).map_err(unreadable)?;
     let mode = facts.mode() & 0o777;
-    // Whoever may write it says what the service runs and whom it believes. A pipe has no such mode.
+    // A user who may write it decides what the service runs and trusts. A pipe has no such mode.
     if facts.is_file() && mode & 0o022 != 0 {
         return Err(ConfigError::OpenToOthers {
             path: path.to_owned(),

@@ -1,7 +1,7 @@
 //! Backups served as volumes over NBD, by this process, until it ends or nobody wants them.
 //!
 //! NBD knows no tokens. An export goes by a name that nobody can guess. Its address is returned
-//! once, to whoever makes the export; no list returns it, so that a reader cannot take it there.
+//! once, to the maker of the export; no list returns it, so that a reader cannot take it there.
 //!
 //! An instant restore is an export that outlives the process: it takes writes, and the rest of
 //! the backup's bytes comes in behind them until the overlay is a volume of its own.
@@ -46,7 +46,7 @@ pub struct ServedBackup {
     pub project_id: ProjectId,
     /// The backup.
     pub backup_id: BackupId,
-    /// Where it is served, with the secret name. Only in the answer to whoever makes the export.
+    /// Where it is served, with the secret name. Only in the answer to the export's maker.
     pub uri: Option<String>,
     /// The volume's size.
     pub size: ByteCount,

@@ -2,7 +2,7 @@
 //!
 //! Whatever runs for as long as the process is a [`Worker`]. One that returns before it is told to
 //! stop, or panics, is started again after a pause that grows. One that keeps failing makes the
-//! whole process end, so that whoever watches the process acts ([`Supervisor::gave_up`]).
+//! whole process end, so that its supervisor acts ([`Supervisor::gave_up`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -212,7 +212,7 @@ impl Supervisor {
     /// Tells the workers to stop and returns when all have.
     pub async fn stop(mut self) {
         self.tell_stop();
-        // They stay in `self`: whoever drops this future ends them.
+        // They stay in `self`: dropping this future ends them.
         for keeping in &mut self.tasks {
             if let Err(error) = keeping.await {
                 tracing::error!(%error, "a worker's supervisor ended badly");

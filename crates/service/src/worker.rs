@@ -361,7 +361,7 @@ impl Service {
     }
 }
 
-/// Ends a run when its task's work is over, also when whoever waited for it has gone.
+/// Ends a run when its task's work is over, also when nothing waits for it any more.
 struct RunGuard<'a> {
     service: &'a Service,
     task: TaskId,

@@ -81,7 +81,7 @@ const UNREADABLE: [(&str, i64, &[u8]); 18] = [
 const QCOW2_MAGIC: &[u8] = b"QFI\xfb";
 
 /// Finds out the format of an image. A block device is raw: what its first bytes look like was
-/// written by whoever uses the disk, and must not change how it is read.
+/// written by the disk's user, and must not change how it is read.
 pub fn image_format(path: impl AsRef<Path>) -> Result<ImageFormat, VolumeError> {
     let path = path.as_ref();
     let what = path.display().to_string();

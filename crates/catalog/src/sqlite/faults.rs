@@ -10,7 +10,7 @@ use super::faulty_vfs::{self, Lasts, arm, disarm};
 use super::*;
 use crate::{Catalog, Change, Key, Row, VolumeQuery};
 
-/// By name, for whoever reads a failure.
+/// Result codes with the names that a failure shows.
 const FAULTS: &[(&str, c_int)] = &[
     ("SQLITE_FULL", ffi::SQLITE_FULL),
     ("SQLITE_IOERR_WRITE", ffi::SQLITE_IOERR_WRITE),
@@ -111,7 +111,7 @@ async fn every_call(lasts: Lasts, faults: &[(&str, c_int)]) {
                 let reported = written.contains(&pair[0]);
                 assert_eq!(there[0], there[1], "{what}: {pair:?} is whole or absent");
                 // A commit that cannot be made durable may have reached the log: where every connection had to
-                // be replaced, recovery reads it from there. The caller was told of an unknown outcome.
+                // be replaced, recovery reads it from there. The error said that the outcome is unknown.
                 let may_be_there = reported || lasts == Lasts::UntilDisarmed;
                 assert!(there[0] || !reported, "{what}: {pair:?} was reported");
                 assert!(!there[0] || may_be_there, "{what}: {pair:?} was refused");

@@ -1,6 +1,6 @@
 //! Where log lines go: to standard error as long as it takes them, and nowhere if it does not.
 //!
-//! A log that cannot be written never fails, blocks or ends whoever logs: a full disk, a reader
+//! A log that cannot be written never fails, blocks or ends the caller: a full disk, a reader
 //! that has gone away and one that stands still cost the lines, which are counted, and nothing
 //! else. Once lines can be written again, one says how many are missing.
 

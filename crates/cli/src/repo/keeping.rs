@@ -79,7 +79,7 @@ pub(super) fn erase(args: EraseArgs, output: &Output) -> Result<(), CliError> {
     output.done(&format!("erased {what}\n{copies}"), project, &json(true))
 }
 
-/// Tells whether whoever copies the repository's directory copies its key file.
+/// Returns whether a copy of the repository's directory contains its key file.
 fn lies_within(source: &KeySource, repo: &Path) -> bool {
     let whole = |path: &Path| path.canonicalize().ok();
     match (source.file().and_then(whole), whole(repo)) {

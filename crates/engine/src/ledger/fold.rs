@@ -65,7 +65,7 @@ pub(crate) fn fold(
         Err(StoreError::AlreadyExists { .. }) => return Err(SweepError::Superseded),
         Err(cause) => return Err(cause.into()),
     }
-    // Looked at even by who was told to have won, as with the lease.
+    // Checked by the winner too, as with the lease.
     if space.load(EnvelopeKind::LedgerSet, &name, LedgerSet::decode)? != set {
         return Err(SweepError::Superseded);
     }

@@ -82,7 +82,7 @@ fn acted(generator: &mut SchemaGenerator) -> Schema {
     ]})
 }
 
-/// What a list of what there is none of looks like.
+/// A list that is always empty.
 fn nothing(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",

@@ -437,7 +437,7 @@ impl World {
     }
 }
 
-/// Sends a request in the newest microversion, and reads a JSON answer; null if it is none.
+/// Sends a request in the newest microversion and reads its JSON answer; null if it is not JSON.
 async fn ask(
     house: &House,
     method: &str,

@@ -1,6 +1,6 @@
 //! Slows down guessing of passwords.
 //!
-//! Failures are counted by what was typed and by where it came from, so that whoever guesses shuts out
+//! Failures are counted by what was typed and by where it came from, so that an attacker shuts out
 //! only themselves. Of guesses from many addresses at once there is a count of the name, too; it never
 //! shuts out an address from which somebody got in under that name before.
 

@@ -1,4 +1,4 @@
-//! Damage of stored data: whoever finds it, the backups hurt say so, with the bytes that are lost,
+//! Damage of stored data: however it is found, the affected backups say so, with the bytes that are lost,
 //! and no longer than it lasts.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
