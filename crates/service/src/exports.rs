@@ -21,11 +21,11 @@ use emberkeep_nbd::{Address, Export, Exports, Listener, Server, ServerOptions};
 use emberkeep_volumes::{Overlay, SourceSnapshot, VolumeError, VolumeExport};
 use uuid::Uuid;
 
+use crate::backup::restores::not_restorable;
 use crate::blocking::Inner;
-use crate::restores::not_restorable;
 use crate::service::bad;
-use crate::supervisor::{Desk, Worker};
-use crate::worker::chain;
+use crate::task::supervisor::{Desk, Worker};
+use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 pub use filling::Filled;
 use filling::{Absent, Filling};

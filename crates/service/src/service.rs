@@ -16,7 +16,7 @@ use emberkeep_volumes::VolumeProvider;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::policy::Policy;
+use crate::access::Policy;
 use crate::quotas::{DefaultQuotas, TURNS};
 use crate::{Clock, ServiceError};
 
@@ -104,7 +104,7 @@ pub struct Service {
     /// How the background workers fare.
     pub(crate) workers: Arc<crate::WorkerTable>,
     /// What the damage worker has to look into.
-    pub(crate) damage: Arc<crate::damage::DamageQueue>,
+    pub(crate) damage: Arc<crate::repository::damage::DamageQueue>,
     /// The runs of this process, for their live progress and for cancelling.
     pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
     /// How much space is free, where somebody looks.

@@ -10,7 +10,7 @@ use emberkeep_model::{
 use emberkeep_objects::{BackupRow, BackupStatus, Cell, Column, Kind, Metadata, StoreError};
 use uuid::Uuid;
 
-use crate::records::{driver_of, place_of};
+use crate::backup::records::{driver_of, place_of};
 use crate::switches::Binary;
 
 /// Why a backup that was made through an object alone has no content here.

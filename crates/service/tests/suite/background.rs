@@ -15,9 +15,9 @@ const STARTS: [&str; 4] = [
 /// Where the crates of the daemon may start any, how often, and why it is no loop that could end
 /// unnoticed.
 const ALLOWED: [(&str, usize, &str); 6] = [
-    ("service/src/supervisor.rs", 2, "the supervisor itself"),
+    ("service/src/task/supervisor.rs", 2, "the supervisor itself"),
     (
-        "service/src/worker.rs",
+        "service/src/task/worker.rs",
         1,
         "claimed tasks: their worker waits for them, and their leases run out",
     ),

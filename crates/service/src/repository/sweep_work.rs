@@ -1,0 +1,111 @@
+//! Freeing what no backup of a project names.
+
+use std::time::Duration;
+
+use emberkeep_catalog::Change;
+use emberkeep_engine::{Run, SweepError, SweepOptions, SweepReport};
+use emberkeep_model::{DamageFinder, ProjectId, Task};
+
+use crate::repository::damage::FoundDamage;
+use crate::task::work::{Facts, Stop, Verdict};
+use crate::task::worker::chain;
+use crate::{Service, ServiceError};
+
+/// How long a sweep waits for running backups before it leaves the rest to the next one.
+const WAIT: Duration = Duration::from_secs(10);
+/// How often a sweep looks which backups there must be, where they are deleted while it looks.
+const LOOKS: u32 = 10;
+
+impl Service {
+    pub(crate) async fn act_sweep(&self, task: &Task, run: &Run) -> Result<Facts, Stop> {
+        // What the project has in other regions goes with what it has here.
+        let others = self
+            .regions
+            .others
+            .keys()
+            .map(|region| Some(region.as_str()));
+        let mut total = SweepReport::default();
+        for region in std::iter::once(None).chain(others) {
+            if let Some(report) = self.sweep_region(region, &task.project_id, run).await? {
+                total.freed_bytes += report.freed_bytes;
+                total.pending_packs += report.pending_packs;
+            }
+        }
+        tracing::info!(task_id = %task.id, freed_bytes = total.freed_bytes, pending_packs = total.pending_packs, "swept");
+        Ok(if total.pending_packs > 0 {
+            Facts::SweepAgain
+        } else {
+            Facts::Nothing
+        })
+    }
+
+    /// Sweeps what a project has in one region, unless another sweep does so already.
+    async fn sweep_region(
+        &self,
+        region: Option<&str>,
+        project: &ProjectId,
+        run: &Run,
+    ) -> Result<Option<SweepReport>, Stop> {
+        let mut looks = 1;
+        loop {
+            let place = self.place_in(region, project.as_str())?;
+            let (due, run) = (self.manifests_due(region, project).await?, run.clone());
+            let swept = tokio::task::spawn_blocking(move || {
+                let options = SweepOptions {
+                    dry_run: false,
+                    wait: WAIT,
+                };
+                let project = place.open().map_err(SweepError::from)?;
+                project.sweep_keeping(&due, options, &run)
+            })
+            .await;
+            return match swept {
+                Ok(Ok(report)) => Ok(Some(report)),
+                Ok(Err(SweepError::Cancelled)) => Err(Stop::Cancelled),
+                Ok(Err(SweepError::Busy(_))) => Ok(None),
+                Ok(Err(SweepError::ManifestsMissing(missing))) => {
+                    let still_due = self.manifests_due(region, project).await?;
+                    let mut lost = missing.clone();
+                    lost.retain(|id| still_due.contains(id));
+                    if lost.is_empty() && looks < LOOKS {
+                        // They were deleted while it looked.
+                        looks += 1;
+                        continue;
+                    }
+                    let found = lost.iter().copied().map(FoundDamage::manifest_missing);
+                    self.record_damage_in(region, project, found.collect(), DamageFinder::Sweep)
+                        .await?;
+                    let error =
+                        SweepError::ManifestsMissing(if lost.is_empty() { missing } else { lost });
+                    tracing::error!(project_id = %project, region, error = chain(&error), "sweep refused");
+                    Err(Stop::Failed(chain(&error)))
+                }
+                Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
+                Err(panicked) => Err(Stop::Failed(format!("the sweep ended badly: {panicked}"))),
+            };
+        }
+    }
+
+    pub(crate) async fn rows_swept(
+        &self,
+        task: &Task,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        match verdict {
+            Verdict::Done(Facts::SweepAgain) => Ok(self
+                .sweep_later(task, &task.project_id)
+                .await?
+                .into_iter()
+                .collect()),
+            Verdict::Done(
+                Facts::Nothing
+                | Facts::Sealed(_)
+                | Facts::Found(_)
+                | Facts::Restored(_)
+                | Facts::Synced(_),
+            )
+            | Verdict::Failed(_)
+            | Verdict::Cancelled => Ok(Vec::new()),
+        }
+    }
+}
