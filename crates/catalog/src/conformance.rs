@@ -132,3 +132,20 @@ fn assert_exists<T: std::fmt::Debug>(what: &str, got: Result<T, CatalogError>) {
         "{what}: {got:?}"
     );
 }
+
+/// Makes a vault, a resource and a backup in it.
+#[cfg(test)]
+pub(crate) fn sample_vault_with_backup(
+    seed: u64,
+) -> (
+    emberkeep_model::Vault,
+    emberkeep_model::VaultResource,
+    emberkeep_model::Backup,
+) {
+    let mut dice = sample::Dice(seed);
+    let vault = dice.vault();
+    let resource = dice.vault_resource(&vault);
+    let mut backup = sample_backup(usize::try_from(seed).expect("a small number"));
+    backup.vault_id = Some(vault.id);
+    (vault, resource, backup)
+}

@@ -65,6 +65,11 @@ pub(crate) trait Engine: Send + Sync + 'static {
         None
     }
 
+    /// Takes note of changes that were made.
+    fn note(&self, changes: &[Change]) {
+        let _ = changes;
+    }
+
     /// Runs steps in order in one durable transaction; returns the rows of each. Nothing has happened
     /// if a step that needs a row changed none ([`CatalogError::Stale`]), a row or its unique name was
     /// there before ([`CatalogError::Exists`]), or a row that it refers to was not (`Stale` again).
@@ -161,9 +166,9 @@ impl<E: Engine> Catalog for E {
         if changes.is_empty() {
             return Ok(());
         }
-        self.write(changes.iter().map(Step::of).collect())
-            .await
-            .map(drop)
+        self.write(changes.iter().map(Step::of).collect()).await?;
+        self.note(&changes);
+        Ok(())
     }
 
     async fn volume(&self, id: VolumeId) -> Result<Option<Volume>, CatalogError> {

@@ -18,8 +18,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{Arguments as _, AssertSqlSafe, Row as _, TypeInfo as _, ValueRef as _};
 
-use crate::CatalogError;
 use crate::sql::{Bind, ByteBound, Cell, Engine, Known, Needs, Record, Statement, Step};
+use crate::{CatalogChanges, CatalogError, CatalogFileError, Change};
 use fault::{failure, quick_failure};
 use lent::Lent;
 use quick::QuickReaders;
@@ -41,6 +41,7 @@ pub struct SqliteCatalog {
     /// `None` where there is no file that another connection could open.
     quick: Option<Arc<QuickReaders>>,
     known: Arc<Known>,
+    changes: Arc<CatalogChanges>,
     what: String,
 }
 
@@ -69,6 +70,7 @@ impl SqliteCatalog {
             writer: pool,
             quick: None,
             known: Arc::default(),
+            changes: Arc::default(),
             what,
         })
     }
@@ -101,8 +103,40 @@ impl SqliteCatalog {
             readers,
             quick: Some(Arc::new(QuickReaders::new(path, opening))),
             known: Arc::default(),
+            changes: Arc::default(),
             what,
         })
+    }
+
+    /// Makes an empty catalog of an older schema in a file that is not there, and closes it.
+    pub(crate) async fn create_at(path: &Path, schema: i64) -> Result<(), CatalogFileError> {
+        let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+        if schema > known {
+            return Err(CatalogFileError::TooNew {
+                found: schema,
+                known,
+            });
+        }
+        let what = format!("the catalogue {}", path.display());
+        let io = |cause| CatalogFileError::Io {
+            path: path.to_owned(),
+            cause,
+        };
+        make_private(path).map_err(io)?;
+        let options = SqliteConnectOptions::new().filename(path);
+        let made = pool(1).connect_with(options).await;
+        let made = made.map_err(|e| failure(e, &what))?;
+        let older = MIGRATIONS.iter().filter(|m| m.version <= schema);
+        let older = Migrator::with_migrations(older.cloned().collect());
+        let ran = older.run(&made).await;
+        made.close().await;
+        ran.map_err(|e| migration_failure(e, &what))?;
+        Ok(())
+    }
+
+    /// Returns what counts the changes of this catalog, all clones together.
+    pub fn changes(&self) -> Arc<CatalogChanges> {
+        Arc::clone(&self.changes)
     }
 
     /// Waits until every statement under way has ended, then closes the file.
@@ -172,10 +206,15 @@ async fn migrate(pool: &SqlitePool, what: &str) -> Result<(), CatalogError> {
     if found > known {
         return Err(CatalogError::TooNew { found, known });
     }
-    MIGRATIONS.run(&mut *connection).await.map_err(|e| match e {
+    let ran = MIGRATIONS.run(&mut *connection).await;
+    ran.map_err(|e| migration_failure(e, what))
+}
+
+fn migration_failure(error: MigrateError, what: &str) -> CatalogError {
+    match error {
         MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => failure(e, what),
         e => CatalogError::Failed(Box::new(e)),
-    })
+    }
 }
 
 /// Returns the newest migration that was applied; 0 for an empty database.
@@ -228,6 +267,10 @@ impl Engine for SqliteCatalog {
 
     fn known(&self) -> Option<&Known> {
         Some(&self.known)
+    }
+
+    fn note(&self, changes: &[Change]) {
+        self.changes.note(changes);
     }
 
     async fn write(&self, steps: Vec<Step>) -> Result<Vec<Vec<Record>>, CatalogError> {
