@@ -5,10 +5,10 @@
 #![no_main]
 
 use emberkeep_format::{
-    ChunkId, Condemnation, Decompressor, Descriptor, Encoding, Envelope, EnvelopeKind, IndexRun, KeySpace, Lease,
+    CatalogCopyHead, ChunkId, Condemnation, Decompressor, Descriptor, Encoding, Envelope, EnvelopeKind, IndexRun, KeySpace, Lease,
     LedgerEntry, LedgerLabel, LedgerRecord, LedgerSet, Manifest, NONCE_LEN, Node, ObjectId, PACK_HEADER_LEN, PACK_TRAILER_LEN, PackHeader, PackId, PackKind,
     PackTrailer, Page, Progress, SealKey, SessionRecord, SpoolFrame, TAG_LEN, TocEntry, Tombstone, Verified,
-    decode_toc, encode_run, names, open_chunk, verify_checksum,
+    decode_catalog_copy, decode_section, decode_toc, encode_catalog_copy, encode_run, names, open_chunk, verify_checksum,
 };
 use emberkeep_keys::{MasterKey, RepositorySecret};
 use libfuzzer_sys::fuzz_target;
@@ -20,7 +20,14 @@ const WINDOW: u32 = 16 << 20;
 type Law = fn(u8, &[u8]);
 
 /// Every decoder. `EMBERKEEP_DECODER` names the one that gets all inputs; else their first byte chooses.
-const DECODERS: [(&str, Law); 23] = [
+const DECODERS: [(&str, Law); 26] = [
+    ("catalog_copy", |_, bytes| {
+        if let Ok((head, sections)) = decode_catalog_copy(bytes) {
+            assert_eq!(encode_catalog_copy(&head, &sections), bytes);
+        }
+    }),
+    ("catalog_head", |_, bytes| drop(CatalogCopyHead::decode(bytes))),
+    ("catalog_section", |_, bytes| drop(decode_section(bytes))),
     ("page", |_, bytes| {
         if let Ok(page) = Page::decode(bytes, WINDOW) {
             assert_eq!(page.encode(), bytes);

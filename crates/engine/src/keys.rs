@@ -135,7 +135,7 @@ impl Repository {
     pub fn projects(&self) -> Result<Vec<ProjectRepository>, RepositoryError> {
         let mut projects = Vec::new();
         for (space, stored) in self.stored_keys()? {
-            if !self.secret.is_erased(&stored) {
+            if space != self.catalog_space() && !self.secret.is_erased(&stored) {
                 projects.push(self.open_space(space, stored, None)?);
             }
         }

@@ -136,6 +136,14 @@ impl Ledger {
         self.gone.contains(label) || self.dropped.contains(label)
     }
 
+    /// Returns the backups that were deleted, as far as is remembered.
+    pub(crate) fn deleted(&self) -> BTreeSet<BackupId> {
+        let gone = self.gone.iter().chain(&self.dropped);
+        let gone: BTreeSet<BackupId> = gone.map(|label| label.backup).collect();
+        let due: BTreeSet<BackupId> = self.due().iter().map(|r| r.label.backup).collect();
+        gone.difference(&due).copied().collect()
+    }
+
     /// Returns the backups that must be there.
     fn live(&self) -> BTreeSet<LedgerRecord> {
         let set = self.set.iter().flat_map(|(_, set)| &set.live);

@@ -5,6 +5,7 @@
 //! `restore.rs`; `sweep.rs` says why no operation needs an exclusive lock.
 
 mod backup;
+mod catalog_copy;
 mod check;
 mod copy;
 mod damage;
@@ -26,6 +27,7 @@ mod sweep;
 mod tree;
 
 pub use backup::{BackupReport, BackupRequest, Hints};
+pub use catalog_copy::{CatalogCopy, CatalogCopyName, CatalogSection, NoCopyName, OpenedCopy};
 pub use check::{CheckOptions, CheckReport, LostRange, Problem, VerifyOptions};
 pub use copy::{CopyReport, CopyRequest};
 pub use damage::{Damage, DamageCause, ReadError};
@@ -42,6 +44,6 @@ pub use run::{Progress, Run};
 pub use sweep::{SweepOptions, SweepReport};
 
 pub use emberkeep_format::{
-    BackupFacts, BackupStatistics, ChangeRecord, ChunkerSpec, Manifest, ObjectId, SourceRecord,
-    UnixMicros, WholeFacts,
+    BackupFacts, BackupStatistics, ChangeRecord, CheckpointFacts, ChunkerSpec, ContextFacts,
+    Manifest, ObjectId, PolicyFacts, SourceRecord, UnixMicros, VaultFacts, WholeFacts,
 };

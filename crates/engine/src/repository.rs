@@ -360,6 +360,25 @@ impl ProjectRepository {
         sweep::sweep(&self.space, known, options, run)
     }
 
+    /// Returns the backups that have a manifest, readable or not.
+    pub fn backup_ids(&self) -> Result<BTreeSet<BackupId>, RepositoryError> {
+        let listed = list_manifests(&self.space)?;
+        Ok(listed.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// Returns those of some backups without manifests that were deleted, as far as the ledger
+    /// remembers: the others are lost.
+    pub fn deleted_among(
+        &self,
+        missing: &BTreeSet<BackupId>,
+    ) -> Result<BTreeSet<BackupId>, RepositoryError> {
+        if missing.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let deleted = Ledger::load(&self.space)?.deleted();
+        Ok(missing.intersection(&deleted).copied().collect())
+    }
+
     /// Returns those of `known` that have no manifest.
     pub fn missing(&self, known: &BTreeSet<BackupId>) -> Result<Vec<BackupId>, RepositoryError> {
         let listed = list_manifests(&self.space)?;

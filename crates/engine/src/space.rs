@@ -112,6 +112,30 @@ impl Space {
         place.seal(key(&seals, kind), random::<NONCE_LEN>(), plain)
     }
 
+    /// Opens bytes that were sealed for a place.
+    pub(crate) fn open(
+        &self,
+        kind: EnvelopeKind,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, ReadError> {
+        let place = Envelope {
+            kind,
+            repository: self.descriptor.id,
+            name,
+        };
+        self.unsealed(|| {
+            let mut stored = sealed.to_vec();
+            let seals = self.keys.seals();
+            let plain = place
+                .open_within(key(&seals, kind), &mut stored)
+                .map_err(|cause| ReadError::damaged(name, None, cause))?;
+            stored.truncate(plain.end);
+            stored.drain(..plain.start);
+            Ok(stored)
+        })
+    }
+
     /// Reads a sealed object and decodes its plaintext.
     pub(crate) fn load<T>(
         &self,
@@ -248,6 +272,7 @@ fn key(seals: &Seals, kind: EnvelopeKind) -> &SealKey {
         | EnvelopeKind::LedgerEntry
         | EnvelopeKind::Tombstone
         | EnvelopeKind::LedgerSet => &seals.records,
+        EnvelopeKind::CatalogCopy => &seals.catalog,
         EnvelopeKind::MasterWrap | EnvelopeKind::ProjectKey => {
             unreachable!("wrapped keys belong to the repository, not to a project")
         }

@@ -1,5 +1,7 @@
 //! What a manifest remembers of a backup beyond its content, so that its row can be made again.
 
+mod context;
+
 use std::collections::BTreeMap;
 
 use emberkeep_model::{
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{FormatError, Manifest};
+pub use context::{CheckpointFacts, ContextFacts, PolicyFacts, VaultFacts};
 
 /// Version 1 does not say so; later ones have a field `version`.
 const VERSION: u32 = 1;
@@ -56,6 +59,9 @@ pub struct BackupFacts {
     /// The server's backup that it is part of, in full.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub whole: Option<WholeFacts>,
+    /// What it belonged to; older manifests do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextFacts>,
 }
 
 /// Facts about a server's backup, which has no manifest: each of its parts remembers them.
@@ -183,7 +189,7 @@ mod tests {
     fn no_unreadable_fact_becomes_a_default() {
         let whole = BackupFacts::default().to_extra();
         let keys = whole.keys().map(String::as_str);
-        for key in keys.chain(["replica", "project_id", "whole", "version"]) {
+        for key in keys.chain(["replica", "project_id", "whole", "context", "version"]) {
             // No fact is a list.
             let extra = json!({ key: [[]] });
             let read = manifest(extra).facts();

@@ -7,6 +7,7 @@
 
 mod bound;
 mod bytes;
+mod catalog_copy;
 mod chunk;
 mod cut;
 mod descriptor;
@@ -28,11 +29,15 @@ mod verified;
 mod zero;
 
 pub use bound::{KeyTag, WrappedKey};
+pub use catalog_copy::{
+    CatalogCopyHead, CatalogPart, SectionRecord, decode_catalog_copy, decode_section,
+    encode_catalog_copy, encode_section,
+};
 pub use chunk::{Compressor, Decompressor, Encoding, MAX_CHUNK};
 pub use cut::{BLOCK, Cutter, Segments, Verdict};
 pub use descriptor::{ChunkerSpec, Descriptor, FORMAT_VERSION, MAX_WINDOW_LOG2, MIN_WINDOW_LOG2};
 pub use error::FormatError;
-pub use facts::{BackupFacts, WholeFacts};
+pub use facts::{BackupFacts, CheckpointFacts, ContextFacts, PolicyFacts, VaultFacts, WholeFacts};
 pub use ids::{ChunkId, ChunkIdKey, KeySpace, ObjectId, PackId, UnixMicros};
 pub use index::{IndexEntries, IndexEntry, IndexRun, PackRecord, encode_run};
 pub use ledger::{LedgerEntry, LedgerLabel, LedgerRecord, LedgerSet, NotInLedger, Tombstone};

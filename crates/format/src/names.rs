@@ -12,6 +12,8 @@ pub const MASTER_KEYS: &str = "keys/master/";
 pub const PROJECT_KEYS: &str = "keys/projects/";
 /// Says that the master key is being changed, and to which.
 pub const ROTATING: &str = "keys/rotating";
+/// Starts the names of copies of the catalog.
+pub const CATALOG_COPIES: &str = "catalog/";
 /// Ends the name of the object that a session's owner renews.
 pub const BEAT: &str = ".beat";
 
@@ -23,6 +25,11 @@ pub fn master_key(key: ObjectId) -> String {
 /// Returns the name of a project's wrapped key.
 pub fn project_key(space: KeySpace) -> String {
     format!("{PROJECT_KEYS}{space}")
+}
+
+/// Names a copy of the catalog; padded, so that names sort as numbers do.
+pub fn catalog_copy(number: u64, id: ObjectId) -> String {
+    format!("{CATALOG_COPIES}{number:020}.{id}")
 }
 
 /// Names of the objects of one project.

@@ -134,6 +134,8 @@ pub enum EnvelopeKind {
     Tombstone = 11,
     /// Which backups there are, and which were deleted.
     LedgerSet = 12,
+    /// A part of a copy of the catalog.
+    CatalogCopy = 13,
 }
 
 impl EnvelopeKind {
@@ -151,6 +153,7 @@ impl EnvelopeKind {
             Self::LedgerEntry => "ledger entry",
             Self::Tombstone => "tombstone",
             Self::LedgerSet => "ledger set",
+            Self::CatalogCopy => "catalog copy",
         }
     }
 }

@@ -78,6 +78,7 @@ impl ProjectKey {
             manifests: seal_key(&latest_first("emberkeep 2026 v1 manifest")),
             index: seal_key(&latest_first("emberkeep 2026 v1 index")),
             records: seal_key(&latest_first("emberkeep 2026 v1 records")),
+            catalog: seal_key(&latest_first("emberkeep 2026 v1 catalog")),
             pack_roots: latest_first("emberkeep 2026 v1 pack root"),
         }
     }
@@ -115,6 +116,8 @@ pub struct Seals {
     pub index: SealKey,
     /// Seals sessions, condemnations and leases.
     pub records: SealKey,
+    /// Seals the project's rows in copies of the catalog.
+    pub catalog: SealKey,
 }
 
 impl ProjectKeys {

@@ -1,5 +1,6 @@
 //! One binary for all integration tests of this crate: the engine over stores that fail.
 
+mod catalog_copies;
 mod copy;
 mod crash;
 mod damage;
