@@ -8,7 +8,7 @@ mod attempts;
 mod cache;
 mod change;
 mod password;
-mod people;
+pub(crate) mod people;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,6 +4,7 @@
 mod access;
 mod backup;
 mod blocking;
+mod catalog_copies;
 mod cbr_error;
 mod clock;
 mod error;
@@ -30,6 +31,10 @@ pub use access::{Policy, PolicyError, Who};
 pub use backup::data::{OpenBackup, ReadBackupError};
 pub use backup::records::Imported;
 pub use backup::view::{BackupView, CheckpointView, Restore, VaultView};
+pub use catalog_copies::{
+    Belongings, CatalogCheck, CatalogCopies, CatalogCopyError, CopyWriter, Settled, TakenUp,
+    Unknown, VolumeFile, give_administrator, newer_copy, take_up, take_up_volumes, unknown_backups,
+};
 pub use cbr_error::CbrError;
 pub use clock::{Clock, SystemClock};
 pub use emberkeep_catalog::query;

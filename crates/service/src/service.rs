@@ -107,6 +107,8 @@ pub struct Service {
     pub(crate) damage: Arc<crate::repository::damage::DamageQueue>,
     /// The runs of this process, for their live progress and for cancelling.
     pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
+    /// Copies of the catalog in the repository, where the operator wants them.
+    pub(crate) catalog_copies: Option<Arc<crate::CatalogCopies>>,
     /// How much space is free, where somebody looks.
     pub(crate) space: Option<Arc<dyn crate::Space>>,
     /// Whoever adds to a project takes its turn; see `quotas.rs`.
@@ -137,6 +139,7 @@ impl Service {
             workers,
             damage: Arc::default(),
             runs: Arc::new(Mutex::new(HashMap::new())),
+            catalog_copies: None,
             space: None,
             turns: Arc::default(),
         }

@@ -175,6 +175,26 @@ impl FileProvider {
     }
 }
 
+impl FileProvider {
+    /// Lists the volumes that have a file, with their sizes.
+    pub fn volumes(&self) -> Result<Vec<(VolumeId, ByteCount)>, VolumeError> {
+        let place = self.root.join(VOLUMES);
+        let failed = |cause| VolumeError::io(place.display().to_string(), cause);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&place).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(EXTENSION));
+            if let Some(id) = id.and_then(|id| id.parse().ok()) {
+                let size = fs::metadata(entry.path()).map_err(failed)?.len();
+                found.push((id, ByteCount(size)));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
 impl VolumeProvider for FileProvider {
     fn create(&self, volume: VolumeId, size: ByteCount) -> Result<(), VolumeError> {
         self.write_new(volume, size)?.finish()

@@ -52,13 +52,14 @@ impl Service {
     ) -> Result<Sealed, Stop> {
         let (repository, run) = (self.repository.clone(), run.clone());
         let mut request = request_for(backup);
-        if let Some((whole, parts)) = whole {
-            request.extra = BackupFacts {
-                whole: Some(whole_facts(whole, parts)),
-                ..facts_of(backup)
-            }
-            .to_extra();
+        // A part stands for its server: what that one belongs to is remembered.
+        let context = self.context_of(whole.map_or(backup, |(whole, _)| whole));
+        request.extra = BackupFacts {
+            whole: whole.map(|(whole, parts)| whole_facts(whole, parts)),
+            context: Some(context.await.map_err(ServiceError::from)?),
+            ..facts_of(backup)
         }
+        .to_extra();
         request.parent = self.parent_content(backup).await?;
         let project = backup.project_id.clone();
         let copied = tokio::task::spawn_blocking(move || {

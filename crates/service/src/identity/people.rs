@@ -8,8 +8,8 @@ use super::{DomainName, Identity, Named, UserChange};
 use crate::ServiceError;
 
 /// The names of what the first run makes.
-const FIRST_USER: &str = "admin";
-const FIRST_PROJECT: &str = "emberkeep";
+pub(crate) const FIRST_USER: &str = "admin";
+pub(crate) const FIRST_PROJECT: &str = "emberkeep";
 
 /// The longest name of a user (Keystone's limit).
 pub(super) const LONGEST_USER_NAME: usize = 255;

@@ -17,7 +17,7 @@ use crate::{Service, ServiceError};
 const COMPLETE: [&str; 4] = ["available", "damaged", "restore-queued", "restoring"];
 
 /// Tells whether our repository must hold a manifest of the backup's content.
-fn has_manifest(backup: &Backup) -> bool {
+pub(crate) fn has_manifest(backup: &Backup) -> bool {
     let complete = match &backup.state {
         BackupState::Available(_)
         | BackupState::Damaged(_)

@@ -72,6 +72,8 @@ impl Service {
                 "copies of the store made before this erasure can still be opened with the master key; change it with `emberkeep repo rotate-key`, and destroy the old one"
             );
         }
+        // Copies of the catalog from before hold the project's rows under its key, which is gone.
+        self.replace_catalog_copies().await?;
         self.nudge.notify_one();
         Ok(Erasure {
             what: Erased {

@@ -101,6 +101,7 @@ impl Service {
     /// were not read for longest, and records damage.
     pub async fn verify_some(&self, budget: u64, run: Run) -> Result<(), ServiceError> {
         self.compare_with_stores(DamageFinder::Scrub).await?;
+        self.check_catalog_copies().await?;
         if budget == 0 {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 
 mod background;
 mod backups;
+mod catalog_copies;
 mod catalogue;
 mod common;
 mod comparison;
