@@ -5,9 +5,9 @@ use clap_complete::Shell;
 
 use crate::connect::ConnectArgs;
 use crate::{
-    backup, checkpoint, cinder_repo, config, export, filesystem, key, man, policy, project,
-    protectable, quickstart, quota, replicate, repo, restore, role, serve, server, share, snapshot,
-    sweep, tag, task, user, vault, volume,
+    backup, catalog, checkpoint, cinder_repo, config, export, filesystem, key, man, policy,
+    project, protectable, quickstart, quota, replicate, repo, restore, role, serve, server, share,
+    snapshot, sweep, tag, task, user, vault, volume,
 };
 
 const AFTER_HELP: &str = "\
@@ -90,6 +90,8 @@ pub(crate) enum Command {
     Repo(repo::RepoArgs),
     /// Put a master key on paper, read it back, and note that there is a copy
     Key(key::KeyArgs),
+    /// Copy, restore or rebuild the catalog of a stopped service
+    Catalog(catalog::CatalogArgs),
     /// Read backups written by Cinder's own drivers, without a service
     CinderRepo(cinder_repo::CinderRepoArgs),
     /// Write manual pages

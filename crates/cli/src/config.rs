@@ -87,6 +87,8 @@ fn settings(config: &Config) -> Vec<(&'static str, Value)> {
             json!(config.policy_min_gap_minutes),
         ),
         ("verify_gib_a_day", json!(config.verify_gib_a_day)),
+        ("catalog_copy_secs", json!(config.catalog.copy_secs)),
+        ("catalog_copies", json!(config.catalog.copies)),
         ("low_water_mib", json!(config.low_water_mib)),
         ("reserve_mib", json!(config.reserve_mib)),
         ("store_write_mib_s", json!(config.store_write_mib_s)),

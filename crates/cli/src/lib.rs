@@ -6,6 +6,7 @@
 mod advice;
 mod args;
 mod backup;
+mod catalog;
 mod checkpoint;
 mod cinder_repo;
 mod config;
@@ -109,6 +110,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Role(args) => block_on(role::run(args, connect)),
         Command::Repo(args) => repo::run(args),
         Command::Key(args) => key::run(args),
+        Command::Catalog(args) => block_on(catalog::run(args, connect)),
         Command::CinderRepo(args) => cinder_repo::run(args),
         Command::ManPages(args) => man::run(&args, Cli::command()),
         Command::Completions { shell } => {

@@ -29,6 +29,9 @@ Examples:
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     settings: ServiceArgs,
+    /// Start although the catalog does not know all backups in the repository; they stay there, unlisted
+    #[arg(long)]
+    accept: bool,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -74,6 +77,7 @@ impl ServiceArgs {
             tls_certificate: self.tls_certificate,
             tls_key: self.tls_key,
             identity: self.identity,
+            accept_catalog: false,
         };
         Config::load(args).map_err(|error| CliError::failed_by("the configuration", &error))
     }
@@ -82,7 +86,8 @@ impl ServiceArgs {
 /// Runs `serve`.
 pub(crate) async fn run(args: ServeArgs, connect: ConnectArgs) -> Result<(), CliError> {
     args.log.start("info")?;
-    let config = args.settings.load(connect)?;
+    let mut config = args.settings.load(connect)?;
+    config.accept_catalog = args.accept;
     let running = emberkeep_server::start(config)
         .await
         .map_err(|error| not_started(&error))?;
@@ -108,13 +113,23 @@ pub(crate) fn ended(ended: Ended) -> Result<(), CliError> {
     match ended {
         Ended::Told => Ok(()),
         Ended::GaveUp(gave_up) => Err(CliError::worker_failed(&gave_up)),
+        Ended::CatalogDamaged(words) => {
+            Err(CliError::refused(format!("the service stopped: {words}")).hint(REBUILD))
+        }
     }
 }
+
+/// The ways out where the catalog is damaged.
+const REBUILD: &str = "`emberkeep catalog rebuild --yes` makes it again from its latest copy and the backups in the repository; the damaged file is kept";
+/// The ways out where the catalog is not the latest.
+const BEHIND: &str = "put the latest catalogue.db back; or `emberkeep catalog rebuild` (--yes replaces the one there is) makes it again from its latest copy and the backups in the repository; or `emberkeep serve --accept` goes on with the catalog as it is";
 
 /// Words a failure to start.
 pub(crate) fn not_started(error: &StartError) -> CliError {
     let told = CliError::failed_by("the service did not start", error);
     match error {
+        StartError::CatalogDamaged { .. } => refused(error).hint(REBUILD),
+        StartError::CatalogBehind { .. } => refused(error).hint(BEHIND),
         StartError::Listen { .. } => {
             told.hint("another address: --listen 127.0.0.1:0 takes a free port")
         }
@@ -128,6 +143,8 @@ pub(crate) fn not_started(error: &StartError) -> CliError {
         | StartError::Repository(_)
         | StartError::Store(_)
         | StartError::Catalog(_)
+        | StartError::CatalogFile(_)
+        | StartError::Interrupted(_)
         | StartError::Volumes(_)
         | StartError::KeystonePassword { .. }
         | StartError::KeystoneAuthority { .. }
@@ -137,4 +154,12 @@ pub(crate) fn not_started(error: &StartError) -> CliError {
         | StartError::Cinder(_)
         | StartError::Recovery(_) => told,
     }
+}
+
+/// Words a start that is refused until somebody decides.
+fn refused(error: &StartError) -> CliError {
+    CliError::refused(format!(
+        "the service did not start: {}",
+        crate::error::chain(error)
+    ))
 }

@@ -35,9 +35,35 @@ pub(crate) fn readdressed(text: &str, url: &str) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
+/// Returns the password of our own entry.
+pub(crate) fn password(text: &str) -> Option<String> {
+    let mut in_ours = false;
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        if indent == 2 && line.trim_end().ends_with(':') {
+            in_ours = line.trim() == "emberkeep:";
+        }
+        if let Some(password) = line.trim_start().strip_prefix("password: ")
+            && in_ours
+        {
+            return Some(password.trim().to_owned());
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_password_of_our_entry_is_found() {
+        let other = "clouds:\n  other:\n    auth:\n      password: theirs\n";
+        let first = fresh("http://127.0.0.1:1", "RegionOne", "secret");
+        assert_eq!(password(other), None);
+        let both = format!("{other}{}", first.replace("clouds:\n", ""));
+        assert_eq!(password(&both).as_deref(), Some("secret"));
+    }
 
     #[test]
     fn only_our_address_changes() {

@@ -11,12 +11,14 @@ use emberkeep_keys::KeySource;
 use emberkeep_service::{DefaultQuotas, Policy};
 use serde::Deserialize;
 
+mod catalog;
 mod cinder;
 mod identity;
 mod listen;
 mod nbd;
 mod replica;
 
+pub use catalog::CatalogConfig;
 use cinder::CinderFile;
 pub use cinder::{CinderConfig, CinderPlaceError, CinderS3, CinderSwift};
 use identity::KeystoneFile;
@@ -93,6 +95,8 @@ pub struct ConfigArgs {
     pub tls_key: Option<PathBuf>,
     /// `--identity`.
     pub identity: Option<String>,
+    /// `--accept`.
+    pub accept_catalog: bool,
 }
 
 /// The file as it stands; every key is optional.
@@ -117,6 +121,8 @@ struct File {
     sweep_delay_secs: Option<i64>,
     policy_min_gap_minutes: Option<u16>,
     verify_gib_a_day: Option<u64>,
+    catalog_copy_secs: Option<u64>,
+    catalog_copies: Option<usize>,
     low_water_mib: Option<u64>,
     reserve_mib: Option<u64>,
     store_write_mib_s: Option<u64>,
@@ -186,6 +192,10 @@ pub struct Config {
     pub policy_min_gap_minutes: u16,
     /// GiB of stored data that are read and verified a day; 0 for none.
     pub verify_gib_a_day: u64,
+    /// How the catalog is copied into the repository.
+    pub catalog: CatalogConfig,
+    /// Start with a catalog that does not know all that is in the repository.
+    pub accept_catalog: bool,
     /// MiB that must stay free in the data directory: with less, nothing that stores data is begun; 0 for no mark.
     pub low_water_mib: u64,
     /// MiB held back in the data directory and released when it is full; 0 for none.
@@ -332,6 +342,8 @@ impl Config {
                 file.verify_gib_a_day,
                 24,
             )?,
+            catalog: catalog::read(env, file.catalog_copy_secs, file.catalog_copies)?,
+            accept_catalog: args.accept_catalog,
             low_water_mib: number(
                 "LOW_WATER_MIB",
                 env("LOW_WATER_MIB"),

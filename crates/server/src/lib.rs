@@ -1,6 +1,9 @@
 //! The daemon: configuration, wiring of adapters, start and stop. The only crate that
 //! knows every adapter; decides nothing that a use case could decide. Start at [`start`].
 
+mod catalog_guard;
+mod catalog_place;
+mod catalog_tool;
 mod certificate;
 mod clouds;
 mod config;
@@ -11,11 +14,12 @@ mod regions;
 mod space;
 mod start;
 
+pub use catalog_tool::{CatalogTool, CatalogToolError, ListedCopy, RebuildFrom, Rebuilt};
 pub use certificate::CertificateError;
 pub use config::{
-    CinderConfig, CinderPlaceError, CinderS3, CinderSwift, Config, ConfigArgs, ConfigError,
-    DEFAULT_DATA_DIR, DEFAULT_LISTEN, IdentityConfig, KeystoneConfig, Listen, NbdConfig, NbdListen,
-    ReplicaConfig, ReplicaStore, TlsFiles,
+    CatalogConfig, CinderConfig, CinderPlaceError, CinderS3, CinderSwift, Config, ConfigArgs,
+    ConfigError, DEFAULT_DATA_DIR, DEFAULT_LISTEN, IdentityConfig, KeystoneConfig, Listen,
+    NbdConfig, NbdListen, ReplicaConfig, ReplicaStore, TlsFiles,
 };
 pub use data_dir::{DataDir, DataDirError};
 pub use people::People;

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use emberkeep_catalog::{Catalog, SqliteCatalog};
+use emberkeep_catalog::{Catalog, CatalogFile, SqliteCatalog};
 use emberkeep_service::{Clock, Identity, IdentitySettings, SystemClock};
 
+use crate::catalog_guard::check_file;
 use crate::start::CATALOGUE;
 use crate::{DataDir, StartError};
 
@@ -22,8 +23,9 @@ impl People {
             return Ok(None);
         }
         let data = DataDir::take(data_dir)?;
-        let catalog: Arc<dyn Catalog> =
-            Arc::new(SqliteCatalog::open(data.path().join(CATALOGUE)).await?);
+        let file = CatalogFile::new(data.path().join(CATALOGUE));
+        check_file(&file).await?;
+        let catalog: Arc<dyn Catalog> = Arc::new(SqliteCatalog::open(file.path()).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(Some(Self {
             identity: Identity::new(catalog, clock, IdentitySettings::default()),

@@ -5,20 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use emberkeep_catalog::{Catalog, CatalogError, SqliteCatalog};
+use emberkeep_catalog::{Catalog, CatalogError, CatalogFile, CatalogFileError, SqliteCatalog};
 use emberkeep_cloud::{Keystone, KeystoneError, KeystoneSettings};
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
 use emberkeep_http::{App, HttpSettings};
 use emberkeep_keys::{KeyFile, KeyFileError, KeySource, MasterKey};
 use emberkeep_nbd::tls::ClientProof;
 use emberkeep_service::{
-    Authenticator, Clock, ExportServer, GaveUp, Identity, IdentitySettings, Service, ServiceError,
-    Settings, Supervisor, SystemClock, Workers, new_secret,
+    Authenticator, CatalogCheck, CatalogCopies, Clock, CopyWriter, ExportServer, GaveUp, Identity,
+    IdentitySettings, Service, ServiceError, Settings, Supervisor, SystemClock, Workers,
+    new_secret,
 };
 use emberkeep_store::{LocalStore, ObjectStore, Pace, PacedStore, StoreError};
 use emberkeep_volumes::{FileProvider, VolumeError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
+use crate::catalog_guard::{behind, open_catalog};
 use crate::certificate::Certificate;
 use crate::clouds;
 use crate::connections::{Listener, Patience, serve};
@@ -87,6 +90,32 @@ pub enum StartError {
     /// The catalogue cannot be opened.
     #[error("the catalogue cannot be opened")]
     Catalog(#[from] CatalogError),
+    /// The catalog's file is damaged.
+    #[error("the catalog {path} is damaged and is not served: {}", findings.join(", "))]
+    CatalogDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What the database found.
+        findings: Vec<String>,
+    },
+    /// The catalog is not the one that the repository was last used with.
+    #[error("{}", behind(path, *backups, *projects, newer.as_deref()))]
+    CatalogBehind {
+        /// The catalog's file.
+        path: PathBuf,
+        /// Backups in the store that it does not know.
+        backups: usize,
+        /// Projects that have such.
+        projects: usize,
+        /// A copy in the repository that is newer than the catalog.
+        newer: Option<String>,
+    },
+    /// The catalog's file cannot be used.
+    #[error("the catalog cannot be used")]
+    CatalogFile(#[source] CatalogFileError),
+    /// A thread that the start waited for ended badly.
+    #[error("the start was interrupted")]
+    Interrupted(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The volumes cannot be opened.
     #[error("the volumes cannot be opened")]
     Volumes(#[from] VolumeError),
@@ -145,6 +174,7 @@ pub struct Running {
     workers: Workers,
     service: Service,
     serving: Supervisor,
+    damaged: watch::Receiver<Option<String>>,
 }
 
 /// Why a service that was running ends.
@@ -154,6 +184,8 @@ pub enum Ended {
     Told,
     /// A background worker could not be kept running.
     GaveUp(GaveUp),
+    /// The catalog's file was found damaged; it says how.
+    CatalogDamaged(String),
 }
 
 /// How long requests in flight may take once the service is told to stop.
@@ -179,8 +211,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let key_source = config.master_key_in(data.path());
     let repository = open_repository(&data, &key_source, pace(&config))?;
     let regions = regions(&config, &repository, &key_source)?;
-    let catalog: Arc<dyn Catalog> =
-        Arc::new(SqliteCatalog::open(data.path().join(CATALOGUE)).await?);
+    let file = CatalogFile::new(data.path().join(CATALOGUE));
+    let sqlite = open_catalog(&file, &repository, config.accept_catalog).await?;
+    let changes = sqlite.changes();
+    let catalog: Arc<dyn Catalog> = Arc::new(sqlite);
     let volumes = Arc::new(FileProvider::open(data.path())?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let token_lifetime =
@@ -204,12 +238,20 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         turbo_roots: config.turbo_roots.clone(),
         ..Settings::default()
     };
+    let copies = (config.catalog.copy_secs > 0).then(|| {
+        let copies = CatalogCopies::new(file.clone(), repository.clone(), config.catalog.copies);
+        Arc::new(copies)
+    });
     let service = Service::new(catalog, repository, volumes, Arc::clone(&clock), settings);
     let service = service
         .with_regions(regions)
         .with_foreign(config.cinder.open()?);
     let service = match &config.nbd {
         Some(nbd) => service.with_exports(serve_exports(nbd, data.path())?),
+        None => service,
+    };
+    let service = match &copies {
+        Some(copies) => service.with_catalog_copies(Arc::clone(copies)),
         None => service,
     };
     service.recover().await?;
@@ -260,6 +302,15 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let mut serving = Supervisor::new(Arc::clone(kept.worker_table()));
     serve(&mut serving, listeners, &router, patience);
     serving.start(SpaceWatch(space));
+    let (damaged, found_damaged) = watch::channel(None);
+    serving.start(CatalogCheck { file, damaged });
+    if let Some(copies) = copies {
+        serving.start(CopyWriter {
+            copies,
+            changes,
+            interval: Duration::from_secs(config.catalog.copy_secs),
+        });
+    }
     tracing::info!(urls = urls.join(" "), data_dir = %data.path().display(), "serving");
     Ok(Running {
         terminate,
@@ -271,7 +322,17 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         workers,
         service: kept,
         serving,
+        damaged: found_damaged,
     })
+}
+
+/// Waits until the catalog's file was found damaged; returns how.
+async fn found_damaged(damaged: &mut watch::Receiver<Option<String>>) -> String {
+    match damaged.wait_for(Option::is_some).await {
+        Ok(found) => found.clone().unwrap_or_default(),
+        // The check ends with the service.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Begins to listen for NBD; nothing is served until somebody asks for it.
@@ -332,7 +393,7 @@ const REPOSITORY: &str = "repository";
 
 /// Opens the repository, or makes it on the first run. A key is made only where there is
 /// nothing yet that another key could have sealed.
-fn open_repository(
+pub(crate) fn open_repository(
     data: &DataDir,
     key_source: &KeySource,
     pace: Option<Pace>,
@@ -439,6 +500,7 @@ impl Running {
     /// Waits for SIGTERM or SIGINT, or until a worker cannot be kept running, then stops. SIGHUP
     /// reads the certificates again.
     pub async fn stopped(mut self) -> Ended {
+        let mut damaged = self.damaged.clone();
         let ended = loop {
             tokio::select! {
                 _ = self.terminate.recv() => {
@@ -452,6 +514,7 @@ impl Running {
                 _ = self.hangup.recv() => self.renew_certificates(),
                 gave_up = self.workers.gave_up() => break Ended::GaveUp(gave_up),
                 gave_up = self.serving.gave_up() => break Ended::GaveUp(gave_up),
+                words = found_damaged(&mut damaged) => break Ended::CatalogDamaged(words),
             }
         };
         self.shutdown().await;
