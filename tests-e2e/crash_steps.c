@@ -1,5 +1,6 @@
 /* Preloaded into the service: after SIGUSR1, the N-th call that makes something durable is never made, for the
- * process is killed in its place, as by `kill -9`. N is CRASH_AT in the environment; SIGUSR2 lets it live on. */
+ * process is killed in its place, as by `kill -9`. N is CRASH_AT in the environment; SIGUSR2 lets it live on. With
+ * CRASH_ARMED in the environment calls count from the start, for commands that end by themselves. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@ __attribute__((constructor)) static void begin(void) {
     const char *text = getenv("CRASH_AT");
     struct sigaction action = {.sa_handler = arm, .sa_flags = SA_RESTART};
     crash_at = text ? atol(text) : 0;
+    atomic_store(&armed, getenv("CRASH_ARMED") != NULL);
     sigaction(SIGUSR1, &action, NULL);
     sigaction(SIGUSR2, &action, NULL);
 }

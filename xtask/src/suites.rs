@@ -71,6 +71,7 @@ const END_TO_END: &[Suite] = &[
     suite("resume", "cli", 30),
     suite("log", "cli", 30),
     suite("damage", "cli", 30),
+    suite("catalog", "cli", 240),
     suite("full_disk", "cli", 30).sharing(DEVICES),
 ];
 
