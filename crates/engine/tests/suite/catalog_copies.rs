@@ -200,7 +200,11 @@ fn a_copy_that_was_broken_off_anywhere_is_whole_or_absent() {
     let house = House::new();
     let before = house.put(0);
     for call in 1_u64.. {
-        let moment = if call % 2 == 0 { Moment::Before } else { Moment::After };
+        let moment = if call % 2 == 0 {
+            Moment::Before
+        } else {
+            Moment::After
+        };
         let plan = FaultPlan::new(Counted::All);
         let inner = copy(&*house.store);
         let faulty = FaultyStore::new(Shared(inner.clone()), plan.clone());

@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use super::context::{Belongings, Context};
 use super::unknown::is_of_this_service;
-use crate::{ServiceError, Settings};
 use crate::repository::comparison::has_manifest;
 use crate::task::worker::chain;
+use crate::{ServiceError, Settings};
 
 /// What the damage of a backup without its manifest is called.
 const MANIFEST_MISSING: &str = "its manifest is missing from the store";

@@ -14,9 +14,8 @@ use emberkeep_model::{
     VolumeStatus, Work,
 };
 use emberkeep_service::{
-    CatalogCopies, NewCheckpoint, NewPolicy, NewResource, NewVault, Service, Settings,
-    SystemClock, TakenUp, VOLUME_RESOURCE, VolumeFile, newer_copy, take_up, take_up_volumes,
-    unknown_backups,
+    CatalogCopies, NewCheckpoint, NewPolicy, NewResource, NewVault, Service, Settings, SystemClock,
+    TakenUp, VOLUME_RESOURCE, VolumeFile, newer_copy, take_up, take_up_volumes, unknown_backups,
 };
 use emberkeep_volumes::FileProvider;
 
@@ -152,7 +151,11 @@ impl Life {
 }
 
 async fn backups(catalog: &dyn Catalog) -> Vec<Backup> {
-    let mut rows = catalog.backups(&BackupQuery::default()).await.unwrap().items;
+    let mut rows = catalog
+        .backups(&BackupQuery::default())
+        .await
+        .unwrap()
+        .items;
     rows.sort_by_key(|row| row.id);
     rows
 }
@@ -187,7 +190,13 @@ async fn everything_comes_back_from_manifests_alone_but_passwords() {
     assert_eq!((report.added, report.lost, report.unreadable), (2, 0, 0));
     let made = report.belongings;
     assert_eq!(
-        (made.projects, made.users, made.vaults, made.policies, made.checkpoints),
+        (
+            made.projects,
+            made.users,
+            made.vaults,
+            made.policies,
+            made.checkpoints
+        ),
         (1, 1, 1, 1, 1)
     );
     let rows = backups(&catalog).await.into_iter().map(told);
@@ -215,7 +224,11 @@ async fn everything_comes_back_from_manifests_alone_but_passwords() {
     }
     assert_eq!(policies[0], policies[1]);
     assert_eq!(catalog.vault_policies(life.vault).await.unwrap().len(), 1);
-    let run = life.backups.iter().find_map(|one| one.checkpoint_id).unwrap();
+    let run = life
+        .backups
+        .iter()
+        .find_map(|one| one.checkpoint_id)
+        .unwrap();
     let run = catalog.checkpoint(run).await.unwrap().unwrap();
     assert_eq!((run.name.as_str(), run.retention_days), ("run", Some(9)));
 
@@ -223,7 +236,10 @@ async fn everything_comes_back_from_manifests_alone_but_passwords() {
     assert_eq!(user.name, "anna");
     assert_ne!(user.password_hash, "hash");
     let roles = catalog.assignments(&life.caller.user_id).await.unwrap();
-    assert_eq!(roles.iter().map(|one| one.role).collect::<Vec<_>>(), [Role::Manager]);
+    assert_eq!(
+        roles.iter().map(|one| one.role).collect::<Vec<_>>(),
+        [Role::Manager]
+    );
     let projects = catalog.projects().await.unwrap();
     assert_eq!(projects[0].name, "web");
 
@@ -239,8 +255,17 @@ async fn everything_comes_back_from_manifests_alone_but_passwords() {
     let (made, marked, strangers) = take_up_volumes(&catalog, &files, NOW).await.unwrap();
     assert_eq!((made, marked, strangers.len()), (1, 0, 0));
     let volume = catalog.volume(life.volume).await.unwrap().unwrap();
-    let was = life.house.catalog.volume(life.volume).await.unwrap().unwrap();
-    assert_eq!((volume.name, volume.size, volume.status), (was.name, was.size, was.status));
+    let was = life
+        .house
+        .catalog
+        .volume(life.volume)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (volume.name, volume.size, volume.status),
+        (was.name, was.size, was.status)
+    );
     assert_eq!(volume.project_id, life.caller.project_id);
     // A file that is gone is told.
     let (_, marked, _) = take_up_volumes(&catalog, &[], NOW).await.unwrap();
@@ -253,7 +278,9 @@ async fn everything_comes_back_from_manifests_alone_but_passwords() {
 async fn a_keystones_users_and_projects_are_not_made() {
     let life = Life::new().await;
     let catalog = SqliteCatalog::in_memory().await.unwrap();
-    let report = take_up(&catalog, &life.house.repository, false, NOW).await.unwrap();
+    let report = take_up(&catalog, &life.house.repository, false, NOW)
+        .await
+        .unwrap();
     assert_eq!((report.added, report.belongings.users), (2, 0));
     assert!(catalog.users().await.unwrap().is_empty());
     assert!(catalog.projects().await.unwrap().is_empty());
@@ -264,8 +291,17 @@ async fn a_copy_brings_all_rows_back_and_manifests_what_came_after_it() {
     let life = Life::new().await;
     life.copies(3).write().unwrap();
     let later = life.house.backup(&life.caller, of(life.volume)).await;
-    let gone = life.backups.iter().find(|one| one.vault_id.is_none()).unwrap().id;
-    life.house.service.delete_backup(&life.caller, gone).await.unwrap();
+    let gone = life
+        .backups
+        .iter()
+        .find(|one| one.vault_id.is_none())
+        .unwrap()
+        .id;
+    life.house
+        .service
+        .delete_backup(&life.caller, gone)
+        .await
+        .unwrap();
     life.house.backup_gone(&life.caller, gone).await;
 
     let catalog = life.from_copy("copy.db").await;
@@ -302,7 +338,11 @@ async fn a_manifest_that_is_lost_is_told_from_one_that_was_deleted() {
     let report = taken_up(&catalog, &life.house.repository).await;
     assert_eq!((report.deleted, report.lost), (0, 1));
     let row = catalog.backup(lost).await.unwrap().unwrap();
-    assert!(matches!(row.state, BackupState::Damaged(_)), "{:?}", row.state);
+    assert!(
+        matches!(row.state, BackupState::Damaged(_)),
+        "{:?}",
+        row.state
+    );
 }
 
 fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -353,7 +393,10 @@ async fn what_a_copy_was_in_the_middle_of_is_settled_and_not_done_again() {
     restoring.ended_at = None;
     restoring.revision = 0;
     let rows = vec![
-        Change::Insert(Row::Backup(Backup { revision: 0, ..making.clone() })),
+        Change::Insert(Row::Backup(Backup {
+            revision: 0,
+            ..making.clone()
+        })),
         Change::Save(Row::Backup(complete)),
         Change::Save(Row::Backup(restored.clone())),
         Change::Save(Row::Volume(held)),
@@ -376,7 +419,10 @@ async fn what_a_copy_was_in_the_middle_of_is_settled_and_not_done_again() {
     );
     let state = |row: Option<Backup>| row.unwrap().state.word();
     assert_eq!(state(catalog.backup(source.id).await.unwrap()), "available");
-    assert_eq!(state(catalog.backup(restored.id).await.unwrap()), "available");
+    assert_eq!(
+        state(catalog.backup(restored.id).await.unwrap()),
+        "available"
+    );
     let volume = catalog.volume(target.id).await.unwrap().unwrap();
     assert_eq!(volume.status, VolumeStatus::ErrorRestoring);
     // What no task is about is settled by the start, as ever.
@@ -409,9 +455,16 @@ async fn a_catalog_that_is_not_the_latest_is_noticed() {
     let unknown = unknown_backups(Some(&older), repository).unwrap();
     assert_eq!(unknown.backups["c0ffee"], [later.id]);
     older
-        .set_state(emberkeep_catalog::StateName::Accepted, &later.id.to_string())
+        .set_state(
+            emberkeep_catalog::StateName::Accepted,
+            &later.id.to_string(),
+        )
         .unwrap();
-    assert!(unknown_backups(Some(&older), repository).unwrap().is_empty());
+    assert!(
+        unknown_backups(Some(&older), repository)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
