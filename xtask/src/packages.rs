@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process::{find, run, say};
 
 /// What must be there: how we notice, and the Debian package that brings it.
-const NEEDS: [(&str, Need); 14] = [
+const NEEDS: [(&str, Need); 15] = [
     ("python3", Need::Program("python3")),
     ("python3-venv", Need::PythonModule("ensurepip")),
     ("e2fsprogs", Need::Program("mkfs.ext4")),
@@ -22,6 +22,7 @@ const NEEDS: [(&str, Need); 14] = [
     ("util-linux", Need::Program("losetup")),
     ("xfsprogs", Need::Program("mkfs.xfs")),
     ("btrfs-progs", Need::Program("mkfs.btrfs")),
+    ("strace", Need::Program("strace")),
     ("chromium", Need::Program("chromium")),
 ];
 

@@ -72,6 +72,7 @@ const END_TO_END: &[Suite] = &[
     suite("log", "cli", 30),
     suite("damage", "cli", 30),
     suite("catalog", "cli", 240),
+    suite("power_loss", "cli", 60),
     suite("full_disk", "cli", 30).sharing(DEVICES),
 ];
 
