@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use emberkeep_model::{Caller, Role};
+use emberkeep_model::{Caller, Role, UserId, Vault};
+use uuid::Uuid;
 
 use crate::ServiceError;
 
@@ -186,6 +187,25 @@ impl Policy {
         } else {
             Err(ServiceError::Policy { rule })
         }
+    }
+}
+
+/// Refuses unless the caller holds `role`. Call it only after visibility is settled.
+pub(crate) fn require(caller: &Caller, role: Role, rule: &'static str) -> Result<(), ServiceError> {
+    if caller.has(role) {
+        Ok(())
+    } else {
+        Err(ServiceError::Policy { rule })
+    }
+}
+
+/// Acts for whoever set up what runs by itself, in the project of the vault.
+pub(crate) fn on_behalf(user: &UserId, vault: &Vault) -> Caller {
+    Caller {
+        user_id: user.clone(),
+        project_id: vault.project_id.clone(),
+        roles: Role::Member.implied().to_vec(),
+        request_id: format!("req-{}", Uuid::new_v4()),
     }
 }
 

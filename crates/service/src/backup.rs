@@ -5,6 +5,7 @@ pub(crate) mod cbr;
 pub(crate) mod commands;
 pub(crate) mod data;
 pub(crate) mod delete_work;
+pub(crate) mod facts;
 pub(crate) mod records;
 pub(crate) mod restore_work;
 pub(crate) mod restores;

@@ -1,6 +1,6 @@
 //! Blocking calls of volumes and engine, run off the executor.
 
-use emberkeep_engine::RepositoryError;
+use emberkeep_engine::{CheckError, RepositoryError, RestoreError};
 use emberkeep_volumes::VolumeError;
 
 use crate::{Service, ServiceError};
@@ -63,5 +63,17 @@ impl From<RepositoryError> for Inner {
             no_space: false,
             cause: Box::new(error),
         }
+    }
+}
+
+impl From<RestoreError> for Inner {
+    fn from(error: RestoreError) -> Self {
+        Self::of(error)
+    }
+}
+
+impl From<CheckError> for Inner {
+    fn from(error: CheckError) -> Self {
+        Self::of(error)
     }
 }

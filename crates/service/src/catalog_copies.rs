@@ -6,6 +6,7 @@
 
 mod admin;
 mod context;
+mod copies;
 mod remember;
 mod schedule;
 mod settle;
@@ -17,9 +18,9 @@ mod write;
 
 pub use admin::give_administrator;
 pub use context::Belongings;
+pub use copies::{CatalogCopies, CatalogCopyError};
 pub use settle::Settled;
 pub use take_up::{TakenUp, take_up};
 pub use unknown::{Unknown, newer_copy, unknown_backups};
 pub use volumes::{VolumeFile, take_up_volumes};
 pub use workers::{CatalogCheck, CopyWriter};
-pub use write::{CatalogCopies, CatalogCopyError};

@@ -4,7 +4,7 @@ use emberkeep_model::{
     BackupId, FileSystemId, PolicyId, ProjectId, ResourceId, ServerId, VaultId, VolumeId,
 };
 
-use crate::Fault;
+use crate::fault::Fault;
 
 /// Why a request that only CBR knows is refused.
 #[derive(Debug, thiserror::Error)]

@@ -3,35 +3,17 @@
 //! One enum for all use cases: each wire maps it, in one total `match`, to the
 //! code, key and text that its clients know. Nothing here knows a status code.
 
-use crate::refusal::Refusal;
+use std::error::Error;
+
 use emberkeep_catalog::CatalogError;
 use emberkeep_model::{
-    BackupId, CheckpointId, Gib, ProjectId, ResourceId, SnapshotId, TaskId, VaultId, VolumeId,
-    VolumeTypeId,
+    BackupId, CheckpointId, Gib, ProjectId, ResourceId, SnapshotId, TaskId, Vault, VaultId,
+    VolumeId, VolumeTypeId,
 };
+use emberkeep_plan::NoRoom;
 
-/// The kinds of refusal, free of any transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// What was named is not there, or not for the caller to know of.
-    NotFound,
-    /// The request cannot be carried out as it is.
-    BadRequest,
-    /// It clashes with what is going on.
-    Conflict,
-    /// The caller may see it but not do it.
-    Forbidden,
-    /// Who is calling is not known.
-    Unauthorized,
-    /// More than the project may have.
-    OverQuota,
-    /// Cannot be done now; later it may.
-    Unavailable,
-    /// The disk is full.
-    NoSpace,
-    /// Our own mistake: the chain goes to the log, the client gets the request id.
-    Internal,
-}
+use crate::fault::Fault;
+use crate::refusal::Refusal;
 
 /// What a vault was wanted for when its status forbade it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,10 +196,7 @@ pub enum ServiceError {
     #[error("the catalogue failed")]
     Catalog(#[source] CatalogError),
     #[error("an inner part failed: {0}")]
-    Inner(
-        &'static str,
-        #[source] Box<dyn std::error::Error + Send + Sync>,
-    ),
+    Inner(&'static str, #[source] Box<dyn Error + Send + Sync>),
 }
 
 impl ServiceError {
@@ -280,6 +259,15 @@ impl ServiceError {
     }
 }
 
+impl From<NoRoom> for ServiceError {
+    fn from(error: NoRoom) -> Self {
+        Self::VaultCapacity {
+            need: error.need,
+            have: error.have,
+        }
+    }
+}
+
 impl From<CatalogError> for ServiceError {
     fn from(error: CatalogError) -> Self {
         match error {
@@ -291,4 +279,36 @@ impl From<CatalogError> for ServiceError {
             other => Self::Catalog(other),
         }
     }
+}
+
+/// Words the refusal of a vault whose status forbids what was wanted.
+pub(crate) fn vault_status(vault: &Vault, wanted: VaultUse) -> ServiceError {
+    ServiceError::VaultStatus {
+        id: vault.id,
+        status: vault.status.as_str(),
+        wanted,
+    }
+}
+
+/// Refuses the value of a field; `reason` is a whole clause.
+pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> ServiceError {
+    ServiceError::Invalid {
+        field,
+        reason: reason.into(),
+    }
+}
+
+/// Joins an error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod adopt;
 pub(crate) mod adopt_work;
+mod chains;
 pub(crate) mod repository;
 pub(crate) mod work;

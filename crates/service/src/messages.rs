@@ -7,8 +7,8 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::{Service, ServiceError};
 
 /// A message is kept for thirty days, as Cinder keeps it.

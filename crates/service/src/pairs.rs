@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::service::bad;
+use crate::error::invalid;
 use crate::{Refusal, ServiceError};
 
 /// The most pairs of one thing; Cinder's own number.
@@ -34,11 +34,11 @@ pub(crate) fn check_change(before: &Pairs, after: &Pairs) -> Result<(), ServiceE
         let long = |text: &str| text.chars().count() > MAX_LENGTH;
         if key.is_empty() || long(key) {
             let words = format!("a key must have 1 to {MAX_LENGTH} characters");
-            return Err(bad("metadata", words));
+            return Err(invalid("metadata", words));
         }
         if long(value) {
             let words = format!("a value must have at most {MAX_LENGTH} characters");
-            return Err(bad("metadata", words));
+            return Err(invalid("metadata", words));
         }
     }
     Ok(())

@@ -4,6 +4,8 @@
 //! back: a row that is not there takes nothing. Whoever adds a row saves the project's quota row
 //! in the same change; of two who counted at once, one finds it changed and counts again.
 
+pub(crate) mod defaults;
+
 use std::collections::BTreeMap;
 
 use emberkeep_catalog::{CatalogError, Change, Row};
@@ -12,46 +14,13 @@ use emberkeep_model::{
 };
 use tokio::sync::MutexGuard;
 
+use crate::quotas::defaults::{DefaultQuotas, TURNS};
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::{Service, ServiceError};
 
 /// The class that counts for every project.
 const DEFAULT_CLASS: &str = "default";
-/// Projects take turns by this many locks; two that share one only wait for each other.
-pub(crate) const TURNS: usize = 32;
-
-/// What a project may have unless somebody says otherwise; −1 is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DefaultQuotas {
-    /// Volumes.
-    pub volumes: i64,
-    /// Snapshots.
-    pub snapshots: i64,
-    /// GiB of volumes and snapshots.
-    pub gigabytes: i64,
-    /// Backups outside of vaults.
-    pub backups: i64,
-    /// Their GiB.
-    pub backup_gigabytes: i64,
-    /// GiB of a single volume.
-    pub per_volume_gigabytes: i64,
-}
-
-impl Default for DefaultQuotas {
-    /// Cinder's.
-    fn default() -> Self {
-        Self {
-            volumes: 10,
-            snapshots: 10,
-            gigabytes: 1000,
-            backups: 10,
-            backup_gigabytes: 1000,
-            per_volume_gigabytes: -1,
-        }
-    }
-}
-
 /// One resource of a project: how much it may have and how much it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaLine {

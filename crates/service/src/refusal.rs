@@ -2,7 +2,7 @@
 
 use emberkeep_model::{AttachmentId, BackupId, MessageId, VolumeId};
 
-use crate::Fault;
+use crate::fault::Fault;
 
 /// Why Block Storage refuses a request, in Cinder's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

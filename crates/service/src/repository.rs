@@ -4,5 +4,6 @@ pub(crate) mod comparison;
 pub(crate) mod damage;
 pub(crate) mod erasure;
 pub(crate) mod space;
+mod space_check;
 pub(crate) mod sweep_work;
 pub(crate) mod verification;

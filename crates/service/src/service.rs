@@ -1,14 +1,12 @@
-//! The service: ports, settings and what every use case shares.
+//! The service: its ports and what every use case shares.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberkeep_catalog::{Catalog, Change, Row};
 use emberkeep_engine::{Repository, Run};
 use emberkeep_model::{
-    Backup, BackupId, Caller, Checkpoint, CheckpointId, ObjectType, ProjectId, Role, Snapshot,
+    Backup, BackupId, Caller, Checkpoint, CheckpointId, ObjectType, ProjectId, Snapshot,
     SnapshotId, Task, TaskId, TaskState, Timestamp, Vault, VaultId, Volume, VolumeId, Work,
     WorkerStatus,
 };
@@ -16,64 +14,9 @@ use emberkeep_volumes::VolumeProvider;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::access::Policy;
-use crate::quotas::{DefaultQuotas, TURNS};
+use crate::quotas::defaults::TURNS;
+use crate::settings::Settings;
 use crate::{Clock, ServiceError};
-
-/// What an operator can set.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The one availability zone.
-    pub availability_zone: String,
-    /// Name of the volume type that is made on first run.
-    pub default_volume_type: String,
-    /// Tasks worked on at once.
-    pub workers: usize,
-    /// How long a lease lasts unless it is renewed.
-    pub lease_secs: i64,
-    /// Copying and restoring may take so many hours from when a task was first begun; 0 for as
-    /// long as it takes.
-    pub task_timeout_hours: u32,
-    /// A sweep of a project follows a deletion after this long.
-    pub sweep_delay_secs: i64,
-    /// So many stored bytes are read and verified a day, those first that were not for longest;
-    /// none or 0 for none.
-    pub verify_bytes_a_day: Option<u64>,
-    /// On shutdown, tasks may go on for so long before they are handed over.
-    pub grace_secs: u64,
-    /// Who may do what through Block Storage.
-    pub policy: Policy,
-    /// What a project may have of volumes, snapshots and backups unless somebody says otherwise.
-    pub quotas: DefaultQuotas,
-    /// Count backups made from a backup's map and refuse its deletion while there are any, as
-    /// Cinder does. No backup here needs another one: this is for those whose tools rely on it.
-    pub count_dependents: bool,
-    /// The directories below which file systems may be registered.
-    pub turbo_roots: Vec<PathBuf>,
-    /// Minutes between two runs of a policy on one day, at least; CBR's own hour unless somebody
-    /// wants to see policies at work sooner.
-    pub policy_min_gap_minutes: u16,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            availability_zone: "nova".into(),
-            default_volume_type: "standard".into(),
-            workers: 4,
-            lease_secs: 30,
-            task_timeout_hours: 0,
-            sweep_delay_secs: 60,
-            verify_bytes_a_day: None,
-            grace_secs: 10,
-            policy: Policy::default(),
-            quotas: DefaultQuotas::default(),
-            count_dependents: false,
-            turbo_roots: Vec::new(),
-            policy_min_gap_minutes: emberkeep_plan::MIN_GAP_MINUTES,
-        }
-    }
-}
 
 /// Whose things a list shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +47,7 @@ pub struct Service {
     /// How the background workers fare.
     pub(crate) workers: Arc<crate::WorkerTable>,
     /// What the damage worker has to look into.
-    pub(crate) damage: Arc<crate::repository::damage::DamageQueue>,
+    pub(crate) damage: Arc<crate::repository::damage::queue::DamageQueue>,
     /// The runs of this process, for their live progress and for cancelling.
     pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
     /// Copies of the catalog in the repository, where the operator wants them.
@@ -347,40 +290,4 @@ impl Service {
 /// Tells whether Block Storage shows a backup to the caller.
 fn shows(caller: &Caller, backup: &Backup) -> bool {
     backup.deleted_at.is_none() && backup.is_of_volume() && caller.sees(&backup.project_id)
-}
-
-/// Refuses unless the caller holds `role`. Call it only after visibility is settled.
-pub(crate) fn require(caller: &Caller, role: Role, rule: &'static str) -> Result<(), ServiceError> {
-    if caller.has(role) {
-        Ok(())
-    } else {
-        Err(ServiceError::Policy { rule })
-    }
-}
-
-/// How often an operation that lost a race reads again before it gives up.
-const RACE_LIMIT: usize = 16;
-
-/// Runs `step` again while it loses races against others ([`ServiceError::Busy`]).
-/// Every round reads afresh, so a decision is never based on what has changed since.
-pub(crate) async fn racing<T, F, Fut>(mut step: F) -> Result<T, ServiceError>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, ServiceError>>,
-{
-    for _ in 1..RACE_LIMIT {
-        match step().await {
-            Err(ServiceError::Busy) => tokio::task::yield_now().await,
-            settled => return settled,
-        }
-    }
-    step().await
-}
-
-/// Fails where the caller named a marker that is not in the list it is for.
-pub(crate) fn bad(field: &'static str, reason: impl Into<String>) -> ServiceError {
-    ServiceError::Invalid {
-        field,
-        reason: reason.into(),
-    }
 }

@@ -3,8 +3,8 @@
 use emberkeep_catalog::{CatalogError, Change, Row};
 use emberkeep_model::{Caller, ServiceSwitch, Timestamp};
 
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::{Service, ServiceError};
 
 /// A part of the service, by the name of the program it is in Cinder.

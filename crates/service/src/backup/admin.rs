@@ -8,8 +8,8 @@ use emberkeep_model::{
 };
 
 use crate::query::TaskQuery;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::switches::Binary;
 use crate::{Service, ServiceError};
 

@@ -9,10 +9,11 @@ use emberkeep_model::{
     TaskId, VaultStatus, Volume, VolumeId, VolumeStatus,
 };
 
+use crate::access::require;
 use crate::backup::restores::not_restorable;
+use crate::error::{invalid, vault_status};
 use crate::query::TaskQuery;
-use crate::service::{bad, racing, require};
-use crate::vault::commands::vault_status;
+use crate::race::racing;
 use crate::{BackupView, CbrError, CbrRestore, Service, ServiceError, VaultUse};
 
 impl Service {
@@ -307,8 +308,8 @@ impl Service {
             match backup.cbr.kind {
                 ObjectType::Disk => {
                     let target = to.volume_id.or(to.resource_id.map(Into::into));
-                    let target =
-                        target.ok_or_else(|| bad("volume_id", "names the disk to restore to"))?;
+                    let target = target
+                        .ok_or_else(|| invalid("volume_id", "names the disk to restore to"))?;
                     let volume = self.restore_target(caller, target).await?;
                     Ok(self.begin_restore(caller, backup, volume).await?.task_id)
                 }

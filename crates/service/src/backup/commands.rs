@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::messages::About;
 use crate::pairs;
 use crate::quotas::Need;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::switches::Binary;
 use crate::{Edit, NewBackup, Reach, Service, ServiceError};
 

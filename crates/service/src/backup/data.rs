@@ -10,7 +10,7 @@ use emberkeep_volumes::RestoreTarget;
 use crate::backup::restores::not_restorable;
 use crate::foreign::repository::{Counting, ForeignFault, open_chain};
 use crate::replica::regions::Place;
-use crate::repository::damage::DamageQueue;
+use crate::repository::damage::queue::DamageQueue;
 use crate::{Service, ServiceError};
 
 /// A backup that is there to be read.

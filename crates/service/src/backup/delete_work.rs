@@ -10,7 +10,7 @@ use emberkeep_model::{
 
 use crate::messages::About;
 use crate::query::{BackupQuery, TaskQuery};
-use crate::service::racing;
+use crate::race::racing;
 use crate::task::work::{Facts, Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
 

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use crate::foreign::repository::ChunkedDriver;
 use crate::pairs;
 use crate::quotas::Need;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::switches::Binary;
 use crate::{BackupRecord, Service, ServiceError};
 

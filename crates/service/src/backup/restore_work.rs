@@ -11,9 +11,9 @@ use emberkeep_model::{
 use emberkeep_volumes::TargetState;
 
 use crate::backup::restores::RESTORED_NAME;
+use crate::error::chain;
 use crate::messages::About;
 use crate::task::work::{Facts, Stop, Verdict, Wanted};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 
 impl Service {

@@ -5,8 +5,8 @@ use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, Caller, ProtectStatus, Volume, VolumeStatus, Work,
 };
 
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::switches::Binary;
 use crate::{NewVolume, Restore, RestoreTo, Service, ServiceError};
 

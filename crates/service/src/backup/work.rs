@@ -13,12 +13,12 @@ use emberkeep_model::{
 };
 use emberkeep_volumes::SourceSnapshot;
 
+use crate::backup::facts::{facts_of, whole_facts};
+use crate::error::chain;
 use crate::messages::About;
 use crate::query::BackupQuery;
-use crate::replica::work::whole_facts;
-use crate::service::racing;
+use crate::race::racing;
 use crate::task::work::{Facts, Stop, Verdict, Wanted};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 
 impl Service {
@@ -349,23 +349,4 @@ pub(crate) fn request_for(backup: &Backup) -> BackupRequest {
     request.checkpoint_id = backup.checkpoint_id;
     request.extra = facts_of(backup).to_extra();
     request
-}
-
-/// Returns what a backup's manifest remembers of its row.
-pub(crate) fn facts_of(backup: &Backup) -> BackupFacts {
-    BackupFacts {
-        user_id: Some(backup.user_id.clone()),
-        size_gib: Some(backup.size),
-        container: backup.container.clone(),
-        availability_zone: backup.availability_zone.clone(),
-        metadata: backup.metadata.clone(),
-        automatic: backup.automatic,
-        policy_id: backup.cbr.policy_id,
-        expires_at: backup.cbr.expires_at,
-        data_timestamp: Some(backup.data_timestamp),
-        cinder: backup.cinder.clone(),
-        kind: backup.cbr.kind,
-        part_of: backup.cbr.part_of,
-        ..BackupFacts::default()
-    }
 }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::context::{Belongings, Context};
 use super::unknown::is_of_this_service;
+use crate::error::chain;
 use crate::repository::comparison::has_manifest;
-use crate::task::worker::chain;
 use crate::{ServiceError, Settings};
 
 /// What the damage of a backup without its manifest is called.

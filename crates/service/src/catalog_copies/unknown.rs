@@ -6,7 +6,7 @@ use emberkeep_catalog::{CatalogFile, StateName};
 use emberkeep_engine::{CatalogCopy, CatalogCopyName, Manifest, Repository, RepositoryError};
 use emberkeep_model::BackupId;
 
-use super::write::CatalogCopyError;
+use super::copies::CatalogCopyError;
 
 /// Backups in a store that a catalog has no rows of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

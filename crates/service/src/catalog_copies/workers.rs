@@ -8,9 +8,9 @@ use emberkeep_catalog::{CatalogChanges, CatalogFile, CatalogFileError, CheckDept
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::copies::CatalogCopies;
 use super::schedule::{Unsaved, is_due};
-use super::write::CatalogCopies;
-use crate::task::worker::chain;
+use crate::error::chain;
 use crate::{Desk, Worker};
 
 /// How often it is looked whether a copy is due.

@@ -12,7 +12,7 @@ use emberkeep_volumes::overlay::Filling as Go;
 use emberkeep_volumes::{ChangeSet, Extent, Overlay, SourceSnapshot, VolumeError};
 use uuid::Uuid;
 
-use crate::task::worker::chain;
+use crate::error::chain;
 
 /// How long it waits after a failure, such as a store that cannot be reached.
 const RETRY: Duration = Duration::from_secs(30);

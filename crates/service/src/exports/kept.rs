@@ -13,6 +13,8 @@ use emberkeep_model::{BackupId, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::served::ServedBackup;
+
 const VERSION: u32 = 1;
 const ENDING: &str = ".json";
 
@@ -32,7 +34,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(told: &super::ServedBackup, content: BackupId, name: &str) -> Self {
+    pub(super) fn new(told: &ServedBackup, content: BackupId, name: &str) -> Self {
         Self {
             version: VERSION,
             id: told.id,
@@ -75,7 +77,7 @@ pub(super) fn overlay_of(dir: &Path, id: Uuid) -> PathBuf {
 pub(super) fn remove(dir: &Path, id: Uuid) -> io::Result<()> {
     fs::remove_file(record_of(dir, id))?;
     File::open(dir)?.sync_all()?;
-    super::remove_overlay(&overlay_of(dir, id));
+    remove_overlay(&overlay_of(dir, id));
     Ok(())
 }
 
@@ -115,6 +117,17 @@ pub(super) fn load(dir: &Path) -> io::Result<Vec<Record>> {
     }
     records.sort_by_key(|record| (record.created_at, record.id));
     Ok(records)
+}
+
+/// Removes an overlay and its map.
+pub(super) fn remove_overlay(path: &Path) {
+    let mut map = path.as_os_str().to_owned();
+    map.push(".map");
+    for path in [path, Path::new(&map)] {
+        if let Err(cause) = std::fs::remove_file(path) {
+            tracing::warn!(path = %path.display(), %cause, "an overlay could not be removed");
+        }
+    }
 }
 
 #[cfg(test)]

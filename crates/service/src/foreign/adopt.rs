@@ -4,8 +4,8 @@ use emberkeep_catalog::{Change, Row};
 use emberkeep_model::{Backup, BackupId, BackupState, Caller, TaskId, TaskState, Work};
 
 use crate::query::TaskQuery;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::switches::Binary;
 use crate::{Service, ServiceError};
 

@@ -11,11 +11,11 @@ use emberkeep_model::{
 };
 
 use crate::backup::work::{copy, request_for};
+use crate::error::chain;
 use crate::foreign::repository::{ForeignFault, open_chain};
 use crate::foreign::work::ended;
 use crate::query::TaskQuery;
 use crate::task::work::{Facts, Stop, Verdict};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 
 /// Why a backup could not be adopted.

@@ -10,9 +10,9 @@ use emberkeep_engine::Run;
 use emberkeep_model::{Backup, BackupEvent, BackupId, ByteCount, Sealed, SourceFacts, Timestamp};
 use emberkeep_volumes::RestoreTarget;
 
+use crate::error::chain;
 use crate::foreign::repository::{Counting, ForeignFault, holder, open_chain, source_of};
 use crate::task::work::{Facts, Stop, Verdict, Wanted};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 
 /// What was found where a record said that a backup lies.

@@ -7,21 +7,16 @@ use emberkeep_model::{AppCredential, Project, Role, Timestamp, UserId};
 use uuid::Uuid;
 
 use super::attempts::Subject;
-use super::{Identity, Named, Proven, Scope, TokenInfo, lock, new_secret};
+use super::names::{AppCredentialName, Scope};
+use super::proof::Proven;
+use super::secret::new_secret;
+use super::state::{Identity, lock};
+use super::token::TokenInfo;
 use crate::ServiceError;
 use crate::refusal::Refusal;
 
 /// The longest name (Keystone's limit).
 const LONGEST_NAME: usize = 255;
-
-/// An application credential, as requests name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppCredentialName {
-    /// By id.
-    Id(String),
-    /// By name, among a user's.
-    Name(String, Named),
-}
 
 /// An application credential to be made, for the project of the token.
 #[derive(Clone)]

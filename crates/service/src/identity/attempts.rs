@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use emberkeep_model::Timestamp;
 
-use super::hash_of;
+use super::secret::hash_of;
 
 /// After so many failures in a row from one address …
 const MOST_FAILURES: u32 = 10;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use emberkeep_model::Timestamp;
 
-use super::TokenInfo;
+use super::token::TokenInfo;
 
 /// So many tokens are remembered.
 const MOST_TOKENS: usize = 4096;

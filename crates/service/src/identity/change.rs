@@ -3,8 +3,8 @@
 use emberkeep_catalog::{BackupQuery, CatalogError, Change, Key, Row, VolumeQuery};
 use emberkeep_model::{Project, ProjectId, User, UserId};
 
-use super::Identity;
-use super::people::{LONGEST_PROJECT_NAME, LONGEST_USER_NAME, check_name};
+use super::names::{LONGEST_PROJECT_NAME, LONGEST_USER_NAME, check_name};
+use super::state::Identity;
 use crate::ServiceError;
 
 /// What is to change about a user; what is none stays.

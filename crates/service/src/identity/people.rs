@@ -4,17 +4,14 @@ use emberkeep_catalog::{CatalogError, Change, Key, Row};
 use emberkeep_model::{Assignment, Project, ProjectId, Role, User, UserId};
 use uuid::Uuid;
 
-use super::{DomainName, Identity, Named, UserChange};
+use super::change::UserChange;
+use super::names::{DomainName, LONGEST_PROJECT_NAME, LONGEST_USER_NAME, Named, check_name};
+use super::state::Identity;
 use crate::ServiceError;
 
 /// The names of what the first run makes.
 pub(crate) const FIRST_USER: &str = "admin";
 pub(crate) const FIRST_PROJECT: &str = "emberkeep";
-
-/// The longest name of a user (Keystone's limit).
-pub(super) const LONGEST_USER_NAME: usize = 255;
-/// The longest name of a project (Keystone's limit).
-pub(super) const LONGEST_PROJECT_NAME: usize = 64;
 
 /// What the first run made.
 #[derive(Debug, Clone)]
@@ -301,15 +298,4 @@ impl Identity {
 /// Returns the rows if the domain is ours; in any other there are none.
 fn in_domain<T>(domain: &DomainName, rows: Vec<T>) -> Vec<T> {
     if domain.is_ours() { rows } else { Vec::new() }
-}
-
-pub(super) fn check_name(name: &str, longest: usize) -> Result<(), ServiceError> {
-    let length = name.chars().count();
-    if name.trim().is_empty() || length > longest {
-        return Err(ServiceError::Invalid {
-            field: "name",
-            reason: format!("must have 1 to {longest} characters, not all of them spaces"),
-        });
-    }
-    Ok(())
 }

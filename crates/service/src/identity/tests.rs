@@ -1,10 +1,15 @@
 //! What the built-in identity promises, over a real catalogue and a clock that tests move.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use emberkeep_catalog::SqliteCatalog;
+use emberkeep_catalog::{Catalog, SqliteCatalog};
+use emberkeep_model::{Project, Role, Timestamp, User};
 
+use super::secret::hash_of;
+use super::token::fits;
 use super::*;
+use crate::{Clock, ServiceError};
 
 /// A clock that stands until it is moved.
 #[derive(Default)]

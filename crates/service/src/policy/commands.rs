@@ -9,8 +9,9 @@ use emberkeep_plan::Schedule;
 use emberkeep_plan::retention::read_rules;
 use uuid::Uuid;
 
-use crate::service::{bad, racing, require};
-use crate::vault::commands::vault_status;
+use crate::access::require;
+use crate::error::{invalid, vault_status};
+use crate::race::racing;
 use crate::{CbrError, Destination, NewPolicy, PolicyEdit, Service, ServiceError, VaultUse};
 
 /// Policies of one kind that a project has at most.
@@ -107,7 +108,7 @@ impl Service {
                 .operation_type
                 .is_some_and(|kind| kind != before.operation_type)
             {
-                return Err(bad("operation_type", "cannot be changed"));
+                return Err(invalid("operation_type", "cannot be changed"));
             }
             let mut policy = edited(before.clone(), edit.clone());
             check(&policy, self.gap_for(&before, &policy))?;
@@ -308,7 +309,7 @@ impl Service {
         if policy.operation_type == OperationType::Replication
             && region == Some(self.regions.own.as_str())
         {
-            return Err(bad(
+            return Err(invalid(
                 "operation_definition.destination_region",
                 "is the region that the backups are in",
             ));
@@ -346,18 +347,18 @@ pub(crate) fn edited(mut policy: Policy, edit: PolicyEdit) -> Policy {
 /// day must be `apart` minutes apart.
 pub(crate) fn check(policy: &Policy, apart: u16) -> Result<(), ServiceError> {
     Schedule::apart(policy, apart)
-        .map_err(|error| bad("trigger.properties.pattern", error.to_string()))?;
+        .map_err(|error| invalid("trigger.properties.pattern", error.to_string()))?;
     read_rules(&policy.definition, policy.zone.as_deref())
-        .map_err(|error| bad("operation_definition", error.to_string()))?;
+        .map_err(|error| invalid("operation_definition", error.to_string()))?;
     if policy.operation_type == OperationType::Replication {
         if policy.definition.destination_region.is_none() {
-            return Err(bad(
+            return Err(invalid(
                 "operation_definition.destination_region",
                 "is required for replication",
             ));
         }
         if policy.definition.destination_project_id.is_none() {
-            return Err(bad(
+            return Err(invalid(
                 "operation_definition.destination_project_id",
                 "is required for replication",
             ));
@@ -384,7 +385,7 @@ pub(crate) fn destination_of(
     vault: Option<VaultId>,
 ) -> Result<Destination, ServiceError> {
     let definition = &policy.definition;
-    let missing = |field| bad(field, "is required for a replication policy");
+    let missing = |field| invalid(field, "is required for a replication policy");
     Ok(Destination {
         region: definition
             .destination_region

@@ -8,13 +8,12 @@ use emberkeep_model::{
     ProtectType, Role, Timestamp, Vault, VaultId, VaultStatus, VolumeId,
 };
 use emberkeep_plan::retention::{Fate, Origin, Point, Progress, Rules, Verdict, judge, read_rules};
-use emberkeep_plan::{Schedule, Zone};
+use emberkeep_plan::{Schedule, Zone, is_out_of_sight, is_unexpired};
 
+use crate::access::{on_behalf, require};
+use crate::error::{chain, invalid};
 use crate::policy::commands::{check, edited};
-use crate::policy::scheduler::on_behalf;
-use crate::replica::commands::is_out_of_sight;
-use crate::service::{racing, require};
-use crate::task::worker::chain;
+use crate::race::racing;
 use crate::{CbrError, PolicyEdit, Service, ServiceError};
 
 /// What a policy would do.
@@ -40,9 +39,8 @@ impl Service {
         let policy = edited(before.clone(), edit);
         require(caller, Role::Reader, "cbr:policies:get")?;
         check(&policy, self.gap_for(&before, &policy))?;
-        let schedule = Schedule::of(&policy).map_err(|error| {
-            crate::service::bad("trigger.properties.pattern", error.to_string())
-        })?;
+        let schedule = Schedule::of(&policy)
+            .map_err(|error| invalid("trigger.properties.pattern", error.to_string()))?;
         let next_runs = schedule.next_runs(self.now()).take(runs).collect();
         let mut fates = Vec::new();
         for binding in self.catalog.policy_vaults(id).await? {
@@ -303,14 +301,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// Tells whether a backup was made by a schedule and its time is not over. Failed ones have none.
-pub(crate) fn is_unexpired(backup: &Backup, now: Timestamp) -> bool {
-    let failed = matches!(backup.state, BackupState::Failed { .. });
-    backup.automatic
-        && (!failed || is_out_of_sight(backup))
-        && backup.cbr.expires_at.is_none_or(|at| at > now)
 }
 
 /// Where a policy decides what stays: in the vault it is bound to, or in the one it copies to.

@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use emberkeep_catalog::{Change, PolicyQuery, Row};
-use emberkeep_model::{
-    Backup, Caller, OperationType, Policy, PolicyBinding, Role, Timestamp, UserId, Vault,
-};
+use emberkeep_model::{Caller, OperationType, Policy, PolicyBinding, Vault};
 use emberkeep_plan::Schedule;
-use uuid::Uuid;
 
+use crate::access::on_behalf;
+use crate::error::chain;
 use crate::policy::commands::destination_of;
+use crate::race::racing;
 use crate::replica::commands::CopyRun;
-use crate::service::racing;
 use crate::task::supervisor::{Desk, Worker};
-use crate::task::worker::chain;
 use crate::{Fault, NewCheckpoint, Service, ServiceError};
 
 /// How often the schedules are looked at.
@@ -257,38 +255,6 @@ fn ignore_race(outcome: Result<(), ServiceError>) -> Result<(), ServiceError> {
         Err(ServiceError::Busy) => Ok(()),
         settled => settled,
     }
-}
-
-/// Acts for whoever set up what runs by itself, in the project of the vault.
-pub(crate) fn on_behalf(user: &UserId, vault: &Vault) -> Caller {
-    Caller {
-        user_id: user.clone(),
-        project_id: vault.project_id.clone(),
-        roles: Role::Member.implied().to_vec(),
-        request_id: format!("req-{}", Uuid::new_v4()),
-    }
-}
-
-/// Tells whether the next backup of a volume has to be a full one, given its backups newest
-/// first: `interval` incremental ones may follow each full one, any number if it is negative.
-pub(crate) fn full_is_due(interval: Option<i32>, newest_first: &[Backup]) -> bool {
-    let Some(most) = interval.and_then(|n| usize::try_from(n).ok()) else {
-        return false;
-    };
-    let since_full = newest_first
-        .iter()
-        .filter(|b| b.automatic)
-        .take_while(|b| b.is_incremental())
-        .count();
-    since_full >= most
-}
-
-/// When a backup made at `now` goes by itself, as the policy it is made for says.
-pub(crate) fn expiry(policy: Option<&Policy>, now: Timestamp) -> Option<Timestamp> {
-    let policy = policy?;
-    let (rules, _) =
-        emberkeep_plan::retention::read_rules(&policy.definition, policy.zone.as_deref()).ok()?;
-    rules.expires_at(now)
 }
 
 impl Service {

@@ -13,10 +13,11 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
-use crate::policy::scheduler::expiry;
-use crate::service::{racing, require};
-use crate::vault::commands::vault_status;
+use crate::access::require;
+use crate::error::vault_status;
+use crate::race::racing;
 use crate::{CbrError, Destination, ReplicateBackup, Service, ServiceError, VaultUse};
+use emberkeep_plan::expiry;
 
 /// A copy that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -419,19 +420,6 @@ fn counts(copy: &Backup) -> bool {
             | BackupState::Deleting
             | BackupState::Deleted
     )
-}
-
-/// How the row of a copy stands that is not in its region's store, as far as could be seen.
-pub(crate) fn gone_from(region: &str) -> BackupState {
-    BackupState::Failed {
-        reason: format!("its copy is gone from region {region}"),
-    }
-}
-
-/// Tells whether a copy is out of sight. It may be there again, so nothing drops it by itself.
-pub(crate) fn is_out_of_sight(copy: &Backup) -> bool {
-    let replica = copy.cbr.replica.as_ref();
-    replica.is_some_and(|replica| copy.state == gone_from(&replica.region))
 }
 
 /// Refuses what cannot be copied.

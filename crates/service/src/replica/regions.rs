@@ -5,9 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emberkeep_engine::{Erased, ProjectRepository, Repository, RepositoryError};
-use emberkeep_model::Backup;
-
-use crate::{CbrError, Service, ServiceError};
 
 /// The region of this service, and the others that it can copy to.
 #[derive(Debug, Clone)]
@@ -76,6 +73,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Names a project's repository: at home, or in another region.
+    pub(crate) fn new(home: Repository, away: Option<Region>, project: &str) -> Self {
+        Self {
+            home,
+            away,
+            project: project.to_owned(),
+        }
+    }
+
     fn repository(&self) -> Result<Repository, RepositoryError> {
         match &self.away {
             Some(away) => away.repository(),
@@ -99,46 +105,5 @@ impl Place {
             Some(away) => away.repository()?.project_as_in(&self.home, &self.project),
             None => self.home.project(&self.project),
         }
-    }
-}
-
-impl Service {
-    /// Gives the service other regions to copy to.
-    #[must_use]
-    pub fn with_regions(mut self, regions: Regions) -> Self {
-        self.regions = regions.into();
-        self
-    }
-
-    /// Returns the service's own region and the others.
-    pub fn regions(&self) -> &Regions {
-        &self.regions
-    }
-
-    /// Says where the content of a backup lies.
-    pub(crate) fn place_of(&self, backup: &Backup) -> Result<Place, ServiceError> {
-        let (project, _) = backup.content();
-        let region = backup.cbr.replica.as_ref().map(|replica| &replica.region);
-        self.place_in(region.map(String::as_str), project.as_str())
-    }
-
-    /// Says where a project's backups lie in a region, or at home.
-    pub(crate) fn place_in(
-        &self,
-        region: Option<&str>,
-        project: &str,
-    ) -> Result<Place, ServiceError> {
-        let away = match region {
-            Some(region) => {
-                let found = self.regions.others.get(region).cloned();
-                Some(found.ok_or_else(|| CbrError::NoSuchRegion(region.to_owned()))?)
-            }
-            None => None,
-        };
-        Ok(Place {
-            home: self.repository.clone(),
-            away,
-            project: project.to_owned(),
-        })
     }
 }

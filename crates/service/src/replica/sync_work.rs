@@ -12,13 +12,13 @@ use emberkeep_model::{
     Task, Timestamp, Vault, VaultId,
 };
 
-use crate::replica::commands::gone_from;
+use crate::error::chain;
+use crate::race::racing;
 use crate::replica::work::sealed;
 use crate::server::work::sum;
-use crate::service::racing;
 use crate::task::work::{Facts, Stop};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
+use emberkeep_plan::gone_from;
 
 impl Service {
     pub(crate) async fn act_sync(&self, task: &Task, vault: VaultId) -> Result<Facts, Stop> {

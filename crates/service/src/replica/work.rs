@@ -1,19 +1,17 @@
 //! Copying backups to another region's store.
 
 use emberkeep_catalog::{Change, Row};
-use emberkeep_engine::{
-    BackupFacts, CopyError, CopyRequest, Manifest, Run, UnixMicros, WholeFacts,
-};
+use emberkeep_engine::{BackupFacts, CopyError, CopyRequest, Manifest, Run, UnixMicros};
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, ByteCount, ObjectType, Sealed, Task, Timestamp,
 };
 
-use crate::backup::work::facts_of;
+use crate::backup::facts::{facts_of, whole_facts};
+use crate::error::chain;
 use crate::query::BackupQuery;
 use crate::replica::regions::Place;
 use crate::server::work::sum;
 use crate::task::work::{Facts, Stop, Verdict, Wanted};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 
 impl Service {
@@ -181,21 +179,6 @@ const NOTHING: Sealed = Sealed {
     new: ByteCount(0),
     stored: ByteCount(0),
 };
-
-/// What the row of a server's backup says that no manifest of its parts does: whoever finds all
-/// `parts` of them can make the row anew.
-pub(crate) fn whole_facts(whole: &Backup, parts: usize) -> WholeFacts {
-    WholeFacts {
-        id: Some(whole.id),
-        parts: Some(parts),
-        server_id: whole.volume_id,
-        server_name: whole.volume_name.clone(),
-        name: whole.name.clone(),
-        size_gib: whole.size,
-        server: whole.cbr.server.clone(),
-        replica: whole.cbr.replica.clone(),
-    }
-}
 
 /// Copies, unless that was done before a crash; blocks.
 fn copy_over(

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emberkeep_model::{Backup, BackupId, BackupState, DamageFinder, ObjectType, ProjectId};
 
+use crate::error::chain;
 use crate::query::BackupQuery;
-use crate::repository::damage::FoundDamage;
-use crate::task::worker::chain;
+use crate::repository::damage::found::FoundDamage;
 use crate::{Service, ServiceError};
 
 /// The states of a backup that was complete once.

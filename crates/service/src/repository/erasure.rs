@@ -4,8 +4,9 @@ use emberkeep_catalog::BackupQuery;
 use emberkeep_engine::{Erased, RepositoryError};
 use emberkeep_model::{Caller, ProjectId, Role};
 
+use crate::access::require;
+use crate::error::invalid;
 use crate::replica::regions::Place;
-use crate::service::{bad, require};
 use crate::{Service, ServiceError};
 
 /// What was erased, or would be.
@@ -42,7 +43,7 @@ impl Service {
                 });
             }
             Some(again) if again == project.as_str() => {}
-            Some(_) => return Err(bad("confirm", "must be the project's id once more")),
+            Some(_) => return Err(invalid("confirm", "must be the project's id once more")),
         }
         let query = BackupQuery {
             project: Some(project.clone()),
@@ -54,7 +55,7 @@ impl Service {
             self.not_filled_from(backup)?;
             if backup.state.is_busy() {
                 let words = format!("its backup {} is being worked on", backup.id);
-                return Err(bad("project_id", words));
+                return Err(invalid("project_id", words));
             }
         }
         let own = Caller {

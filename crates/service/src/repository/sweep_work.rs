@@ -6,9 +6,9 @@ use emberkeep_catalog::Change;
 use emberkeep_engine::{Run, SweepError, SweepOptions, SweepReport};
 use emberkeep_model::{DamageFinder, ProjectId, Task};
 
-use crate::repository::damage::FoundDamage;
+use crate::error::chain;
+use crate::repository::damage::found::FoundDamage;
 use crate::task::work::{Facts, Stop, Verdict};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 
 /// How long a sweep waits for running backups before it leaves the rest to the next one.

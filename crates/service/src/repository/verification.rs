@@ -13,9 +13,9 @@ use emberkeep_engine::{
 };
 use emberkeep_model::{DamageFinder, Progress, ProjectId};
 
-use crate::repository::damage::FoundDamage;
+use crate::error::chain;
+use crate::repository::damage::found::FoundDamage;
 use crate::task::supervisor::{Desk, Worker};
-use crate::task::worker::chain;
 use crate::{Service, ServiceError};
 
 /// So often a day it reads a part.

@@ -7,12 +7,14 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
+use crate::access::require;
+use crate::error::invalid;
 use crate::pairs;
 use crate::query::InventoryQuery;
-use crate::service::{bad, racing, require};
+use crate::race::racing;
 use crate::vault::resources::size_of;
-use crate::vault::room::{make_room, sum_with};
 use crate::{CbrError, NewServer, Service, ServiceError};
+use emberkeep_plan::{make_room, sum_with};
 
 /// The longest name, in characters, and the longest text.
 const NAME: usize = 255;
@@ -54,12 +56,12 @@ impl Service {
     ) -> Result<ServerView, ServiceError> {
         require(caller, Role::Member, "servers:create")?;
         if new.name.trim().is_empty() || new.name.chars().count() > NAME {
-            return Err(bad("name", format!("must have 1 to {NAME} characters")));
+            return Err(invalid("name", format!("must have 1 to {NAME} characters")));
         }
         pairs::check_new(&new.metadata)?;
         let long = |text: &String| text.chars().count() > DESCRIPTION;
         if new.description.as_ref().is_some_and(long) {
-            return Err(bad(
+            return Err(invalid(
                 "description",
                 format!("must have at most {DESCRIPTION} characters"),
             ));
@@ -95,7 +97,7 @@ impl Service {
         ids: &[VolumeId],
     ) -> Result<Vec<Volume>, ServiceError> {
         if present + ids.len() > MAX_VOLUMES {
-            return Err(bad(
+            return Err(invalid(
                 "volumes",
                 format!("a server has at most {MAX_VOLUMES}"),
             ));
@@ -103,7 +105,7 @@ impl Service {
         let mut volumes: Vec<Volume> = Vec::with_capacity(ids.len());
         for id in ids {
             if volumes.iter().any(|volume| volume.id == *id) {
-                return Err(bad("volumes", format!("{id} is named twice")));
+                return Err(invalid("volumes", format!("{id} is named twice")));
             }
             let volume = self.catalog.volume(*id).await?;
             let volume = volume

@@ -10,7 +10,7 @@ use emberkeep_model::{
 };
 
 use crate::backup::restores::not_restorable;
-use crate::service::bad;
+use crate::error::invalid;
 use crate::{CbrError, CbrRestore, Service, ServiceError};
 
 impl Service {
@@ -26,7 +26,7 @@ impl Service {
             (None, Some(resource), _) => ServerId::from(resource),
             (None, None, Some(volume)) => return Err(CbrError::TargetKind(volume.into()).into()),
             (None, None, None) => {
-                return Err(bad("server_id", "names the server to restore to"));
+                return Err(invalid("server_id", "names the server to restore to"));
             }
         };
         let found = self.catalog.server(server).await?;
@@ -125,7 +125,7 @@ fn pair(
         }
         let twice = targets.values().any(|other| *other == volume);
         if twice || targets.insert(backup, volume).is_some() {
-            return Err(bad(
+            return Err(invalid(
                 "mappings",
                 "each backup and each disk can be named once",
             ));

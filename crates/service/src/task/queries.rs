@@ -3,7 +3,8 @@
 use emberkeep_catalog::{Change, Page, Row, TaskQuery};
 use emberkeep_model::{Caller, Role, Task, TaskId, TaskState, Work};
 
-use crate::service::{racing, require};
+use crate::access::require;
+use crate::race::racing;
 use crate::{Service, ServiceError};
 
 impl Service {

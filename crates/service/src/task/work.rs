@@ -10,11 +10,11 @@ use emberkeep_model::{
 };
 use emberkeep_plan::checkpoint_status;
 
+use crate::error::chain;
 use crate::foreign::work::Finding;
 use crate::messages::About;
 use crate::query::BackupQuery;
-use crate::service::racing;
-use crate::task::worker::chain;
+use crate::race::racing;
 use crate::{Service, ServiceError};
 
 /// Why a task's work stopped short.

@@ -17,11 +17,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::exports::ExportWatch;
+use crate::error::chain;
+use crate::exports::watch::ExportWatch;
 use crate::policy::scheduler::{Reconciler, Reconciling};
-use crate::repository::damage::DamageWatch;
+use crate::race::racing;
+use crate::repository::damage::watch::DamageWatch;
 use crate::repository::verification::Scrub;
-use crate::service::racing;
 use crate::task::supervisor::{Desk, GaveUp, Supervisor, Worker};
 use crate::task::work::{Facts, Failure, Stop, Verdict};
 use crate::vault::commands::wholes;
@@ -435,19 +436,4 @@ fn run_progress(run: &Run, last: Progress, secs: f64) -> Progress {
         bytes_total: counted.total,
         bytes_per_sec,
     }
-}
-
-/// Joins an error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }

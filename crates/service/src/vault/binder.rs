@@ -6,8 +6,8 @@ use emberkeep_catalog::{InventoryQuery, VaultQuery, VolumeQuery};
 use emberkeep_model::{Gib, ObjectType, ProjectId, ProtectType, ResourceId, VaultStatus};
 use emberkeep_plan::{BindingVault, Schedule, Unprotected, auto_bind};
 
-use crate::policy::scheduler::on_behalf;
-use crate::task::worker::chain;
+use crate::access::on_behalf;
+use crate::error::chain;
 use crate::vault::resources::resource_word;
 use crate::{Fault, NewResource, Service, ServiceError};
 

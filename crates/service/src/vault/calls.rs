@@ -8,12 +8,14 @@ use emberkeep_model::{
     Role, TaskId, TaskState, Vault, VaultId, VaultStatus, Work,
 };
 
+use crate::access::require;
+use crate::error::{invalid, vault_status};
 use crate::query::VaultQuery;
-use crate::service::{bad, racing, require};
-use crate::vault::commands::{resource_named, vault_status};
+use crate::race::racing;
+use crate::vault::commands::resource_named;
 use crate::vault::resources::Wholes;
-use crate::vault::room::make_room;
 use crate::{CbrError, MoveExpiry, Service, ServiceError, VaultUse};
+use emberkeep_plan::make_room;
 
 /// What is stored of one resource over all vaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,7 +202,7 @@ impl Service {
             }
             // All of them would be gone at once, which is what deleting is for.
             if expires_at <= self.now() {
-                return Err(bad("expect_expiration_date", "is over already"));
+                return Err(invalid("expect_expiration_date", "is over already"));
             }
             let mut changes = Vec::new();
             for mut backup in self.backups_in(id).await? {

@@ -9,13 +9,13 @@ use emberkeep_model::{
 use emberkeep_plan::backup_names;
 use uuid::Uuid;
 
+use crate::access::require;
 use crate::backup::commands::backing_up;
-use crate::policy::scheduler::{Scheduled, expiry, full_is_due};
-use crate::service::require;
+use crate::policy::scheduler::Scheduled;
 use crate::vault::commands::resource_named;
 use crate::vault::resources::{Resource, takeable};
-use crate::vault::room::make_room;
 use crate::{CheckpointView, NewCheckpoint, Service, ServiceError};
+use emberkeep_plan::{expiry, full_is_due, make_room};
 
 impl Service {
     /// Begins a run over a vault: one backup for each resource that can be backed up now.

@@ -10,17 +10,17 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
-use crate::policy::retention::is_unexpired;
-use crate::service::{bad, racing, require};
+use crate::access::require;
+use crate::error::{invalid, vault_status};
+use crate::race::racing;
 use crate::vault::resources::{Resource, Wholes, resource_word};
-use crate::vault::room::make_room;
 use crate::{
     CbrError, NewResource, NewVault, Service, ServiceError, VaultEdit, VaultUse, VaultView,
 };
+use emberkeep_plan::{VAULT_SIZES, is_unexpired, make_room};
 
 /// Smallest and largest capacity of a new vault, in GiB; a vault may be shrunk down to 1.
 const CREATE_SIZES: std::ops::RangeInclusive<i64> = 10..=10_485_760;
-pub(crate) const UPDATE_SIZES: std::ops::RangeInclusive<i64> = 1..=10_485_760;
 /// Resources that one vault takes.
 pub(crate) const MAX_RESOURCES: usize = 256;
 
@@ -104,7 +104,7 @@ impl Service {
             let id: ResourceId = resource
                 .id
                 .parse()
-                .map_err(|_| bad("resources", format!("'{}' is not an id", resource.id)))?;
+                .map_err(|_| invalid("resources", format!("'{}' is not an id", resource.id)))?;
             if !seen.insert(id) {
                 return Err(ServiceError::ResourceTwice(id));
             }
@@ -284,7 +284,7 @@ impl Service {
 
     /// Checks a new capacity: it must hold what is allocated and what is used.
     async fn resized(&self, vault: &Vault, size: i64) -> Result<Gib, ServiceError> {
-        let size = vault_size(size, &UPDATE_SIZES)?;
+        let size = vault_size(size, &VAULT_SIZES)?;
         let usage = self.usage_of(vault.id).await?;
         let need = u64::from(usage.allocated.0).max(usage.used.0.div_ceil(GIB));
         if size < vault.size && u64::from(size.0) < need {
@@ -416,15 +416,6 @@ impl Service {
             Ok(resource_ids)
         })
         .await
-    }
-}
-
-/// Words the refusal of a vault whose status forbids what was wanted.
-pub(crate) fn vault_status(vault: &Vault, wanted: VaultUse) -> ServiceError {
-    ServiceError::VaultStatus {
-        id: vault.id,
-        status: vault.status.as_str(),
-        wanted,
     }
 }
 

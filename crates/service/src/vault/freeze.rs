@@ -4,8 +4,9 @@
 use emberkeep_catalog::{Change, Row};
 use emberkeep_model::{Backup, Caller, Role, Vault, VaultId, VaultStatus};
 
-use crate::service::{bad, racing, require};
-use crate::vault::commands::vault_status;
+use crate::access::require;
+use crate::error::{invalid, vault_status};
+use crate::race::racing;
 use crate::{CbrError, Service, ServiceError, VaultUse};
 
 /// The longest reason, in characters.
@@ -20,7 +21,7 @@ impl Service {
         scene: Option<String>,
     ) -> Result<Vault, ServiceError> {
         if scene.as_ref().is_some_and(|s| s.chars().count() > SCENE) {
-            return Err(bad(
+            return Err(invalid(
                 "reason",
                 format!("must have at most {SCENE} characters"),
             ));

@@ -7,8 +7,9 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
-use crate::service::{racing, require};
-use crate::vault::commands::vault_status;
+use crate::access::require;
+use crate::error::vault_status;
+use crate::race::racing;
 use crate::{CbrError, Service, ServiceError, VaultUse};
 
 /// Projects that a backup is shared with at most.

@@ -3,8 +3,8 @@
 use emberkeep_catalog::{InventoryQuery, Page, Paging, VolumeQuery};
 use emberkeep_model::{Caller, FileSystemId, ObjectType, ResourceId, Role, ServerId};
 
+use crate::access::require;
 use crate::server::commands::server_status;
-use crate::service::require;
 use crate::vault::resources::no_such;
 use crate::{Resource, Service, ServiceError, VaultView};
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use emberkeep_catalog::{Change, Row};
 use emberkeep_model::{Caller, Role, Tag, VaultId, VaultStatus};
 
+use crate::access::require;
+use crate::error::vault_status;
 use crate::query::VaultQuery;
-use crate::service::{racing, require};
-use crate::vault::commands::vault_status;
+use crate::race::racing;
 use crate::{CbrError, Service, ServiceError, VaultUse};
 
 /// Tags that a vault has at most.

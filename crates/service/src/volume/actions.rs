@@ -6,8 +6,8 @@ use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_model::{Caller, SnapshotId, SnapshotStatus, Volume, VolumeId, VolumeStatus, Work};
 
 use crate::pairs::check_change;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::{DeleteVolume, Handover, ResetVolume, Service, ServiceError};
 
 impl Service {

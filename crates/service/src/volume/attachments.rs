@@ -8,8 +8,8 @@ use emberkeep_model::{
 };
 use uuid::Uuid;
 
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::{AttachmentUpdate, NewAttachment, Reach, Service, ServiceError};
 
 impl Service {

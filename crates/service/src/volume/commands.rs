@@ -11,10 +11,11 @@ use emberkeep_model::{
 use emberkeep_volumes::SourceSnapshot;
 use uuid::Uuid;
 
+use crate::error::invalid;
 use crate::pairs;
 use crate::quotas::Need;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::{bad, racing};
 use crate::{DeleteVolume, Edit, NewVolume, Reach, Service, ServiceError};
 
 /// Largest volume, in GiB: 64 TiB.
@@ -67,7 +68,7 @@ impl Service {
         let reserved = self.reserve(&volume.project_id, need).await?;
         // What the project may have is told first, as Cinder does.
         if volume.size.0 > MAX_GIB {
-            return Err(bad(
+            return Err(invalid(
                 "size",
                 format!("must be 1 to {MAX_GIB} GiB, not {}", volume.size.0),
             ));
@@ -82,7 +83,7 @@ impl Service {
         new: &NewVolume,
     ) -> Result<(VolumeSource, Gib), ServiceError> {
         match (new.snapshot_id, new.source_volume_id) {
-            (Some(_), Some(_)) => Err(bad(
+            (Some(_), Some(_)) => Err(invalid(
                 "snapshot_id",
                 "cannot be given together with source_volid",
             )),
@@ -114,7 +115,10 @@ impl Service {
         pairs::check_new(&new.metadata)?;
         let size = new.size.unwrap_or(least);
         if size.0 == 0 {
-            return Err(bad("size", format!("must be 1 to {MAX_GIB} GiB, not 0")));
+            return Err(invalid(
+                "size",
+                format!("must be 1 to {MAX_GIB} GiB, not 0"),
+            ));
         }
         if size < least {
             return Err(smaller_than_source(new, size, least));
@@ -364,7 +368,7 @@ impl Service {
             };
             let reserved = self.reserve(&volume.project_id, need).await?;
             if size.0 > MAX_GIB {
-                return Err(bad("new_size", format!("must be at most {MAX_GIB} GiB")));
+                return Err(invalid("new_size", format!("must be at most {MAX_GIB} GiB")));
             }
             volume.previous_status = Some(volume.status);
             let room = self.room_for_growth(id, size).await?;

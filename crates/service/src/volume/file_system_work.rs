@@ -9,9 +9,9 @@ use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{Backup, BackupState, DamageFinder, FileSystem, FileSystemId, Task};
 use emberkeep_volumes::{TreeReport, TreeTarget};
 
-use crate::service::racing;
+use crate::error::chain;
+use crate::race::racing;
 use crate::task::work::{Facts, Stop};
-use crate::task::worker::chain;
 use crate::{CbrError, Service, ServiceError};
 
 impl Service {

@@ -11,9 +11,11 @@ use emberkeep_model::{
 use emberkeep_volumes::tree;
 use uuid::Uuid;
 
+use crate::access::require;
 use crate::backup::restores::not_restorable;
+use crate::error::invalid;
 use crate::pairs;
-use crate::service::{bad, racing, require};
+use crate::race::racing;
 use crate::{CbrError, CbrRestore, NewFileSystem, Service, ServiceError};
 
 /// The longest name, in characters, and the longest text.
@@ -30,12 +32,12 @@ impl Service {
     ) -> Result<FileSystem, ServiceError> {
         require(caller, Role::Admin, "file_systems:create")?;
         if new.name.trim().is_empty() || new.name.chars().count() > NAME {
-            return Err(bad("name", format!("must have 1 to {NAME} characters")));
+            return Err(invalid("name", format!("must have 1 to {NAME} characters")));
         }
         pairs::check_new(&new.metadata)?;
         let long = |text: &String| text.chars().count() > DESCRIPTION;
         if new.description.as_ref().is_some_and(long) {
-            return Err(bad(
+            return Err(invalid(
                 "description",
                 format!("must have at most {DESCRIPTION} characters"),
             ));
@@ -48,11 +50,11 @@ impl Service {
             })
             .await
             .map_err(|cause| {
-                let text = crate::task::worker::chain(&cause);
+                let text = crate::error::chain(&cause);
                 CbrError::Directory(format!("{}: {text}", asked.display()))
             })?;
         let path = new.path.to_str().map(str::to_owned);
-        let path = path.ok_or_else(|| bad("path", "must be UTF-8"))?;
+        let path = path.ok_or_else(|| invalid("path", "must be UTF-8"))?;
         let others = self
             .catalog
             .file_systems(&InventoryQuery::default())
@@ -158,7 +160,7 @@ impl Service {
             (None, Some(volume), _) => return Err(CbrError::TargetKind(volume.into()).into()),
             (None, None, Some(server)) => return Err(CbrError::TargetKind(server.into()).into()),
             (None, None, None) => {
-                return Err(bad(
+                return Err(invalid(
                     "resource_id",
                     "names the file system to restore to, whose files are replaced",
                 ));

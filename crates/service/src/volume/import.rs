@@ -8,8 +8,9 @@ use emberkeep_catalog::{Change, Row, VolumeQuery};
 use emberkeep_model::{ByteCount, Caller, TaskState, Volume, VolumeStatus};
 use emberkeep_volumes::{RestoreTarget, TargetState};
 
+use crate::error::invalid;
 use crate::query::TaskQuery;
-use crate::service::{bad, racing};
+use crate::race::racing;
 use crate::{NewVolume, Service, ServiceError};
 
 /// A volume being filled. Dropped before [`finish`](Self::finish), it is removed again.
@@ -34,7 +35,7 @@ impl Service {
         self.allow(caller, "volume:create")?;
         self.check_space()?;
         if bytes.0 == 0 {
-            return Err(bad("size_bytes", "an empty image cannot be a volume"));
+            return Err(invalid("size_bytes", "an empty image cannot be a volume"));
         }
         let volume = racing(|| async {
             let volume = self.new_volume(caller, &new, bytes.to_gib_ceil()).await?;
@@ -114,7 +115,7 @@ impl VolumeImport {
             .checked_add(length)
             .is_none_or(|end| end > self.bytes.0)
         {
-            return Err(bad(
+            return Err(invalid(
                 "offset",
                 format!(
                     "{length} bytes at {offset} reach beyond the image's {} bytes",

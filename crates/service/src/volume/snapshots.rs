@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::pairs;
 use crate::quotas::Need;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::{Edit, NewSnapshot, Reach, Service, ServiceError};
 
 impl Service {

@@ -7,8 +7,8 @@ use emberkeep_model::{Caller, ProjectId, VolumeType, VolumeTypeId};
 use uuid::Uuid;
 
 use crate::pairs;
+use crate::race::racing;
 use crate::refusal::Refusal;
-use crate::service::racing;
 use crate::{NewType, Service, ServiceError, TypeEdit};
 
 impl Service {
