@@ -250,7 +250,10 @@ class Catalog(unittest.TestCase):
     def test_03_settings_are_copied_soon_and_tokens_never(self):
         self.served()
         old = self.anna
-        copies = lambda: {path.name for path in (self.data / "repository" / "catalog").iterdir()}
+
+        def copies():
+            return {path.name for path in (self.data / "repository" / "catalog").iterdir()}
+
         before = copies()
         quota = {"quota_set": {"backups": 7}}
         self.client.cinder("PUT", f"/os-quota-sets/{self.other}", quota).expect(200)

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use emberkeep_catalog::{Catalog, CatalogFile, CheckDepth, SqliteCatalog, StateName};
-use emberkeep_engine::{CatalogCopy, CatalogCopyName, Repository, RepositoryError, UnixMicros};
+use emberkeep_engine::{
+    CatalogCopy, CatalogCopyName, OpenedCopy, Repository, RepositoryError, UnixMicros,
+};
 use emberkeep_service::{
     CatalogCopies, CatalogCopyError, Clock, Service, ServiceError, Settings, Settled, SystemClock,
     TakenUp, VolumeFile, give_administrator, new_secret, take_up, take_up_volumes,
@@ -139,6 +141,12 @@ pub struct Rebuilt {
     pub new_password: bool,
 }
 
+/// A copy that was opened, if there is one, and those that could not be.
+type Source = (
+    Option<(CatalogCopyName, OpenedCopy)>,
+    Vec<(CatalogCopyName, RepositoryError)>,
+);
+
 /// The catalog of a stopped service. Until it is dropped the service cannot start.
 pub struct CatalogTool {
     data: DataDir,
@@ -252,17 +260,7 @@ impl CatalogTool {
     }
 
     /// Finds what the catalog is made from, and the copies that could not be read.
-    #[expect(clippy::type_complexity, reason = "used once")]
-    fn source(
-        &self,
-        from: RebuildFrom,
-    ) -> Result<
-        (
-            Option<(CatalogCopyName, emberkeep_engine::OpenedCopy)>,
-            Vec<(CatalogCopyName, RepositoryError)>,
-        ),
-        CatalogToolError,
-    > {
+    fn source(&self, from: RebuildFrom) -> Result<Source, CatalogToolError> {
         let mut passed_over = Vec::new();
         match from {
             RebuildFrom::Manifests => Ok((None, passed_over)),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use emberkeep_catalog::{Catalog, CatalogError, CatalogFile, CatalogFileError, SqliteCatalog};
+use emberkeep_catalog::{Catalog, CatalogError, CatalogFile, CatalogFileError};
 use emberkeep_cloud::{Keystone, KeystoneError, KeystoneSettings};
 use emberkeep_engine::{InitOptions, Repository, RepositoryError};
 use emberkeep_http::{App, HttpSettings};
@@ -191,6 +191,9 @@ pub enum Ended {
 /// How long requests in flight may take once the service is told to stop.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
 
+/// How often the catalog's whole file is checked while it is served.
+const CATALOG_CHECK: Duration = Duration::from_secs(24 * 3600);
+
 /// Starts everything; the service answers when this returns.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     // Heard from the first moment: whoever is told to stop early stops in good order too.
@@ -303,7 +306,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     serve(&mut serving, listeners, &router, patience);
     serving.start(SpaceWatch(space));
     let (damaged, found_damaged) = watch::channel(None);
-    serving.start(CatalogCheck { file, damaged });
+    serving.start(CatalogCheck {
+        file,
+        every: CATALOG_CHECK,
+        damaged,
+    });
     if let Some(copies) = copies {
         serving.start(CopyWriter {
             copies,

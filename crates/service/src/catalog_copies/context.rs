@@ -65,6 +65,13 @@ impl Note {
     }
 }
 
+/// What backups remember of a user.
+#[derive(Default)]
+struct FoundUser {
+    name: Option<String>,
+    roles: BTreeMap<ProjectId, Vec<Role>>,
+}
+
 /// Collects what backups remember and makes rows of it.
 pub(super) struct Context<'c> {
     catalog: &'c dyn Catalog,
@@ -147,10 +154,10 @@ impl<'c> Context<'c> {
     }
 
     async fn make_users(&mut self) -> Result<(), ServiceError> {
-        let mut found: BTreeMap<UserId, (Option<String>, BTreeMap<ProjectId, Vec<Role>>)> =
-            BTreeMap::new();
+        let mut found: BTreeMap<UserId, FoundUser> = BTreeMap::new();
         for note in &self.notes {
-            let (name, roles) = found.entry(note.backup.user_id.clone()).or_default();
+            let user = found.entry(note.backup.user_id.clone()).or_default();
+            let FoundUser { name, roles } = user;
             let project = note.backup.project_id.clone();
             match &note.context {
                 Some(context) => {
@@ -164,7 +171,7 @@ impl<'c> Context<'c> {
             }
         }
         let mut hash = None;
-        for (id, (name, roles)) in found {
+        for (id, FoundUser { name, roles }) in found {
             if self.catalog.user(&id).await?.is_some() {
                 continue;
             }

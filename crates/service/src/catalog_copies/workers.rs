@@ -17,8 +17,6 @@ use crate::{Desk, Worker};
 const LOOK: Duration = Duration::from_secs(1);
 /// After a failure the next attempt waits.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How often the file is checked.
-const CHECK_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Writes copies: after settings changed, and every `interval` if anything did.
 pub struct CopyWriter {
@@ -111,10 +109,12 @@ impl CopyWriter {
     }
 }
 
-/// Checks the catalog's file every day, and says so if it is damaged: it must not be served then.
+/// Checks the catalog's file now and then, and says so if it is damaged: it must not be served then.
 pub struct CatalogCheck {
     /// The file.
     pub file: CatalogFile,
+    /// How often it is checked.
+    pub every: Duration,
     /// Where damage is told.
     pub damaged: watch::Sender<Option<String>>,
 }
@@ -128,7 +128,7 @@ impl Worker for CatalogCheck {
     async fn run(&self, desk: Desk) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(CHECK_EVERY) => {}
+                () = tokio::time::sleep(self.every) => {}
                 () = desk.stopped() => return,
             }
             desk.begin();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use emberkeep_catalog::{
     BackupQuery, Catalog, CatalogFile, Change, PolicyQuery, Row, SqliteCatalog, VaultQuery,
@@ -14,12 +15,13 @@ use emberkeep_model::{
     VolumeStatus, Work,
 };
 use emberkeep_service::{
-    CatalogCopies, NewCheckpoint, NewPolicy, NewResource, NewVault, Service, Settings, SystemClock,
-    TakenUp, VOLUME_RESOURCE, VolumeFile, newer_copy, take_up, take_up_volumes, unknown_backups,
+    CatalogCheck, CatalogCopies, CopyWriter, NewCheckpoint, NewPolicy, NewResource, NewVault,
+    Service, Settings, Supervisor, SystemClock, TakenUp, VOLUME_RESOURCE, VolumeFile, newer_copy,
+    take_up, take_up_volumes, unknown_backups,
 };
 use emberkeep_volumes::FileProvider;
 
-use crate::common::{House, caller, of};
+use crate::common::{House, caller, of, until};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
@@ -140,7 +142,7 @@ impl Life {
     }
 
     /// Makes a catalog from the latest copy.
-    async fn from_copy(&self, name: &str) -> SqliteCatalog {
+    async fn restored(&self, name: &str) -> SqliteCatalog {
         let latest = self.house.repository.catalog_copies().unwrap();
         let latest = latest.last().unwrap().name;
         let opened = self.house.repository.open_catalog_copy(latest).unwrap();
@@ -304,7 +306,7 @@ async fn a_copy_brings_all_rows_back_and_manifests_what_came_after_it() {
         .unwrap();
     life.house.backup_gone(&life.caller, gone).await;
 
-    let catalog = life.from_copy("copy.db").await;
+    let catalog = life.restored("copy.db").await;
     let user = catalog.user(&life.caller.user_id).await.unwrap().unwrap();
     assert_eq!(user.password_hash, "hash");
     let report = taken_up(&catalog, &life.house.repository).await;
@@ -334,7 +336,7 @@ async fn a_manifest_that_is_lost_is_told_from_one_that_was_deleted() {
         panic!("{manifests:?}");
     };
     std::fs::remove_file(manifest).unwrap();
-    let catalog = life.from_copy("copy.db").await;
+    let catalog = life.restored("copy.db").await;
     let report = taken_up(&catalog, &life.house.repository).await;
     assert_eq!((report.deleted, report.lost), (0, 1));
     let row = catalog.backup(lost).await.unwrap().unwrap();
@@ -405,7 +407,7 @@ async fn what_a_copy_was_in_the_middle_of_is_settled_and_not_done_again() {
     life.house.catalog.apply(rows).await.unwrap();
     life.copies(1).write().unwrap();
 
-    let catalog = life.from_copy("copy.db").await;
+    let catalog = life.restored("copy.db").await;
     let report = taken_up(&catalog, &life.house.repository).await;
     assert_eq!((report.added, report.finished), (0, 1));
     let service = service_over(catalog.clone(), &life, life.house.dir.path());
@@ -481,7 +483,7 @@ async fn so_many_copies_are_kept_and_an_erased_project_comes_back_from_none() {
     assert_eq!((whole, damaged.len()), (3, 0));
 
     life.house.repository.erase_project("c0ffee").unwrap();
-    let catalog = life.from_copy("before.db").await;
+    let catalog = life.restored("before.db").await;
     assert!(backups(&catalog).await.is_empty());
     assert!(catalog.projects().await.unwrap().is_empty());
     let vaults = catalog.vaults(&VaultQuery::default()).await.unwrap();
@@ -491,4 +493,82 @@ async fn so_many_copies_are_kept_and_an_erased_project_comes_back_from_none() {
     copies.replace().unwrap();
     let kept = life.house.repository.catalog_copies().unwrap();
     assert_eq!(kept.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_replaces_all_copies_at_once() {
+    let house = House::new().await.work();
+    let alice = caller("alpha", Role::Member);
+    let volume = house.volume(&alice, "disk").await.id;
+    house.write(volume, 0, 7, 300_000);
+    house.backup(&alice, of(volume)).await;
+    let file = CatalogFile::new(house.dir.path().join("catalogue.db"));
+    let copies = CatalogCopies::new(file, house.repository.clone(), 9);
+    for _ in 0..3 {
+        copies.write().unwrap();
+    }
+    let before = house.repository.catalog_copies().unwrap();
+    let service = house.service.clone().with_catalog_copies(Arc::new(copies));
+    let root = caller("alpha", Role::Admin);
+    service
+        .erase_project(&root, &alice.project_id, Some("alpha"))
+        .await
+        .unwrap();
+    let after = house.repository.catalog_copies().unwrap();
+    assert_eq!((before.len(), after.len()), (3, 1));
+    assert!(after[0].name.number > before[2].name.number);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_that_comes_while_a_catalog_is_served_is_told() {
+    let house = House::new().await;
+    let path = house.dir.path().join("damaged.db");
+    SqliteCatalog::open(&path).await.unwrap().close().await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&path, bytes).unwrap();
+    let (damaged, mut told) = tokio::sync::watch::channel(None);
+    let mut supervisor = Supervisor::new(Arc::clone(house.service.worker_table()));
+    supervisor.start(CatalogCheck {
+        file: CatalogFile::new(path),
+        every: Duration::ZERO,
+        damaged,
+    });
+    let words = told.wait_for(Option::is_some).await.unwrap().clone();
+    assert!(words.unwrap().contains("is damaged"));
+    supervisor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_copy_is_written_soon_and_the_last_when_the_service_stops() {
+    let house = House::new().await;
+    let path = house.dir.path().join("catalogue.db");
+    let catalog = SqliteCatalog::open(&path).await.unwrap();
+    let changes = catalog.changes();
+    let copies = CatalogCopies::new(CatalogFile::new(path), house.repository.clone(), 9);
+    let mut supervisor = Supervisor::new(Arc::clone(house.service.worker_table()));
+    supervisor.start(CopyWriter {
+        copies: Arc::new(copies),
+        changes,
+        interval: Duration::from_secs(3600),
+    });
+    let count = || async { house.repository.catalog_copies().unwrap().len() };
+    until("the first copy", count, |count| *count == 1).await;
+    let project = Project {
+        id: "late".parse().unwrap(),
+        name: "late".into(),
+        description: String::new(),
+        enabled: true,
+        created_at: NOW,
+        revision: 0,
+    };
+    let row = Change::Insert(Row::Project(project));
+    catalog.apply(vec![row]).await.unwrap();
+    supervisor.stop().await;
+    let latest = house.repository.catalog_copies().unwrap().pop().unwrap();
+    let opened = house.repository.open_catalog_copy(latest.name).unwrap();
+    let made = CatalogFile::new(house.dir.path().join("made.db"));
+    made.import(opened.texts).await.unwrap();
+    let made = SqliteCatalog::open(made.path()).await.unwrap();
+    assert_eq!(made.projects().await.unwrap()[0].name, "late");
 }
