@@ -22,7 +22,7 @@ const ALLOWED: [(&str, usize, &str); 6] = [
         "claimed tasks: their worker waits for them, and their leases run out",
     ),
     (
-        "service/src/import.rs",
+        "service/src/volume/import.rs",
         1,
         "clean-up after an import that broke off; the start does what is left",
     ),
