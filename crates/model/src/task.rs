@@ -156,29 +156,6 @@ pub struct Emptied {
 }
 
 impl Work {
-    /// Tells whether the work stores data in the service's own store or volumes, so that it needs free space.
-    pub fn stores_data(&self) -> bool {
-        match self {
-            Self::CreateVolume { .. }
-            | Self::ExtendVolume { .. }
-            | Self::CreateSnapshot { .. }
-            | Self::Backup { .. }
-            | Self::Restore { .. }
-            | Self::ImportBackup { .. }
-            | Self::AdoptBackup { .. } => true,
-            // A copy goes to the store of another region.
-            Self::Replicate { .. }
-            | Self::SyncReplicas { .. }
-            | Self::DeleteVolume { .. }
-            | Self::DeleteSnapshot { .. }
-            | Self::DeleteBackup { .. }
-            | Self::RemoveResources { .. }
-            | Self::DeleteVault { .. }
-            | Self::MoveExpiry { .. }
-            | Self::Sweep => false,
-        }
-    }
-
     /// Returns the word for the kind of work, as the catalogue and the logs use it.
     pub fn word(&self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ pub(crate) mod delete_work;
 pub(crate) mod facts;
 pub(crate) mod records;
 pub(crate) mod restore_work;
+pub(crate) mod restored;
 pub(crate) mod restores;
 pub(crate) mod view;
 pub(crate) mod work;

@@ -10,3 +10,4 @@ pub(crate) mod protectables;
 pub(crate) mod resources;
 pub(crate) mod room;
 pub(crate) mod tags;
+pub(crate) mod work;

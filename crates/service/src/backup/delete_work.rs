@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, Key, Row};
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ObjectType,
@@ -11,18 +12,45 @@ use emberkeep_model::{
 use crate::messages::About;
 use crate::query::{BackupQuery, TaskQuery};
 use crate::race::racing;
-use crate::task::work::{Facts, Stop, Verdict, Wanted};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
 
+/// Deletes a backup.
+#[derive(Debug, Clone)]
+pub(crate) struct DeleteBackup {
+    pub(crate) backup_id: BackupId,
+}
+
+#[async_trait]
+impl TaskKind for DeleteBackup {
+    type Found = ();
+
+    async fn act(&self, service: &Service, _task: &Task, _run: &Run) -> Result<(), Stop> {
+        service.act_delete_backup(self.backup_id).await
+    }
+
+    async fn rows(
+        &self,
+        service: &Service,
+        task: &mut Task,
+        verdict: &Verdict,
+    ) -> Result<Vec<Change>, ServiceError> {
+        service
+            .rows_backup_deleted(task, self.backup_id, verdict)
+            .await
+    }
+}
+
 impl Service {
-    pub(crate) async fn act_delete_backup(&self, id: BackupId) -> Result<Facts, Stop> {
+    async fn act_delete_backup(&self, id: BackupId) -> Result<(), Stop> {
         let backup = self.claim_backup(id, Wanted::Delete).await?;
         for part in self.parts_of(&backup).await? {
             let part = self.claim_backup(part.id, Wanted::Delete).await?;
             self.delete_manifest(&part).await?;
         }
         self.delete_manifest(&backup).await?;
-        Ok(Facts::Nothing)
+        Ok(())
     }
 
     /// Removes a backup from the repository; one that is not there is fine. Content that another
@@ -154,122 +182,5 @@ impl Service {
         let mut sweep = self.new_task(&caller, Work::Sweep);
         sweep.not_before = self.now().plus_secs(self.settings.sweep_delay_secs);
         Ok(Some(Change::Insert(Row::Task(sweep))))
-    }
-
-    /// Deletes the backups in a vault: of the resources named, or all.
-    pub(crate) async fn act_empty_vault(
-        &self,
-        task: &Task,
-        vault: VaultId,
-        only: Option<&Vec<ResourceId>>,
-    ) -> Result<Facts, Stop> {
-        // What is part of a server's backup goes with it.
-        let concerns = |backup: &&Backup| {
-            let named = only.is_none_or(|named| named.contains(&backup.resource_id()));
-            named && backup.cbr.part_of.is_none()
-        };
-        let mut busy = false;
-        for backup in self.backups_in(vault).await?.iter().filter(concerns) {
-            busy |= !self.delete_with_vault(task, backup.id).await?;
-        }
-        // A restore may still read one, or a deletion of its own may be under way.
-        if busy {
-            Err(Stop::NotYet)
-        } else {
-            Ok(Facts::Nothing)
-        }
-    }
-
-    /// Deletes one backup and its row; returns false while something else goes on with it.
-    async fn delete_with_vault(&self, task: &Task, id: BackupId) -> Result<bool, ServiceError> {
-        let asked = racing(|| async {
-            let Some(backup) = self.catalog.backup(id).await? else {
-                return Ok(None);
-            };
-            let now = self.now();
-            let mut all = self.parts_of(&backup).await?;
-            all.push(backup);
-            for backup in &mut all {
-                let asked = backup
-                    .take(BackupEvent::DeleteAsked, now)
-                    .and_then(|()| backup.take(BackupEvent::Claimed, now));
-                // `Deleting` may be what an interrupted attempt of ours left.
-                if asked.is_err() && backup.take(BackupEvent::Claimed, now).is_err() {
-                    return Ok(None);
-                }
-                if backup.state != BackupState::Deleting {
-                    return Ok(None);
-                }
-            }
-            let rows = all.iter().cloned();
-            self.commit(rows.map(|b| Change::Save(Row::Backup(b))).collect())
-                .await?;
-            Ok(Some(all))
-        })
-        .await?;
-        let Some(all) = asked else {
-            let left = self.catalog.backup(id).await?;
-            return Ok(left.is_none_or(|b| b.deleted_at.is_some()));
-        };
-        for backup in &all {
-            self.delete_manifest(backup).await?;
-        }
-        racing(|| async {
-            let verdict = Verdict::Done(Facts::Nothing);
-            let changes = self.rows_backup_deleted(task, id, &verdict).await?;
-            self.commit(changes).await
-        })
-        .await?;
-        Ok(true)
-    }
-
-    pub(crate) async fn rows_removed(
-        &self,
-        vault: VaultId,
-        ids: &[ResourceId],
-        verdict: &Verdict,
-    ) -> Result<Vec<Change>, ServiceError> {
-        let resources = self.catalog.vault_resources(vault).await?;
-        let concerned = resources
-            .into_iter()
-            .filter(|r| ids.contains(&r.resource_id));
-        Ok(concerned
-            .map(|mut resource| match verdict {
-                Verdict::Done(_) => {
-                    Change::Remove(Key::VaultResource(resource.resource_id), resource.revision)
-                }
-                Verdict::Failed(_) | Verdict::Cancelled => {
-                    resource.status = ProtectStatus::Error;
-                    Change::Save(Row::VaultResource(resource))
-                }
-            })
-            .collect())
-    }
-
-    pub(crate) async fn rows_vault_deleted(
-        &self,
-        id: VaultId,
-        verdict: &Verdict,
-    ) -> Result<Vec<Change>, ServiceError> {
-        let Some(mut vault) = self.catalog.vault(id).await? else {
-            return Ok(Vec::new());
-        };
-        match verdict {
-            Verdict::Done(_) => {
-                let resources = self.catalog.vault_resources(id).await?;
-                let mut changes: Vec<Change> = resources
-                    .into_iter()
-                    .map(|r| Change::Remove(Key::VaultResource(r.resource_id), r.revision))
-                    .collect();
-                changes.extend(self.unbind_all(id).await?);
-                changes.push(Change::Remove(Key::Vault(id), vault.revision));
-                Ok(changes)
-            }
-            Verdict::Failed(_) | Verdict::Cancelled => {
-                vault.status = VaultStatus::Error;
-                vault.updated_at = Some(self.now());
-                Ok(vec![Change::Save(Row::Vault(vault))])
-            }
-        }
     }
 }

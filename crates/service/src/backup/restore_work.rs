@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
 use emberkeep_model::{
@@ -10,28 +11,80 @@ use emberkeep_model::{
 };
 use emberkeep_volumes::TargetState;
 
+use crate::backup::restored::Restored;
 use crate::backup::restores::RESTORED_NAME;
 use crate::error::chain;
 use crate::messages::About;
-use crate::task::work::{Facts, Stop, Verdict, Wanted};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
+
+/// Writes a backup to a volume, a server or a file system.
+#[derive(Debug, Clone)]
+pub(crate) struct RestoreBackup {
+    pub(crate) backup_id: BackupId,
+    pub(crate) volume_id: VolumeId,
+    /// The volume was made for this restore and holds nothing yet.
+    pub(crate) fresh: bool,
+}
+
+#[async_trait]
+impl TaskKind for RestoreBackup {
+    type Found = Restored;
+    const STORES_DATA: bool = true;
+    const CANCELLABLE: bool = true;
+    const TIME_LIMITED: bool = true;
+
+    async fn act(&self, service: &Service, task: &Task, run: &Run) -> Result<Restored, Stop> {
+        service.act_restore(task, self, run).await
+    }
+
+    async fn rows(
+        &self,
+        service: &Service,
+        task: &mut Task,
+        verdict: &Verdict<Restored>,
+    ) -> Result<Vec<Change>, ServiceError> {
+        service.rows_restored(task, self, verdict).await
+    }
+
+    async fn clean_up(&self, service: &Service, task: &Task, done: bool) {
+        if task.object_type == ObjectType::Turbo {
+            service.release_freeze(task, false).await;
+        }
+        if done {
+            // What could be read after all may be whole again.
+            service.damage.look_again();
+        }
+        // A backup that was hurt while it was being restored is shown as damaged only now.
+        if let Err(error) = service.count_damaged().await {
+            let error = chain(&error);
+            tracing::warn!(error, "damaged backups could not be counted");
+        }
+    }
+}
 
 impl Service {
     pub(crate) async fn act_restore(
         &self,
         task: &Task,
-        backup_id: BackupId,
-        volume_id: VolumeId,
-        fresh: bool,
+        kind: &RestoreBackup,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<Restored, Stop> {
+        let (volume_id, fresh) = (kind.volume_id, kind.fresh);
         let backup = self
-            .claim_backup(backup_id, Wanted::Restore(volume_id))
+            .claim_backup(kind.backup_id, Wanted::Restore(volume_id))
             .await?;
         match backup.cbr.kind {
             ObjectType::Disk => self.write_volume(&backup, volume_id, fresh, run).await,
-            ObjectType::Server => self.act_restore_server(task, &backup, run).await,
-            ObjectType::Turbo => self.act_restore_file_system(task, &backup, run).await,
+            ObjectType::Server => {
+                self.act_restore_server(task, &backup, run).await?;
+                Ok(Restored::AsRecorded)
+            }
+            ObjectType::Turbo => {
+                self.act_restore_file_system(task, &backup, run).await?;
+                Ok(Restored::AsRecorded)
+            }
         }
     }
 
@@ -42,7 +95,7 @@ impl Service {
         volume_id: VolumeId,
         fresh: bool,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<Restored, Stop> {
         let volume = self
             .catalog
             .volume(volume_id)
@@ -76,7 +129,7 @@ impl Service {
         })
         .await;
         match written {
-            Ok(Ok(_)) => Ok(Facts::Nothing),
+            Ok(Ok(_)) => Ok(Restored::AsRecorded),
             Ok(Err(RestoreError::Cancelled)) => Err(Stop::Cancelled),
             Ok(Err(error)) => {
                 self.damage_of_restore(backup, &error, DamageFinder::Restore, run)
@@ -90,12 +143,11 @@ impl Service {
     pub(crate) async fn rows_restored(
         &self,
         task: &Task,
-        backup_id: BackupId,
-        volume_id: VolumeId,
-        fresh: bool,
-        verdict: &Verdict,
+        kind: &RestoreBackup,
+        verdict: &Verdict<Restored>,
     ) -> Result<Vec<Change>, ServiceError> {
-        let found = self.catalog.backup(backup_id).await?;
+        let (volume_id, fresh) = (kind.volume_id, kind.fresh);
+        let found = self.catalog.backup(kind.backup_id).await?;
         match found {
             Some(whole) if !whole.is_of_volume() => {
                 self.rows_whole_restored(task, whole, volume_id, verdict)
@@ -114,7 +166,7 @@ impl Service {
         task: &Task,
         mut whole: Backup,
         target: VolumeId,
-        verdict: &Verdict,
+        verdict: &Verdict<Restored>,
     ) -> Result<Vec<Change>, ServiceError> {
         let protect = match verdict {
             Verdict::Done(_) => ProtectStatus::Available,
@@ -143,7 +195,7 @@ impl Service {
         found: Option<Backup>,
         volume_id: VolumeId,
         fresh: bool,
-        verdict: &Verdict,
+        verdict: &Verdict<Restored>,
     ) -> Result<Vec<Change>, ServiceError> {
         let mut changes: Vec<Change> = self
             .restore_given_up(found.as_ref())
@@ -182,12 +234,8 @@ impl Service {
             volume.updated_at = Some(self.now());
             if let (Verdict::Done(facts), Some(backup)) = (verdict, &found) {
                 let source = match facts {
-                    Facts::Restored(source) => source.as_deref(),
-                    Facts::Nothing
-                    | Facts::Sealed(_)
-                    | Facts::Found(_)
-                    | Facts::SweepAgain
-                    | Facts::Synced(_) => backup.cinder.source.as_ref(),
+                    Restored::Elsewhere(source) => source.as_deref(),
+                    Restored::AsRecorded => backup.cinder.source.as_ref(),
                 };
                 put_back(&mut volume, backup, source);
             }

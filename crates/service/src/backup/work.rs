@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{
     BackupError, BackupFacts, BackupRequest, Manifest, ProjectRepository, Run, SourceRecord,
@@ -18,8 +19,45 @@ use crate::error::chain;
 use crate::messages::About;
 use crate::query::BackupQuery;
 use crate::race::racing;
-use crate::task::work::{Facts, Stop, Verdict, Wanted};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
+
+/// Backs up a volume, a server or a file system.
+#[derive(Debug, Clone)]
+pub(crate) struct BackUp {
+    pub(crate) backup_id: BackupId,
+}
+
+#[async_trait]
+impl TaskKind for BackUp {
+    type Found = Sealed;
+    const STORES_DATA: bool = true;
+    const CANCELLABLE: bool = true;
+    const TIME_LIMITED: bool = true;
+
+    async fn act(&self, service: &Service, task: &Task, run: &Run) -> Result<Sealed, Stop> {
+        service.act_backup(task, self.backup_id, run).await
+    }
+
+    async fn rows(
+        &self,
+        service: &Service,
+        task: &mut Task,
+        verdict: &Verdict<Sealed>,
+    ) -> Result<Vec<Change>, ServiceError> {
+        service.rows_backed_up(task, self.backup_id, verdict).await
+    }
+
+    async fn clean_up(&self, service: &Service, task: &Task, done: bool) {
+        if done {
+            // What was stored anew may heal what is damaged.
+            service.damage.look_again();
+        }
+        service.release_freeze(task, done).await;
+        service.retain_after_backup(task.vault_id).await;
+    }
+}
 
 impl Service {
     pub(crate) async fn act_backup(
@@ -27,14 +65,12 @@ impl Service {
         task: &Task,
         id: BackupId,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<Sealed, Stop> {
         let backup = self.claim_backup(id, Wanted::Copy).await?;
         match backup.cbr.kind {
             ObjectType::Disk => {
                 let source = self.source_to_back_up(task, &backup).await?;
-                self.copy_volume(&backup, None, source, run)
-                    .await
-                    .map(Facts::Sealed)
+                self.copy_volume(&backup, None, source, run).await
             }
             ObjectType::Server => self.act_backup_server(task, &backup, run).await,
             ObjectType::Turbo => self.act_backup_file_system(task, &backup, run).await,
@@ -178,26 +214,17 @@ impl Service {
         &self,
         task: &Task,
         id: BackupId,
-        verdict: &Verdict,
+        verdict: &Verdict<Sealed>,
     ) -> Result<Vec<Change>, ServiceError> {
         let Some(mut backup) = self.catalog.backup(id).await? else {
             return Ok(Vec::new());
         };
         let (event, protect, ended) = match verdict {
-            Verdict::Done(Facts::Sealed(sealed)) => (
+            Verdict::Done(sealed) => (
                 BackupEvent::Sealed(*sealed),
                 ProtectStatus::Available,
                 VolumeStatus::BackingUp,
             ),
-            Verdict::Done(
-                Facts::Nothing
-                | Facts::SweepAgain
-                | Facts::Found(_)
-                | Facts::Restored(_)
-                | Facts::Synced(_),
-            ) => {
-                unreachable!("a backup that is done has a manifest")
-            }
             Verdict::Failed(failure) => (
                 BackupEvent::Stopped {
                     reason: failure.reason.clone(),

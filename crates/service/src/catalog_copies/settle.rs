@@ -4,7 +4,8 @@ use emberkeep_catalog::{Change, Row, TaskQuery};
 use emberkeep_model::{TaskState, VolumeStatus};
 
 use crate::query::VolumeQuery;
-use crate::task::work::{Failure, Verdict};
+use crate::task::kinds::kind_of;
+use crate::task::outcome::Failure;
 use crate::{Service, ServiceError};
 
 /// What was settled.
@@ -32,7 +33,10 @@ impl Service {
                 reason: reason.to_owned(),
                 late: false,
             };
-            let mut changes = self.rows_after(&task, &Verdict::Failed(failure)).await?;
+            let mut changes = kind_of(&task.work)
+                .failed(failure)
+                .rows(self, &mut task)
+                .await?;
             task.state = TaskState::Failed {
                 reason: reason.to_owned(),
             };

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_chunked::ChainSource;
 use emberkeep_engine::{BackupError, Manifest, Run};
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, ByteCount, Foreign, Sealed, TaskState, Timestamp, Work,
+    Backup, BackupEvent, BackupId, ByteCount, Foreign, Sealed, Task, TaskState, Timestamp, Work,
 };
 
 use crate::backup::work::{copy, request_for};
@@ -15,7 +16,8 @@ use crate::error::chain;
 use crate::foreign::repository::{ForeignFault, open_chain};
 use crate::foreign::work::ended;
 use crate::query::TaskQuery;
-use crate::task::work::{Facts, Stop, Verdict};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict};
 use crate::{Service, ServiceError};
 
 /// Why a backup could not be adopted.
@@ -27,13 +29,45 @@ enum AdoptError {
     Copy(#[from] BackupError),
 }
 
+/// Copies a backup that lies elsewhere into the repository.
+#[derive(Debug, Clone)]
+pub(crate) struct AdoptBackup {
+    pub(crate) backup_id: BackupId,
+}
+
+#[async_trait]
+impl TaskKind for AdoptBackup {
+    /// None if it was done before.
+    type Found = Option<Sealed>;
+    const STORES_DATA: bool = true;
+    const CANCELLABLE: bool = true;
+
+    async fn act(
+        &self,
+        service: &Service,
+        _task: &Task,
+        run: &Run,
+    ) -> Result<Option<Sealed>, Stop> {
+        service.act_adopt(self.backup_id, run).await
+    }
+
+    async fn rows(
+        &self,
+        service: &Service,
+        _task: &mut Task,
+        verdict: &Verdict<Option<Sealed>>,
+    ) -> Result<Vec<Change>, ServiceError> {
+        service.rows_adopted(self.backup_id, verdict).await
+    }
+}
+
 impl Service {
-    pub(crate) async fn act_adopt(&self, id: BackupId, run: &Run) -> Result<Facts, Stop> {
+    async fn act_adopt(&self, id: BackupId, run: &Run) -> Result<Option<Sealed>, Stop> {
         let found = self.catalog.backup(id).await.map_err(ServiceError::from)?;
         let backup = found.ok_or(ServiceError::NoSuchBackup(id))?;
         if backup.foreign().is_none() {
             // An attempt before this one, or another task, has done it.
-            return Ok(Facts::Nothing);
+            return Ok(None);
         }
         if backup.state.sealed().is_none() {
             let state = backup.state.word();
@@ -78,7 +112,7 @@ impl Service {
             Ok(copy(&project, &source, request, &run)?)
         });
         match ended::<_, AdoptError>(copied.await, "adopting it")? {
-            Ok(manifest) => Ok(Facts::Sealed(sealed(&manifest))),
+            Ok(manifest) => Ok(Some(sealed(&manifest))),
             Err(AdoptError::Copy(BackupError::Cancelled)) => Err(Stop::Cancelled),
             Err(error) => Err(Stop::Failed(chain(&error))),
         }
@@ -94,12 +128,12 @@ impl Service {
         Ok(!self.catalog.tasks(&query).await?.items.is_empty())
     }
 
-    pub(crate) async fn rows_adopted(
+    async fn rows_adopted(
         &self,
         id: BackupId,
-        verdict: &Verdict,
+        verdict: &Verdict<Option<Sealed>>,
     ) -> Result<Vec<Change>, ServiceError> {
-        let Verdict::Done(Facts::Sealed(sealed)) = verdict else {
+        let Verdict::Done(Some(sealed)) = verdict else {
             // It is as good as it was, where it was.
             return Ok(Vec::new());
         };

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_chunked::{
     BackupMetadata, ChunkedError, ForeignObjects, Location, VolumeMeta, restore,
 };
 use emberkeep_engine::Run;
-use emberkeep_model::{Backup, BackupEvent, BackupId, ByteCount, Sealed, SourceFacts, Timestamp};
+use emberkeep_model::{
+    Backup, BackupEvent, BackupId, ByteCount, Sealed, SourceFacts, Task, Timestamp,
+};
 use emberkeep_volumes::RestoreTarget;
 
+use crate::backup::restored::Restored;
 use crate::error::chain;
 use crate::foreign::repository::{Counting, ForeignFault, holder, open_chain, source_of};
-use crate::task::work::{Facts, Stop, Verdict, Wanted};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
 
 /// What was found where a record said that a backup lies.
@@ -23,9 +28,34 @@ pub(crate) struct Finding {
     source: Option<SourceFacts>,
 }
 
+/// Looks at a backup that lies elsewhere and was imported from a record.
+#[derive(Debug, Clone)]
+pub(crate) struct ImportBackup {
+    pub(crate) backup_id: BackupId,
+}
+
+#[async_trait]
+impl TaskKind for ImportBackup {
+    type Found = Box<Finding>;
+    const STORES_DATA: bool = true;
+
+    async fn act(&self, service: &Service, _task: &Task, _run: &Run) -> Result<Box<Finding>, Stop> {
+        service.act_import(self.backup_id).await
+    }
+
+    async fn rows(
+        &self,
+        service: &Service,
+        _task: &mut Task,
+        verdict: &Verdict<Box<Finding>>,
+    ) -> Result<Vec<Change>, ServiceError> {
+        service.rows_imported(self.backup_id, verdict).await
+    }
+}
+
 impl Service {
     /// Looks whether what a record speaks of is there and can be understood.
-    pub(crate) async fn act_import(&self, id: BackupId) -> Result<Facts, Stop> {
+    async fn act_import(&self, id: BackupId) -> Result<Box<Finding>, Stop> {
         let backup = self.claim_backup(id, Wanted::Copy).await?;
         let Some(place) = backup.foreign().cloned() else {
             return Err(Stop::Failed("its content is not elsewhere".to_owned()));
@@ -36,15 +66,15 @@ impl Service {
             look(objects.as_ref(), &location, at)
         });
         match ended(looked.await, "looking at it")? {
-            Ok(found) => Ok(Facts::Found(Box::new(found))),
+            Ok(found) => Ok(Box::new(found)),
             Err(fault) => Err(Stop::Failed(chain(&fault))),
         }
     }
 
-    pub(crate) async fn rows_imported(
+    async fn rows_imported(
         &self,
         id: BackupId,
-        verdict: &Verdict,
+        verdict: &Verdict<Box<Finding>>,
     ) -> Result<Vec<Change>, ServiceError> {
         let found = self.catalog.backup(id).await?;
         let Some(mut backup) = found.filter(|backup| Wanted::Copy.by(&backup.state)) else {
@@ -52,7 +82,7 @@ impl Service {
         };
         let mut changes = Vec::new();
         let event = match verdict {
-            Verdict::Done(Facts::Found(found)) => {
+            Verdict::Done(found) => {
                 backup.volume_name.clone_from(&found.volume_name);
                 backup.cinder.source.clone_from(&found.source);
                 changes.extend(self.count_foreign(&backup, 1).await?);
@@ -61,7 +91,6 @@ impl Service {
                 *count = (*count).max(i64::try_from(children).unwrap_or(i64::MAX));
                 BackupEvent::Sealed(found.sealed)
             }
-            Verdict::Done(_) => unreachable!("an import that is done has found something"),
             Verdict::Failed(failure) => BackupEvent::Stopped {
                 reason: failure.reason.clone(),
             },
@@ -82,7 +111,7 @@ impl Service {
         backup: &Backup,
         target: Box<dyn RestoreTarget>,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<Restored, Stop> {
         let (places, missing) = self.places_of(backup).await?;
         if let Some(missing) = missing {
             return Err(Stop::Failed(missing.to_string()));
@@ -95,7 +124,7 @@ impl Service {
             Ok(source_of(chain.layers()))
         });
         match ended::<_, ForeignFault>(written.await, "the restore")? {
-            Ok(source) => Ok(Facts::Restored(source.map(Box::new))),
+            Ok(source) => Ok(Restored::Elsewhere(source.map(Box::new))),
             Err(ForeignFault::Chunked(ChunkedError::Cancelled)) => Err(Stop::Cancelled),
             Err(fault) => Err(Stop::Failed(chain(&fault))),
         }

@@ -5,23 +5,53 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use async_trait::async_trait;
 use emberkeep_catalog::{BackupQuery, Change, Row};
-use emberkeep_engine::{BackupFacts, Manifest, Manifests, WholeFacts};
+use emberkeep_engine::{BackupFacts, Manifest, Manifests, Run, WholeFacts};
 use emberkeep_model::{
     Backup, BackupId, BackupState, CbrFacts, ContentOf, Gib, ObjectType, ProjectId, Sealed, Synced,
-    Task, Timestamp, Vault, VaultId,
+    Task, Timestamp, Vault, VaultId, Work,
 };
 
 use crate::error::chain;
 use crate::race::racing;
 use crate::replica::work::sealed;
 use crate::server::work::sum;
-use crate::task::work::{Facts, Stop};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict};
 use crate::{Service, ServiceError};
 use emberkeep_plan::gone_from;
 
+/// Brings the rows of copies in line with what the stores of other regions hold.
+#[derive(Debug, Clone)]
+pub(crate) struct SyncReplicas {
+    pub(crate) vault_id: VaultId,
+}
+
+#[async_trait]
+impl TaskKind for SyncReplicas {
+    type Found = Synced;
+
+    async fn act(&self, service: &Service, task: &Task, _run: &Run) -> Result<Synced, Stop> {
+        service.act_sync(task, self.vault_id).await
+    }
+
+    async fn rows(
+        &self,
+        _service: &Service,
+        task: &mut Task,
+        verdict: &Verdict<Synced>,
+    ) -> Result<Vec<Change>, ServiceError> {
+        if let (Verdict::Done(synced), Work::SyncReplicas { found, .. }) = (verdict, &mut task.work)
+        {
+            *found = *synced;
+        }
+        Ok(Vec::new())
+    }
+}
+
 impl Service {
-    pub(crate) async fn act_sync(&self, task: &Task, vault: VaultId) -> Result<Facts, Stop> {
+    async fn act_sync(&self, task: &Task, vault: VaultId) -> Result<Synced, Stop> {
         let found = self
             .catalog
             .vault(vault)
@@ -46,7 +76,7 @@ impl Service {
                 synced.unreadable += unreadable;
             }
         }
-        Ok(Facts::Synced(synced))
+        Ok(synced)
     }
 
     /// Marks the rows whose copy, in the repository of `project`, is not there any more.

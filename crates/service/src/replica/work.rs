@@ -1,5 +1,6 @@
 //! Copying backups to another region's store.
 
+use async_trait::async_trait;
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{BackupFacts, CopyError, CopyRequest, Manifest, Run, UnixMicros};
 use emberkeep_model::{
@@ -11,28 +12,61 @@ use crate::error::chain;
 use crate::query::BackupQuery;
 use crate::replica::regions::Place;
 use crate::server::work::sum;
-use crate::task::work::{Facts, Stop, Verdict, Wanted};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
+
+/// Copies a backup to the store of another region.
+#[derive(Debug, Clone)]
+pub(crate) struct Replicate {
+    pub(crate) backup_id: BackupId,
+}
+
+#[async_trait]
+impl TaskKind for Replicate {
+    type Found = Sealed;
+    const CANCELLABLE: bool = true;
+    const TIME_LIMITED: bool = true;
+
+    async fn act(&self, service: &Service, task: &Task, run: &Run) -> Result<Sealed, Stop> {
+        service.act_replicate(task, self.backup_id, run).await
+    }
+
+    async fn rows(
+        &self,
+        service: &Service,
+        _task: &mut Task,
+        verdict: &Verdict<Sealed>,
+    ) -> Result<Vec<Change>, ServiceError> {
+        service.rows_replicated(self.backup_id, verdict).await
+    }
+
+    async fn clean_up(&self, service: &Service, _task: &Task, done: bool) {
+        if done {
+            // What could be read after all may be whole again.
+            service.damage.look_again();
+        }
+        service.retain_after_copy(self.backup_id).await;
+    }
+}
 
 impl Service {
     /// Makes a copy; of a server's backup, the copies of its parts one after the other, each of
     /// which is settled as it ends.
-    pub(crate) async fn act_replicate(
-        &self,
-        task: &Task,
-        id: BackupId,
-        run: &Run,
-    ) -> Result<Facts, Stop> {
+    async fn act_replicate(&self, task: &Task, id: BackupId, run: &Run) -> Result<Sealed, Stop> {
         let copy = self.claim_backup(id, Wanted::Copy).await?;
         if copy.cbr.kind == ObjectType::Server {
             return self.replicate_parts(task, &copy, run).await;
         }
-        self.replicate_one(&copy, None, run)
-            .await
-            .map(Facts::Sealed)
+        self.replicate_one(&copy, None, run).await
     }
 
-    async fn replicate_parts(&self, task: &Task, whole: &Backup, run: &Run) -> Result<Facts, Stop> {
+    async fn replicate_parts(
+        &self,
+        task: &Task,
+        whole: &Backup,
+        run: &Run,
+    ) -> Result<Sealed, Stop> {
         let mut failures = Vec::new();
         let parts = self.claim_parts(whole).await?;
         for part in &parts {
@@ -56,7 +90,7 @@ impl Service {
         let parts = self.parts_of(whole).await?;
         let sealed: Option<Vec<Sealed>> = parts.iter().map(|part| part.state.sealed()).collect();
         match sealed {
-            Some(sealed) => Ok(Facts::Sealed(sum(&sealed))),
+            Some(sealed) => Ok(sum(&sealed)),
             None => Err(Stop::Failed("a part of it is not complete".into())),
         }
     }
@@ -132,10 +166,10 @@ impl Service {
             .map(|other| other.content().1))
     }
 
-    pub(crate) async fn rows_replicated(
+    async fn rows_replicated(
         &self,
         id: BackupId,
-        verdict: &Verdict,
+        verdict: &Verdict<Sealed>,
     ) -> Result<Vec<Change>, ServiceError> {
         let Some(mut copy) = self.catalog.backup(id).await? else {
             return Ok(Vec::new());
@@ -144,8 +178,7 @@ impl Service {
             reason: reason.to_owned(),
         };
         let event = match verdict {
-            Verdict::Done(Facts::Sealed(sealed)) => BackupEvent::Sealed(*sealed),
-            Verdict::Done(_) => stopped("it was not copied"),
+            Verdict::Done(sealed) => BackupEvent::Sealed(*sealed),
             Verdict::Failed(failure) => stopped(&failure.reason),
             Verdict::Cancelled => stopped("cancelled"),
         };

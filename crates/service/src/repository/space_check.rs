@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use emberkeep_catalog::{Change, Row};
 
+use crate::task::kinds::kind_of;
 use crate::{Service, ServiceError, Space};
 
 impl Service {
@@ -25,9 +26,9 @@ impl Service {
 
     /// Checks that there is space for the tasks among `changes`.
     pub(crate) fn check_space_for(&self, changes: &[Change]) -> Result<(), ServiceError> {
-        let stores = changes.iter().any(
-            |change| matches!(change, Change::Insert(Row::Task(task)) if task.work.stores_data()),
-        );
+        let stores = changes.iter().any(|change| {
+            matches!(change, Change::Insert(Row::Task(task)) if kind_of(&task.work).stores_data())
+        });
         if stores { self.check_space() } else { Ok(()) }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use emberkeep_catalog::Change;
 use emberkeep_engine::{Run, SweepError, SweepOptions, SweepReport};
 use emberkeep_model::{DamageFinder, ProjectId, Task};
 
 use crate::error::chain;
 use crate::repository::damage::found::FoundDamage;
-use crate::task::work::{Facts, Stop, Verdict};
+use crate::task::kind::TaskKind;
+use crate::task::outcome::{Stop, Verdict};
 use crate::{Service, ServiceError};
 
 /// How long a sweep waits for running backups before it leaves the rest to the next one.
@@ -16,8 +18,47 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How often a sweep looks which backups there must be, where they are deleted while it looks.
 const LOOKS: u32 = 10;
 
+/// What a sweep has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Swept {
+    /// Nothing.
+    Clean,
+    /// Packs that are dead and cannot be freed yet.
+    Pending,
+}
+
+/// Frees what no backup of the project names.
+#[derive(Debug, Clone)]
+pub(crate) struct Sweep;
+
+#[async_trait]
+impl TaskKind for Sweep {
+    type Found = Swept;
+    const CANCELLABLE: bool = true;
+
+    async fn act(&self, service: &Service, task: &Task, run: &Run) -> Result<Swept, Stop> {
+        service.act_sweep(task, run).await
+    }
+
+    async fn rows(
+        &self,
+        service: &Service,
+        task: &mut Task,
+        verdict: &Verdict<Swept>,
+    ) -> Result<Vec<Change>, ServiceError> {
+        match verdict {
+            Verdict::Done(Swept::Pending) => Ok(service
+                .sweep_later(task, &task.project_id)
+                .await?
+                .into_iter()
+                .collect()),
+            Verdict::Done(Swept::Clean) | Verdict::Failed(_) | Verdict::Cancelled => Ok(Vec::new()),
+        }
+    }
+}
+
 impl Service {
-    pub(crate) async fn act_sweep(&self, task: &Task, run: &Run) -> Result<Facts, Stop> {
+    async fn act_sweep(&self, task: &Task, run: &Run) -> Result<Swept, Stop> {
         // What the project has in other regions goes with what it has here.
         let others = self
             .regions
@@ -33,9 +74,9 @@ impl Service {
         }
         tracing::info!(task_id = %task.id, freed_bytes = total.freed_bytes, pending_packs = total.pending_packs, "swept");
         Ok(if total.pending_packs > 0 {
-            Facts::SweepAgain
+            Swept::Pending
         } else {
-            Facts::Nothing
+            Swept::Clean
         })
     }
 
@@ -83,29 +124,6 @@ impl Service {
                 Ok(Err(error)) => Err(Stop::Failed(chain(&error))),
                 Err(panicked) => Err(Stop::Failed(format!("the sweep ended badly: {panicked}"))),
             };
-        }
-    }
-
-    pub(crate) async fn rows_swept(
-        &self,
-        task: &Task,
-        verdict: &Verdict,
-    ) -> Result<Vec<Change>, ServiceError> {
-        match verdict {
-            Verdict::Done(Facts::SweepAgain) => Ok(self
-                .sweep_later(task, &task.project_id)
-                .await?
-                .into_iter()
-                .collect()),
-            Verdict::Done(
-                Facts::Nothing
-                | Facts::Sealed(_)
-                | Facts::Found(_)
-                | Facts::Restored(_)
-                | Facts::Synced(_),
-            )
-            | Verdict::Failed(_)
-            | Verdict::Cancelled => Ok(Vec::new()),
         }
     }
 }

@@ -10,8 +10,9 @@ use emberkeep_model::{
 };
 use emberkeep_volumes::SourceSnapshot;
 
+use crate::backup::restored::Restored;
 use crate::race::racing;
-use crate::task::work::{Facts, Stop, Verdict, Wanted};
+use crate::task::outcome::{Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
 
 impl Service {
@@ -21,7 +22,7 @@ impl Service {
         task: &Task,
         whole: &Backup,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<Sealed, Stop> {
         let parts = self.claim_parts(whole).await?;
         let frozen = self.freeze_parts(task, &parts).await?;
         for part in &parts {
@@ -56,7 +57,7 @@ impl Service {
         let parts = self.parts_of(whole).await?;
         let sealed: Option<Vec<Sealed>> = parts.iter().map(|part| part.state.sealed()).collect();
         match sealed {
-            Some(sealed) => Ok(Facts::Sealed(sum(&sealed))),
+            Some(sealed) => Ok(sum(&sealed)),
             None => Err(Stop::Failed("a part of it is not complete".into())),
         }
     }
@@ -175,7 +176,7 @@ impl Service {
         task: &Task,
         whole: &Backup,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<(), Stop> {
         let wanted: Vec<(Backup, VolumeId)> = self.parts_to_restore(whole).await?;
         run.plan(wanted.iter().map(|(part, _)| part.size.bytes().0).sum());
         for (part, volume) in wanted {
@@ -190,7 +191,7 @@ impl Service {
                 let Some(row) = self.still_ours(task).await? else {
                     return Ok(());
                 };
-                let verdict = Verdict::Done(Facts::Nothing);
+                let verdict = Verdict::Done(Restored::AsRecorded);
                 let found = self.catalog.backup(part.id).await?;
                 let mut changes = self
                     .rows_volume_restored(task, found, volume, false, &verdict)
@@ -200,7 +201,7 @@ impl Service {
             })
             .await?;
         }
-        Ok(Facts::Nothing)
+        Ok(())
     }
 
     /// Lists the parts that the running restore of the whole is to write, and where to.
@@ -225,7 +226,7 @@ impl Service {
         &self,
         task: &Task,
         whole: &Backup,
-        verdict: &Verdict,
+        verdict: &Verdict<Restored>,
     ) -> Result<Vec<Change>, ServiceError> {
         let mut changes = Vec::new();
         for (part, volume) in self.parts_to_restore(whole).await? {

@@ -5,6 +5,7 @@ use emberkeep_model::{Caller, Role, Task, TaskId, TaskState, Work};
 
 use crate::access::require;
 use crate::race::racing;
+use crate::task::kinds::kind_of;
 use crate::{Service, ServiceError};
 
 impl Service {
@@ -61,28 +62,11 @@ impl Service {
     pub async fn cancel_task(&self, caller: &Caller, id: TaskId) -> Result<(), ServiceError> {
         let task = self.own_task(caller, id).await?;
         require(caller, Role::Member, "task:cancel")?;
-        match task.work {
-            Work::Backup { .. }
-            | Work::Restore { .. }
-            | Work::AdoptBackup { .. }
-            | Work::Replicate { .. }
-            | Work::Sweep => {}
-            Work::CreateVolume { .. }
-            | Work::ExtendVolume { .. }
-            | Work::DeleteVolume { .. }
-            | Work::CreateSnapshot { .. }
-            | Work::DeleteSnapshot { .. }
-            | Work::DeleteBackup { .. }
-            | Work::ImportBackup { .. }
-            | Work::SyncReplicas { .. }
-            | Work::RemoveResources { .. }
-            | Work::DeleteVault { .. }
-            | Work::MoveExpiry { .. } => {
-                return Err(ServiceError::Invalid {
-                    field: "task",
-                    reason: format!("a task of kind {} cannot be cancelled", task.work.word()),
-                });
-            }
+        if !kind_of(&task.work).is_cancellable() {
+            return Err(ServiceError::Invalid {
+                field: "task",
+                reason: format!("a task of kind {} cannot be cancelled", task.work.word()),
+            });
         }
         if !self.catalog.ask_cancel(id, self.now()).await? {
             return Err(ServiceError::TaskEnded(id));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use emberkeep_catalog::{Change, Renewal, Row};
 use emberkeep_engine::Run;
-use emberkeep_model::{Progress, Task, TaskId, TaskState, Timestamp, Work};
+use emberkeep_model::{Progress, Task, TaskId, TaskState, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -23,9 +23,10 @@ use crate::policy::scheduler::{Reconciler, Reconciling};
 use crate::race::racing;
 use crate::repository::damage::watch::DamageWatch;
 use crate::repository::verification::Scrub;
+use crate::task::kind::{AnyKind, Ending};
+use crate::task::kinds::kind_of;
+use crate::task::outcome::{Failure, Stop, Verdict};
 use crate::task::supervisor::{Desk, GaveUp, Supervisor, Worker};
-use crate::task::work::{Facts, Failure, Stop, Verdict};
-use crate::vault::commands::wholes;
 use crate::{Service, ServiceError};
 
 /// How often a running task renews its lease and notes its progress.
@@ -33,6 +34,8 @@ const HEARTBEAT: Duration = Duration::from_millis(1000);
 /// How often idle workers look for tasks whose time has come.
 const LOOK: Duration = Duration::from_millis(1000);
 const TASK_PANICS: &str = "emberkeep_task_panics_total";
+/// A task that waits for another looks again after so long.
+const RETRY: Duration = Duration::from_secs(2);
 /// A task that was claimed so often without ending is given up.
 const MAX_CLAIMS: u64 = 20;
 
@@ -157,7 +160,7 @@ struct Signals {
 
 impl Signals {
     /// Stops the work if its time is up.
-    fn look_at_the_time(&self, deadline: Option<Timestamp>, now: Timestamp, run: &Run) {
+    fn check_deadline(&self, deadline: Option<Timestamp>, now: Timestamp, run: &Run) {
         if deadline.is_some_and(|deadline| deadline <= now) {
             self.late.store(true, Ordering::Release);
             run.cancel();
@@ -167,11 +170,11 @@ impl Signals {
 
 /// What became of a task whose work here is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum Settlement {
     /// It has ended, as its row says.
     Settled,
     /// It waits to be claimed again, or somebody has claimed it already.
-    GoesOn,
+    Requeued,
 }
 
 impl Service {
@@ -189,18 +192,15 @@ impl Service {
     /// Returns when a task has taken longer than it may, counted from its first attempt. What
     /// operation logs do not show has no limit: a sweep that never came to its end would never
     /// free anything, and an adoption waits for that of its parent.
-    fn deadline(&self, task: &Task) -> Option<Timestamp> {
-        let limited = matches!(
-            task.work,
-            Work::Backup { .. } | Work::Restore { .. } | Work::Replicate { .. }
-        );
+    fn deadline(&self, kind: &dyn AnyKind, task: &Task) -> Option<Timestamp> {
+        let limited = kind.is_time_limited();
         let hours = i64::from(self.settings.task_timeout_hours);
         let begun = task.started_at.filter(|_| limited && hours > 0)?;
         Some(begun.plus_secs(hours * 3600))
     }
 
     /// Says that a task has taken longer than it may.
-    fn too_late(&self) -> Failure {
+    fn timeout(&self) -> Failure {
         let hours = self.settings.task_timeout_hours;
         let unit = if hours == 1 { "hour" } else { "hours" };
         Failure {
@@ -211,22 +211,24 @@ impl Service {
 
     /// Does one claimed task and settles it.
     async fn work_on(self, task: Task, stopping: watch::Receiver<bool>) {
+        let kind = kind_of(&task.work);
         let run = Run::default();
         let signals = Signals::default();
+        let deadline = self.deadline(kind.as_ref(), &task);
         self.register_run(task.id, &run);
         if task.cancel_asked {
             signals.cancelled.store(true, Ordering::Release);
             run.cancel();
         }
         // Between two attempts its time may have come.
-        signals.look_at_the_time(self.deadline(&task), self.now(), &run);
+        signals.check_deadline(deadline, self.now(), &run);
         let guard = RunGuard {
             service: &self,
             task: task.id,
             run: &run,
         };
         // Beside the work and not on its own: it cannot end without the work noticing.
-        let beat = heartbeat(&self, &task, &run, &signals);
+        let beat = heartbeat(&self, &task, deadline, &run, &signals);
         tracing::info!(task_id = %task.id, request_id = %task.request_id, work = task.work.word(), generation = task.generation, "task begun");
         let acted = if task.generation > MAX_CLAIMS {
             Err(Stop::Failed(format!(
@@ -234,7 +236,7 @@ impl Service {
             )))
         } else {
             tokio::select! {
-                acted = self.act(&task, &run) => acted,
+                acted = kind.act(&self, &task, &run) => acted,
                 never = beat => match never {},
             }
         };
@@ -245,33 +247,30 @@ impl Service {
         }
         let progress = run_progress(&run, Progress::default(), 0.0);
         let done = acted.is_ok();
-        let settled = match acted {
-            Ok(facts) => self.settle(&task, &Verdict::Done(facts), progress).await,
-            Err(Stop::Failed(reason)) => {
-                let failure = Failure {
-                    reason,
-                    late: false,
-                };
-                self.settle(&task, &Verdict::Failed(failure), progress)
-                    .await
-            }
-            Err(Stop::Cancelled) if signals.cancelled.load(Ordering::Acquire) => {
-                self.settle(&task, &Verdict::Cancelled, progress).await
-            }
+        let cancelled = signals.cancelled.load(Ordering::Acquire);
+        let ending = match acted {
+            Ok(ending) => Ok(ending),
+            Err(Stop::Failed(reason)) => Ok(kind.failed(Failure {
+                reason,
+                late: false,
+            })),
+            Err(Stop::Cancelled) if cancelled => Ok(kind.cancelled()),
             Err(Stop::Cancelled) if signals.late.load(Ordering::Acquire) => {
-                let failure = self.too_late();
-                self.settle(&task, &Verdict::Failed(failure), progress)
-                    .await
+                Ok(kind.failed(self.timeout()))
             }
-            Err(Stop::Cancelled) if *stopping.borrow() => self.put_back(&task, 0).await,
+            Err(Stop::Cancelled) if *stopping.borrow() => Err(Duration::ZERO),
             // Cancelled through this process, before the heartbeat noticed.
-            Err(Stop::Cancelled) => self.settle(&task, &Verdict::Cancelled, progress).await,
-            Err(Stop::NotYet) => self.put_back(&task, 2).await,
+            Err(Stop::Cancelled) => Ok(kind.cancelled()),
+            Err(Stop::NotYet) => Err(RETRY),
+        };
+        let settled = match ending {
+            Ok(ending) => self.settle(&task, ending.as_ref(), progress).await,
+            Err(pause) => self.requeue(&task, pause).await,
         };
         match settled {
-            Ok(Ending::Settled) => self.tidy(&task, done).await,
+            Ok(Settlement::Settled) => kind.clean_up(&self, &task, done).await,
             // Whoever goes on with it needs what it holds, a frozen volume for one.
-            Ok(Ending::GoesOn) => {}
+            Ok(Settlement::Requeued) => {}
             Err(error) => {
                 tracing::error!(task_id = %task.id, error = chain(&error), "a task could not be settled; it is taken up again");
             }
@@ -282,14 +281,15 @@ impl Service {
     async fn settle(
         &self,
         task: &Task,
-        verdict: &Verdict,
+        ending: &dyn Ending,
         progress: Progress,
-    ) -> Result<Ending, ServiceError> {
-        let ending = racing(|| async {
+    ) -> Result<Settlement, ServiceError> {
+        let verdict = &ending.verdict();
+        let settlement = racing(|| async {
             let Some(mut row) = self.still_ours(task).await? else {
-                return Ok(Ending::GoesOn);
+                return Ok(Settlement::Requeued);
             };
-            let mut changes = self.rows_after(&row, verdict).await?;
+            let mut changes = ending.rows(self, &mut row).await?;
             row.state = match verdict {
                 Verdict::Done(_) => TaskState::Succeeded,
                 Verdict::Failed(failure) => {
@@ -301,16 +301,6 @@ impl Service {
                 }
                 Verdict::Cancelled => TaskState::Cancelled,
             };
-            if let (Verdict::Done(Facts::Synced(synced)), Work::SyncReplicas { found, .. }) =
-                (verdict, &mut row.work)
-            {
-                *found = *synced;
-            }
-            if let (Verdict::Failed(_), Work::DeleteVault { vault_id, backups }) =
-                (verdict, &mut row.work)
-            {
-                backups.left = wholes(&self.backups_in(*vault_id).await?);
-            }
             row.progress = progress;
             if matches!(verdict, Verdict::Done(_)) {
                 row.progress.bytes_done = row.progress.bytes_total;
@@ -318,11 +308,11 @@ impl Service {
             row.ended_at = Some(self.now());
             row.updated_at = self.now();
             changes.push(Change::Save(Row::Task(row)));
-            self.commit(changes).await.map(|()| Ending::Settled)
+            self.commit(changes).await.map(|()| Settlement::Settled)
         })
         .await?;
-        if ending == Ending::GoesOn {
-            return Ok(ending);
+        if settlement == Settlement::Requeued {
+            return Ok(settlement);
         }
         match verdict {
             Verdict::Done(_) => {
@@ -335,20 +325,21 @@ impl Service {
                 tracing::info!(task_id = %task.id, work = task.work.word(), "task cancelled")
             }
         }
-        Ok(ending)
+        Ok(settlement)
     }
 
     /// Lets a task wait again: for another process after a shutdown, or until something else has ended.
-    async fn put_back(&self, task: &Task, secs: i64) -> Result<Ending, ServiceError> {
+    async fn requeue(&self, task: &Task, pause: Duration) -> Result<Settlement, ServiceError> {
+        let secs = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
         racing(|| async {
             let Some(mut row) = self.still_ours(task).await? else {
-                return Ok(Ending::GoesOn);
+                return Ok(Settlement::Requeued);
             };
             row.state = TaskState::Waiting;
             row.not_before = self.now().plus_secs(secs);
             row.updated_at = self.now();
             self.commit(vec![Change::Save(Row::Task(row))]).await?;
-            Ok(Ending::GoesOn)
+            Ok(Settlement::Requeued)
         })
         .await
     }
@@ -377,9 +368,14 @@ impl Drop for RunGuard<'_> {
 }
 
 /// Keeps the lease of one task alive and its progress known; never ends by itself.
-async fn heartbeat(service: &Service, task: &Task, run: &Run, signals: &Signals) -> Infallible {
+async fn heartbeat(
+    service: &Service,
+    task: &Task,
+    deadline: Option<Timestamp>,
+    run: &Run,
+    signals: &Signals,
+) -> Infallible {
     let mut last = Progress::default();
-    let deadline = service.deadline(task);
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         let progress = run_progress(run, last, HEARTBEAT.as_secs_f64());
@@ -407,7 +403,7 @@ async fn heartbeat(service: &Service, task: &Task, run: &Run, signals: &Signals)
                 tracing::warn!(task_id = %task.id, %error, "a lease could not be renewed")
             }
         }
-        signals.look_at_the_time(deadline, now, run);
+        signals.check_deadline(deadline, now, run);
     }
 }
 

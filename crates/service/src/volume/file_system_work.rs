@@ -11,7 +11,7 @@ use emberkeep_volumes::{TreeReport, TreeTarget};
 
 use crate::error::chain;
 use crate::race::racing;
-use crate::task::work::{Facts, Stop};
+use crate::task::outcome::Stop;
 use crate::{CbrError, Service, ServiceError};
 
 impl Service {
@@ -20,7 +20,7 @@ impl Service {
         task: &Task,
         backup: &Backup,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<Sealed, Stop> {
         let system = self
             .file_system_there(FileSystemId::from(backup.resource_id()))
             .await?;
@@ -33,8 +33,7 @@ impl Service {
             .await?;
         self.tell(task, &system, &report).await?;
         self.note_size(system.id, source.size()).await?;
-        let sealed = self.copy_volume(backup, None, source, run).await?;
-        Ok(Facts::Sealed(sealed))
+        self.copy_volume(backup, None, source, run).await
     }
 
     pub(crate) async fn act_restore_file_system(
@@ -42,7 +41,7 @@ impl Service {
         task: &Task,
         backup: &Backup,
         run: &Run,
-    ) -> Result<Facts, Stop> {
+    ) -> Result<(), Stop> {
         let target = match &backup.state {
             BackupState::Restoring { target, .. } => FileSystemId(target.0),
             other => return Err(Stop::Failed(format!("the backup is {other} by now"))),
@@ -86,7 +85,7 @@ impl Service {
             })
             .await?;
         self.tell(task, &system, &report).await?;
-        Ok(Facts::Nothing)
+        Ok(())
     }
 
     async fn file_system_there(&self, id: FileSystemId) -> Result<FileSystem, Stop> {
