@@ -735,8 +735,12 @@ pub(crate) fn plan_probes() -> Vec<PlanProbe> {
             "tasks_waiting (not_before<",
             "tasks_running (lease_until<",
             "tasks_running (lease_until>",
+            // What is held is looked up by each reason to wait, not gone through.
+            "SEARCH h USING AUTOMATIC COVERING INDEX (volume_id=?)",
+            "SEARCH h USING AUTOMATIC COVERING INDEX (backup_id=?)",
+            "SEARCH b USING AUTOMATIC COVERING INDEX (project_id=?)",
         ],
-        &["SCAN tasks"],
+        &["SCAN tasks", "SCAN h "],
     );
     add(
         "release",

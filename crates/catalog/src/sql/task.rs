@@ -163,20 +163,24 @@ fn state(cells: &mut Cells<'_>) -> Result<TaskState, String> {
 /// same project. `lease_until` is the first instant at which a lease is no longer live.
 pub(crate) fn claim(worker: &str, now: Timestamp, lease_until: Timestamp) -> Statement {
     // Ended tasks pile up by the hundred thousand: each part must walk an index of those that have not
-    // ended. The few live leases are gathered once.
+    // ended. The few live leases are gathered once, and counted once by project. One NOT EXISTS for each
+    // reason to wait: joined by OR they could use no index, and each waiting task would meet each lease.
     let text = format!(
         "WITH held AS MATERIALIZED (SELECT project_id, kind, volume_id, backup_id FROM tasks \
          WHERE state = 'running' AND lease_until > $3), \
+         busy AS MATERIALIZED (SELECT project_id, COUNT(*) AS n FROM held GROUP BY project_id), \
          free AS (SELECT id, project_id, kind, volume_id, backup_id, created_at FROM tasks \
          WHERE state = 'waiting' AND not_before <= $3 \
          UNION ALL SELECT id, project_id, kind, volume_id, backup_id, created_at FROM tasks \
          WHERE state = 'running' AND lease_until <= $3) \
          UPDATE tasks SET state = 'running', worker = $1, lease_until = $2, generation = generation + 1, \
          revision = revision + 1, started_at = COALESCE(started_at, $3), updated_at = $3 \
-         WHERE id = (SELECT f.id FROM free f WHERE NOT EXISTS (SELECT 1 FROM held h \
-         WHERE h.volume_id = f.volume_id OR h.backup_id = f.backup_id \
-         OR (h.kind = 'sweep' AND f.kind = 'sweep' AND h.project_id = f.project_id)) \
-         ORDER BY (SELECT COUNT(*) FROM held h WHERE h.project_id = f.project_id), f.created_at, f.id LIMIT 1) \
+         WHERE id = (SELECT f.id FROM free f LEFT JOIN busy b ON b.project_id = f.project_id \
+         WHERE NOT EXISTS (SELECT 1 FROM held h WHERE h.volume_id = f.volume_id) \
+         AND NOT EXISTS (SELECT 1 FROM held h WHERE h.backup_id = f.backup_id) \
+         AND NOT EXISTS (SELECT 1 FROM held h WHERE h.kind = 'sweep' AND f.kind = 'sweep' \
+         AND h.project_id = f.project_id) \
+         ORDER BY COALESCE(b.n, 0), f.created_at, f.id LIMIT 1) \
          RETURNING {}",
         Task::COLUMNS.join(", ")
     );

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use emberkeep_catalog::{Change, Key, Row};
+use emberkeep_catalog::{Change, Row};
+use emberkeep_engine::Run;
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, MessageAction, MessageDetail, ObjectType,
-    ProjectId, ProtectStatus, ResourceId, Task, TaskState, VaultId, VaultStatus, Work,
+    ProjectId, Task, TaskState, Work,
 };
 
 use crate::messages::About;
 use crate::query::{BackupQuery, TaskQuery};
-use crate::race::racing;
 use crate::task::kind::TaskKind;
 use crate::task::outcome::{Stop, Verdict, Wanted};
 use crate::{Service, ServiceError};
@@ -55,7 +55,7 @@ impl Service {
 
     /// Removes a backup from the repository; one that is not there is fine. Content that another
     /// backup shows too stays until the last of them goes.
-    async fn delete_manifest(&self, backup: &Backup) -> Result<(), ServiceError> {
+    pub(crate) async fn delete_manifest(&self, backup: &Backup) -> Result<(), ServiceError> {
         let (_, id) = backup.content();
         if self.is_shown_elsewhere(backup, id).await? {
             return Ok(());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use emberkeep_catalog::{Change, Row};
 use emberkeep_engine::{RestoreError, Run};
-use emberkeep_model::{Backup, BackupState, DamageFinder, FileSystem, FileSystemId, Task};
+use emberkeep_model::{Backup, BackupState, DamageFinder, FileSystem, FileSystemId, Sealed, Task};
 use emberkeep_volumes::{TreeReport, TreeTarget};
 
 use crate::error::chain;
