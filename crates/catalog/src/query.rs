@@ -328,6 +328,8 @@ pub struct BackupQuery {
     pub size: Option<Gib>,
     /// With the content of this instant.
     pub taken_at: Option<Timestamp>,
+    /// With the content of an instant before this one.
+    pub taken_before: Option<Timestamp>,
     /// Last changed at this instant.
     pub updated_at: Option<Timestamp>,
     /// Having all these pairs.

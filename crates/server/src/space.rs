@@ -43,30 +43,30 @@ impl DiskSpace {
     }
 
     /// Gives the reserve back or makes it again, as the free space demands. Cheap: call it often.
-    pub(crate) fn keep_reserve(&self) {
-        let free = match self.free() {
-            Ok(free) => free,
-            Err(error) => {
-                tracing::warn!(%error, "the free space of the data directory is unknown");
-                return;
-            }
-        };
+    pub(crate) fn keep_reserve(&self) -> io::Result<()> {
+        let free = self.free()?;
         let path = self.dir.join(RESERVE);
         let held = path.exists();
-        let outcome = match decide(free, held, self.low_water, self.reserve) {
-            Step::Nothing => return,
-            Step::Release => fs::remove_file(&path).map(|()| {
+        match decide(free, held, self.low_water, self.reserve) {
+            Step::Nothing => Ok(()),
+            Step::Release => {
+                fs::remove_file(&path)?;
                 tracing::error!(
                     free_mib = free >> 20,
                     dir = %self.dir.display(),
                     "the disk is full (ENOSPC): the reserve was released; delete backups and sweep, or add space"
                 );
-            }),
+                Ok(())
+            }
             Step::Make => self.make(&path),
-        };
-        if let Err(error) = outcome {
-            tracing::warn!(%error, path = %path.display(), "the reserve cannot be changed");
         }
+    }
+
+    /// Does so, logs what went wrong, if anything, and returns it.
+    fn look(&self) -> Option<String> {
+        let error = self.keep_reserve().err()?;
+        tracing::warn!(%error, dir = %self.dir.display(), "the reserve could not be looked after");
+        Some(format!("the reserve could not be looked after: {error}"))
     }
 
     fn make(&self, path: &Path) -> io::Result<()> {
@@ -109,7 +109,9 @@ impl Worker for SpaceWatch {
 
     async fn run(&self, desk: Desk) {
         while !desk.is_stopping() {
-            self.0.keep_reserve();
+            desk.begin();
+            let problem = self.0.look();
+            desk.end(problem.as_deref());
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = desk.stopped() => return,
@@ -135,6 +137,8 @@ fn decide(free: u64, held: bool, low_water: u64, reserve: u64) -> Step {
 
 #[cfg(test)]
 mod tests {
+    use emberkeep_service::{Supervisor, SystemClock, WorkerTable};
+
     use super::*;
 
     #[test]
@@ -169,14 +173,33 @@ mod tests {
     fn the_reserve_is_allocated_and_low_water_refuses() {
         let dir = tempfile::tempdir().unwrap();
         let space = DiskSpace::new(dir.path(), 0, 1 << 20);
-        space.keep_reserve();
+        space.keep_reserve().unwrap();
         let facts = fs::metadata(dir.path().join(RESERVE)).unwrap();
         assert!(std::os::unix::fs::MetadataExt::blocks(&facts) * 512 >= 1 << 20);
         space.check().unwrap();
         let full = DiskSpace::new(dir.path(), u64::MAX, 0);
         let low = full.check().unwrap_err();
         assert!(low.free < low.low_water);
-        full.keep_reserve();
+        full.keep_reserve().unwrap();
         assert!(!dir.path().join(RESERVE).exists());
+    }
+    #[tokio::test]
+    async fn the_worker_counts_its_looks_and_says_what_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, path, works) in [
+            ("there", dir.path().to_owned(), true),
+            ("gone", dir.path().join("gone"), false),
+        ] {
+            let table = Arc::new(WorkerTable::new(Arc::new(SystemClock)));
+            let mut supervisor = Supervisor::new(Arc::clone(&table));
+            supervisor.start(SpaceWatch(Arc::new(DiskSpace::new(&path, 0, 0))));
+            while table.all().iter().all(|worker| worker.runs == 0) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            let status = table.all().remove(0);
+            assert!(status.last_run.is_some(), "{name}");
+            assert_eq!(status.last_error.is_none(), works, "{name}");
+            supervisor.stop().await;
+        }
     }
 }

@@ -48,6 +48,8 @@ pub struct Service {
     pub(crate) workers: Arc<crate::WorkerTable>,
     /// What the damage worker has to look into.
     pub(crate) damage: Arc<crate::repository::damage::queue::DamageQueue>,
+    /// The vaults that retention looks at next.
+    pub(crate) retention: Arc<crate::policy::retention_queue::RetentionQueue>,
     /// The runs of this process, for their live progress and for cancelling.
     pub(crate) runs: Arc<Mutex<HashMap<TaskId, Run>>>,
     /// Copies of the catalog in the repository, where the operator wants them.
@@ -81,6 +83,7 @@ impl Service {
             reconcile: Arc::new(Notify::new()),
             workers,
             damage: Arc::default(),
+            retention: Arc::default(),
             runs: Arc::new(Mutex::new(HashMap::new())),
             catalog_copies: None,
             space: None,

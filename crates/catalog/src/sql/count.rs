@@ -30,6 +30,7 @@ pub(super) fn backups(query: &BackupQuery) -> Option<Statement> {
         content_of: None,
         size: None,
         taken_at: None,
+        taken_before: None,
         updated_at: None,
         metadata,
         text,

@@ -345,6 +345,7 @@ fn backups_with(query: &BackupQuery, columns: &str) -> List {
     }
     wanted.equal("size", query.size.as_ref());
     wanted.equal("data_timestamp", query.taken_at.as_ref());
+    wanted.compare("data_timestamp", "<", query.taken_before.as_ref());
     wanted.equal("updated_at", query.updated_at.as_ref());
     wanted.pairs("metadata", &query.metadata);
     matching(&mut wanted, &query.text, backup_column);
@@ -355,6 +356,7 @@ fn backups_with(query: &BackupQuery, columns: &str) -> List {
     list.is_quick &= query.text.is_empty()
         && query.metadata.is_empty()
         && query.taken_at.is_none()
+        && query.taken_before.is_none()
         && query.updated_at.is_none()
         && query.content_of.is_none()
         && query.shared.is_none()

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
-use emberkeep_catalog::{BackupQuery, Change, Page, Paging, Row, VaultQuery};
+use emberkeep_catalog::{
+    BackupField, BackupQuery, Change, Direction, Page, Paging, Row, VaultQuery,
+};
 use emberkeep_model::{
     Backup, BackupEvent, BackupId, BackupState, Caller, CinderFacts, MessageAction, MessageDetail,
-    ObjectType, ProjectId, Snapshot, SnapshotStatus, SourceFacts, Task, TaskId, Timestamp, Vault,
-    VaultId, Volume, VolumeId, VolumeStatus, Work,
+    ObjectType, ProjectId, Sealed, Snapshot, SnapshotStatus, SourceFacts, Task, TaskId, Timestamp,
+    Vault, VaultId, Volume, VolumeId, VolumeStatus, Work,
 };
 use emberkeep_plan::{Candidate, choose_parent};
 use uuid::Uuid;
@@ -181,13 +183,34 @@ impl Service {
         volume: VolumeId,
         snapshot_created_at: Option<Timestamp>,
     ) -> Result<Option<BackupId>, ServiceError> {
-        let query = BackupQuery {
+        // Two rows decide, however many backups there are: the newest, and the one that is
+        // available with the latest data.
+        let newest = BackupQuery {
             project: Some(project.clone()),
             volumes: vec![volume],
             replicas: Some(false),
+            paging: Paging {
+                limit: Some(1),
+                ..Paging::default()
+            },
             ..BackupQuery::default()
         };
-        let rows = self.catalog.backups(&query).await?.items;
+        let latest = BackupQuery {
+            states: vec![BackupState::Available(Sealed::unread(Timestamp(0))).word()],
+            taken_before: snapshot_created_at,
+            sort: vec![
+                (BackupField::DataTimestamp, Direction::Descending),
+                (BackupField::CreatedAt, Direction::Descending),
+                (BackupField::Id, Direction::Descending),
+            ],
+            ..newest.clone()
+        };
+        let mut rows = self.catalog.backups(&newest).await?.items;
+        for row in self.catalog.backups(&latest).await?.items {
+            if rows.iter().all(|newest| newest.id != row.id) {
+                rows.push(row);
+            }
+        }
         let candidates: Vec<Candidate> = rows
             .iter()
             .map(|b| Candidate {

@@ -55,7 +55,7 @@ impl TaskKind for BackUp {
             service.damage.look_again();
         }
         service.release_freeze(task, done).await;
-        service.retain_after_backup(task.vault_id).await;
+        service.retain_after(self.backup_id).await;
     }
 }
 

@@ -1,11 +1,11 @@
 //! Backups whose time is over: judged by `plan`, shown before and deleted after.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use emberkeep_catalog::{Change, VaultQuery};
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, MemberStatus, Policy, PolicyBinding, PolicyId,
-    ProtectType, Role, Timestamp, Vault, VaultId, VaultStatus, VolumeId,
+    Backup, BackupId, BackupState, Caller, CheckpointStatus, MemberStatus, Policy, PolicyBinding,
+    PolicyId, ProtectType, Role, Timestamp, Vault, VaultId, VaultStatus, VolumeId,
 };
 use emberkeep_plan::retention::{Fate, Origin, Point, Progress, Rules, Verdict, judge, read_rules};
 use emberkeep_plan::{Schedule, Zone, is_out_of_sight, is_unexpired};
@@ -105,17 +105,44 @@ impl Service {
         Ok(())
     }
 
-    /// Deletes what is over in the vault that a backup has just come to.
-    pub(crate) async fn retain_after_backup(&self, vault: Option<VaultId>) {
-        let Some(id) = vault else { return };
-        let outcome = match self.catalog.vault(id).await {
-            Ok(Some(vault)) => self.retain(&vault).await,
-            Ok(None) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = outcome {
-            tracing::error!(vault_id = %id, error = chain(&error), "retention failed; it is tried again");
+    /// Deletes what is over in some vaults.
+    pub(crate) async fn retain_in(&self, vaults: BTreeSet<VaultId>) -> Result<(), ServiceError> {
+        for id in vaults {
+            let retained = match self.catalog.vault(id).await? {
+                Some(vault) => self.retain(&vault).await,
+                None => Ok(()),
+            };
+            if let Err(error) = retained {
+                tracing::error!(vault_id = %id, error = chain(&error), "retention failed; it is tried again");
+            }
         }
+        Ok(())
+    }
+
+    /// Lets retention look at the vault of a backup whose task has ended. Of a run over many
+    /// resources only the last one does: the run is one change of the vault.
+    pub(crate) async fn retain_after(&self, id: BackupId) {
+        match self.vault_of_ended_run(id).await {
+            Ok(Some(vault)) => self.retention.put(vault),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(backup_id = %id, error = chain(&error), "retention could not be asked for; all vaults are looked at every hour");
+            }
+        }
+    }
+
+    /// Returns the vault of a backup, unless the run that it belongs to goes on.
+    async fn vault_of_ended_run(&self, id: BackupId) -> Result<Option<VaultId>, ServiceError> {
+        let Some(backup) = self.catalog.backup(id).await? else {
+            return Ok(None);
+        };
+        if let Some(run) = backup.checkpoint_id
+            && let Some(run) = self.catalog.checkpoint(run).await?
+            && run.status == CheckpointStatus::Protecting
+        {
+            return Ok(None);
+        }
+        Ok(backup.vault_id)
     }
 
     async fn retain(&self, vault: &Vault) -> Result<(), ServiceError> {
@@ -182,19 +209,6 @@ impl Service {
             return Ok(None);
         }
         Ok(self.catalog.policy(id).await?)
-    }
-
-    /// Deletes what is over in the vault that a copy has just come to.
-    pub(crate) async fn retain_after_copy(&self, copy: BackupId) {
-        match self.catalog.backup(copy).await {
-            Ok(found) => {
-                self.retain_after_backup(found.and_then(|b| b.vault_id))
-                    .await
-            }
-            Err(error) => {
-                tracing::error!(backup_id = %copy, error = chain(&error), "retention failed; it is tried again");
-            }
-        }
     }
 
     async fn drop_backup(

@@ -1,4 +1,4 @@
-//! The reconcilers: runs that are due, resources that vaults take in, backups whose time is over.
+//! The reconcilers: runs that are due, and resources that vaults take in.
 //!
 //! They take no input: each looks at the rows, does what is to be done and may run on every node
 //! at once. A run is begun together with the note that it is settled, in one unit of work: of two
@@ -14,29 +14,19 @@ use emberkeep_plan::Schedule;
 use crate::access::on_behalf;
 use crate::error::chain;
 use crate::policy::commands::destination_of;
-use crate::race::racing;
 use crate::replica::commands::CopyRun;
 use crate::task::supervisor::{Desk, Worker};
+use crate::vault::checkpoints::{RunOutcome, Scheduled};
 use crate::{Fault, NewCheckpoint, Service, ServiceError};
 
 /// How often the schedules are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often vaults look for resources to take in.
 const BIND_EVERY: Duration = Duration::from_secs(30);
-/// How often all vaults are gone over for backups whose time is over.
-const RETAIN_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The vaults of one policy begin so far apart, so that they do not all read at once.
 const STAGGER_SECS: i64 = 5;
 /// And none begins later than this.
 const STAGGER_MOST_SECS: i64 = 15 * 60;
-
-/// A run that a schedule has begun.
-pub(crate) struct Scheduled<'a> {
-    /// The policy.
-    pub(crate) policy: &'a Policy,
-    /// Notes that the run is settled.
-    pub(crate) settle: Change,
-}
 
 /// What looks at the rows from time to time and does what is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,18 +35,15 @@ pub(crate) enum Reconciler {
     Scheduler,
     /// Lets vaults take in resources.
     AutoBind,
-    /// Deletes backups whose time is over.
-    Retention,
 }
 
 impl Reconciler {
-    pub(crate) const ALL: [Self; 3] = [Self::Scheduler, Self::AutoBind, Self::Retention];
+    pub(crate) const ALL: [Self; 2] = [Self::Scheduler, Self::AutoBind];
 
     fn name(self) -> &'static str {
         match self {
             Self::Scheduler => "scheduler",
             Self::AutoBind => "auto-bind",
-            Self::Retention => "retention",
         }
     }
 
@@ -64,7 +51,6 @@ impl Reconciler {
         match self {
             Self::Scheduler => LOOK,
             Self::AutoBind => BIND_EVERY,
-            Self::Retention => RETAIN_EVERY,
         }
     }
 
@@ -72,7 +58,6 @@ impl Reconciler {
         match self {
             Self::Scheduler => service.run_due().await,
             Self::AutoBind => service.bind_unprotected().await,
-            Self::Retention => service.retain_all().await,
         }
     }
 
@@ -80,7 +65,7 @@ impl Reconciler {
     async fn woken(self, service: &Service) {
         match self {
             Self::Scheduler => service.reconcile.notified().await,
-            Self::AutoBind | Self::Retention => std::future::pending().await,
+            Self::AutoBind => std::future::pending().await,
         }
     }
 }
@@ -196,12 +181,14 @@ impl Service {
             settle: settled.clone(),
         };
         match self.begin_run(&caller, &new, Some(&scheduled)).await {
-            Ok(view) => {
+            Ok(RunOutcome::Begun(view)) => {
                 tracing::info!(policy_id = %policy.id, vault_id = %vault.id, checkpoint_id = %view.checkpoint.id, "a scheduled run has begun");
                 Ok(())
             }
-            // Noted with the reasons already, or another node was faster.
-            Err(ServiceError::NothingToBackUp | ServiceError::Busy) => Ok(()),
+            // Recorded with the reasons already.
+            Ok(RunOutcome::NothingToBackUp) => Ok(()),
+            // Another node was faster.
+            Err(ServiceError::Busy) => Ok(()),
             Err(refusal) if refusal.fault() == Fault::BadRequest => {
                 tracing::warn!(policy_id = %policy.id, vault_id = %vault.id, error = chain(&refusal), "a scheduled run was refused");
                 let mut changes = self
@@ -254,21 +241,5 @@ fn ignore_race(outcome: Result<(), ServiceError>) -> Result<(), ServiceError> {
     match outcome {
         Err(ServiceError::Busy) => Ok(()),
         settled => settled,
-    }
-}
-
-impl Service {
-    /// Begins a run over a vault, reading again while it loses races; a scheduled one has one try,
-    /// so that it is never begun twice.
-    pub(crate) async fn begin_run(
-        &self,
-        caller: &Caller,
-        new: &NewCheckpoint,
-        scheduled: Option<&Scheduled<'_>>,
-    ) -> Result<crate::CheckpointView, ServiceError> {
-        match scheduled {
-            Some(_) => self.try_create_checkpoint(caller, new, scheduled).await,
-            None => racing(|| self.try_create_checkpoint(caller, new, None)).await,
-        }
     }
 }

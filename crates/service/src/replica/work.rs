@@ -46,7 +46,7 @@ impl TaskKind for Replicate {
             // What could be read after all may be whole again.
             service.damage.look_again();
         }
-        service.retain_after_copy(self.backup_id).await;
+        service.retain_after(self.backup_id).await;
     }
 }
 

@@ -49,7 +49,8 @@ pub struct WorkerTable {
 }
 
 impl WorkerTable {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// Makes an empty table.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             rows: Mutex::default(),

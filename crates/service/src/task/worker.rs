@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::error::chain;
 use crate::exports::watch::ExportWatch;
+use crate::policy::retention_worker::RetentionWorker;
 use crate::policy::scheduler::{Reconciler, Reconciling};
 use crate::race::racing;
 use crate::repository::damage::watch::DamageWatch;
@@ -54,6 +55,9 @@ impl Workers {
                 reconciler,
             });
         }
+        supervisor.start(RetentionWorker {
+            service: service.clone(),
+        });
         supervisor.start(Scrub {
             service: service.clone(),
         });

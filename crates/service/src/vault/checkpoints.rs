@@ -6,16 +6,32 @@ use emberkeep_model::{
     CheckpointStatus, Gib, ObjectType, Policy, ProtectStatus, ResourceId, Role, SkipReason,
     SkippedResource, Task, TaskState, Vault, VaultResource, Volume, VolumeChoice, VolumeId, Work,
 };
-use emberkeep_plan::backup_names;
+use emberkeep_plan::{backup_names, expiry, full_is_due, make_room};
 use uuid::Uuid;
 
 use crate::access::require;
 use crate::backup::commands::backing_up;
-use crate::policy::scheduler::Scheduled;
+use crate::race::racing;
 use crate::vault::commands::resource_named;
 use crate::vault::resources::{Resource, takeable};
 use crate::{CheckpointView, NewCheckpoint, Service, ServiceError};
-use emberkeep_plan::{expiry, full_is_due, make_room};
+
+/// A run that a schedule has begun.
+pub(crate) struct Scheduled<'a> {
+    /// The policy.
+    pub(crate) policy: &'a Policy,
+    /// Notes that the run is settled.
+    pub(crate) settle: Change,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub(crate) enum RunOutcome {
+    /// It has begun.
+    Begun(Box<CheckpointView>),
+    /// No resource can be backed up now. A scheduled run has recorded why, and is settled.
+    NothingToBackUp,
+}
 
 impl Service {
     /// Begins a run over a vault: one backup for each resource that can be backed up now.
@@ -24,15 +40,32 @@ impl Service {
         caller: &Caller,
         new: NewCheckpoint,
     ) -> Result<CheckpointView, ServiceError> {
-        self.begin_run(caller, &new, None).await
+        match self.begin_run(caller, &new, None).await? {
+            RunOutcome::Begun(view) => Ok(*view),
+            RunOutcome::NothingToBackUp => Err(ServiceError::NothingToBackUp),
+        }
     }
 
-    pub(crate) async fn try_create_checkpoint(
+    /// Begins a run over a vault, reading again while it loses races; a scheduled one has one try,
+    /// so that it is never begun twice.
+    pub(crate) async fn begin_run(
         &self,
         caller: &Caller,
         new: &NewCheckpoint,
         scheduled: Option<&Scheduled<'_>>,
-    ) -> Result<CheckpointView, ServiceError> {
+    ) -> Result<RunOutcome, ServiceError> {
+        match scheduled {
+            Some(_) => self.try_create_checkpoint(caller, new, scheduled).await,
+            None => racing(|| self.try_create_checkpoint(caller, new, None)).await,
+        }
+    }
+
+    async fn try_create_checkpoint(
+        &self,
+        caller: &Caller,
+        new: &NewCheckpoint,
+        scheduled: Option<&Scheduled<'_>>,
+    ) -> Result<RunOutcome, ServiceError> {
         let mut vault = self.own_vault(caller, new.vault_id).await?;
         require(caller, Role::Member, "cbr:vaults:backup")?;
         self.vault_takes_backups(&vault).await?;
@@ -68,7 +101,7 @@ impl Service {
                 changes.push(scheduled.settle.clone());
                 self.commit(changes).await?;
             }
-            return Err(ServiceError::NothingToBackUp);
+            return Ok(RunOutcome::NothingToBackUp);
         }
         let cbr = CbrFacts {
             policy_id: policy.as_ref().map(|policy| policy.id),
@@ -159,7 +192,8 @@ impl Service {
         changes.push(Change::Save(Row::Vault(vault.clone())));
         self.commit(changes).await?;
         let vault = Some(self.vault_view(vault).await?);
-        Ok(CheckpointView { checkpoint, vault })
+        let view = CheckpointView { checkpoint, vault };
+        Ok(RunOutcome::Begun(Box::new(view)))
     }
 
     /// Parts the chosen resources into those that can be backed up now and the others.

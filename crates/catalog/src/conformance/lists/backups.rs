@@ -305,6 +305,14 @@ pub(super) async fn backups(catalog: &dyn Catalog) {
             Box::new(|r| r.data_timestamp.0 == 3),
         ),
         (
+            "of before an instant",
+            BackupQuery {
+                taken_before: three,
+                ..all()
+            },
+            Box::new(|r| r.data_timestamp.0 < 3),
+        ),
+        (
             "changed at an instant",
             BackupQuery {
                 updated_at: three,
