@@ -15,6 +15,7 @@ mod metadata;
 mod path;
 mod query;
 mod quotas;
+mod row;
 mod rows;
 mod services;
 mod snapshots;
@@ -26,16 +27,16 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use emberkeep_wire::cinder::{Fault, FaultKind, Json, Microversion, Site};
 
 use crate::endpoint::JSON;
 use crate::json::{BodyError, read_body};
 use crate::routes::{self, Served};
 use crate::{Api, App, Form, RequestId, authenticate, base_url, guard};
-use call::{Answer, Call, Refusal};
+use call::{Answer, Call, Refusal, unknown};
 use path::Place;
-use rows::{CinderRow, Named};
+use row::{CinderRow, Named};
 
 const API: Api = Api {
     prefix: "/volume",
@@ -107,15 +108,6 @@ async fn handle(app: App, request: Request, request_id: &RequestId) -> Response 
         }
         None => unknown(),
     }
-}
-
-/// Answers what no route takes, as Cinder's router does: in plain text.
-fn unknown() -> Response {
-    (
-        StatusCode::NOT_FOUND,
-        "404 Not Found\n\nThe resource could not be found.\n",
-    )
-        .into_response()
 }
 
 /// Puts the headers of the API on an answer.

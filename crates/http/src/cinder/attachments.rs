@@ -8,7 +8,7 @@ use emberkeep_wire::cinder::{
     AttachmentDetail, AttachmentSummary, Listing, Resource, attachment_update, new_attachment,
 };
 
-use super::call::{Answer, Call, attachment_id, json, keyed};
+use super::call::{Answer, Call, attachment_id, json, keyed, nothing};
 use super::query::{self, Key};
 
 /// `GET /attachments` and `/attachments/detail`.
@@ -118,7 +118,7 @@ pub(super) async fn update(call: &Call, id: &str) -> Answer {
 pub(super) async fn delete(call: &Call, id: &str) -> Answer {
     let id = attachment_id(id)?;
     call.service().delete_attachment(&call.caller, id).await?;
-    super::extras::nothing("attachments")
+    nothing("attachments")
 }
 
 /// `POST /attachments/{id}/action`: there is one, `os-complete`.

@@ -1,5 +1,6 @@
 //! One request, after all that is common to them has been checked.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use axum::body::Body;
@@ -138,4 +139,19 @@ pub(super) fn message_id(text: &str) -> Result<MessageId, Fault> {
 pub(super) fn project_id(text: &str) -> Result<ProjectId, Fault> {
     text.parse()
         .map_err(|_| Fault::not_found(format!("Project {text} could not be found.")))
+}
+
+/// Answers a list of what there is none of here.
+pub(super) fn nothing(key: &'static str) -> Answer {
+    let none: [(); 0] = [];
+    Ok(json(StatusCode::OK, &BTreeMap::from([(key, none)])))
+}
+
+/// Answers what no route takes, as Cinder's router does: in plain text.
+pub(super) fn unknown() -> Response {
+    (
+        StatusCode::NOT_FOUND,
+        "404 Not Found\n\nThe resource could not be found.\n",
+    )
+        .into_response()
 }

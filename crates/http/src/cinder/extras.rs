@@ -1,14 +1,14 @@
 //! What clients ask for besides: zones, limits, extensions, filters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 use emberkeep_wire::cinder::{
     AvailabilityZone, Extension, Fault, Limits, Most, ResourceFilters, Usage, query_text,
 };
 
-use super::call::{Answer, Call, json, keyed, project_id};
-use super::rows::table;
+use super::call::{Answer, Call, keyed, nothing, project_id};
+use super::row::CinderRow;
 
 /// `GET /os-availability-zone`.
 pub(super) fn zones(call: &Call) -> Answer {
@@ -48,12 +48,6 @@ pub(super) async fn limits(call: &Call) -> Answer {
     keyed(StatusCode::OK, &Limits::new(most, usage))
 }
 
-/// Answers a list of what there is none of here.
-pub(super) fn nothing(key: &'static str) -> Answer {
-    let none: [(); 0] = [];
-    Ok(json(StatusCode::OK, &BTreeMap::from([(key, none)])))
-}
-
 /// `GET /qos-specs`: there are none, and not everybody may know it.
 pub(super) async fn no_qos(call: &Call) -> Answer {
     call.service().may_see_qos(&call.caller)?;
@@ -61,8 +55,8 @@ pub(super) async fn no_qos(call: &Call) -> Answer {
 }
 
 /// Lists the extensions that some endpoint is part of.
-fn served() -> impl Iterator<Item = Extension> {
-    let aliases: BTreeSet<&str> = table()
+fn served(rows: &[CinderRow]) -> impl Iterator<Item = Extension> {
+    let aliases: BTreeSet<&str> = rows
         .iter()
         .flat_map(|row| row.endpoint.extensions)
         .copied()
@@ -72,14 +66,14 @@ fn served() -> impl Iterator<Item = Extension> {
 }
 
 /// `GET /extensions`.
-pub(super) fn extensions() -> Answer {
-    let all: Vec<_> = served().collect();
+pub(super) fn extensions(rows: &[CinderRow]) -> Answer {
+    let all: Vec<_> = served(rows).collect();
     keyed(StatusCode::OK, &all[..])
 }
 
 /// `GET /extensions/{alias}`.
-pub(super) fn extension(alias: &str) -> Answer {
-    let found = served()
+pub(super) fn extension(rows: &[CinderRow], alias: &str) -> Answer {
+    let found = served(rows)
         .find(|extension| extension.alias == alias)
         .ok_or_else(|| Fault::not_found("The resource could not be found."))?;
     keyed(StatusCode::OK, &found)

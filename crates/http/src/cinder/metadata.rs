@@ -9,7 +9,7 @@ use emberkeep_service::{Edit, ServiceError};
 use emberkeep_wire::cinder::{Fault, MetaBody, MetadataBody, parse_meta_item};
 
 use super::call::{Answer, Call, backup_id, json, snapshot_id, volume_id};
-use super::rows::Owner;
+use super::row::Owner;
 
 type Pairs = BTreeMap<String, String>;
 

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use axum::http::Method;
 use matchit::Router;
 
-use super::rows::{CinderRow, Document, Named, documents, table};
+use super::row::{CinderRow, Document, Named};
+use super::rows::{documents, table};
 use crate::endpoint::{Row, Verb};
 
 /// What a request is for.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::Response;
-use emberkeep_wire::cinder::{self as wire, Microversion, Resource, Site, bodies};
+use emberkeep_wire::cinder::{self as wire, Resource, bodies};
 use emberkeep_wire::keyed::Under;
 use futures::future::{BoxFuture, ready as at_once};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::call::{Answer, Call};
+use super::call::{self, Answer};
+use super::row::{CinderRow, Document, Handler, Owner};
 use super::{
     attachments, backups, documents, extras, messages, metadata, quotas, services, snapshots,
     types, volumes,
@@ -16,39 +16,6 @@ use super::{
 use crate::endpoint::{Endpoint, Row, Verb};
 use crate::param::Kind::{Flag, Text};
 use crate::param::{Param, may};
-
-/// The parts of a path that its row leaves open, in their order. Ids are as given: what is no id names nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named(pub(super) Vec<String>);
-
-impl Named {
-    /// Returns the first: an id, a name, a word.
-    fn id(&self) -> &str {
-        self.0.first().map_or("", String::as_str)
-    }
-
-    /// Returns the second: the key of a pair.
-    fn key(&self) -> &str {
-        self.0.get(1).map_or("", String::as_str)
-    }
-}
-
-/// What answers a request, after all that is common to them has been checked.
-pub(super) type Handler = for<'a> fn(&'a Call, &'a Named) -> BoxFuture<'a, Answer>;
-
-/// A row of the table.
-pub(super) type CinderRow = Row<Handler>;
-
-/// A document that everybody may read.
-pub(super) type Document = fn(&Site) -> Response;
-
-/// What has metadata of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    Backup,
-    Volume,
-    Snapshot,
-}
 
 const ALL_TENANTS: &[Param] = &[may("all_tenants", Flag)];
 const FORCE: &[Param] = &[may("cascade", Flag), may("force", Flag)];
@@ -95,13 +62,6 @@ fn nothing(_: &mut SchemaGenerator) -> Schema {
 /// Answers what needs no waiting.
 fn ready<'a>(answer: Answer) -> BoxFuture<'a, Answer> {
     Box::pin(at_once(answer))
-}
-
-impl CinderRow {
-    /// Returns the first microversion that has it.
-    pub(super) fn first(&self) -> Microversion {
-        Microversion::v3(self.endpoint.since)
-    }
 }
 
 /// Lists the endpoints below the mount point, as clients spell them: with and without the project in the path.
@@ -710,11 +670,11 @@ pub(super) fn table() -> Vec<CinderRow> {
             .extensions(&["os-used-limits"])
             .query(OTHER_PROJECT)
             .keyed::<wire::Limits>(200),
-        get("/extensions", |_, _| ready(extras::extensions()))
+        get("/extensions", |_, _| ready(extras::extensions(&table())))
             .about("Lists the extensions that are served.")
             .keyed::<Vec<wire::Extension>>(200),
         get("/extensions/{alias}", |_, at| {
-            ready(extras::extension(at.id()))
+            ready(extras::extension(&table(), at.id()))
         })
         .about("Shows an extension.")
         .keyed::<wire::Extension>(200),
@@ -726,22 +686,22 @@ pub(super) fn table() -> Vec<CinderRow> {
         .query(FILTERS)
         .keyed::<Vec<wire::ResourceFilters>>(200),
         get("/os-volume-transfer", |_, _| {
-            ready(extras::nothing("transfers"))
+            ready(call::nothing("transfers"))
         })
         .about("Lists transfers: there are none.")
         .shape(200, nothing),
         get("/os-volume-transfer/detail", |_, _| {
-            ready(extras::nothing("transfers"))
+            ready(call::nothing("transfers"))
         })
         .about("Lists transfers: there are none.")
         .shape(200, nothing),
         get("/volume-transfers", |_, _| {
-            ready(extras::nothing("transfers"))
+            ready(call::nothing("transfers"))
         })
         .about("Lists transfers: there are none.")
         .shape(200, nothing),
         get("/volume-transfers/detail", |_, _| {
-            ready(extras::nothing("transfers"))
+            ready(call::nothing("transfers"))
         })
         .about("Lists transfers: there are none.")
         .shape(200, nothing),
@@ -749,45 +709,45 @@ pub(super) fn table() -> Vec<CinderRow> {
             .about("Lists specs of quality: there are none.")
             .rules(&["volume_extension:qos_specs_manage:get_all"])
             .shape(200, nothing),
-        get("/groups", |_, _| ready(extras::nothing("groups")))
+        get("/groups", |_, _| ready(call::nothing("groups")))
             .about("Lists groups: there are none.")
             .since(13)
             .shape(200, nothing),
-        get("/groups/detail", |_, _| ready(extras::nothing("groups")))
+        get("/groups/detail", |_, _| ready(call::nothing("groups")))
             .about("Lists groups: there are none.")
             .since(13)
             .shape(200, nothing),
-        get("/group_types", |_, _| ready(extras::nothing("group_types")))
+        get("/group_types", |_, _| ready(call::nothing("group_types")))
             .about("Lists types of groups: there are none.")
             .since(11)
             .shape(200, nothing),
         get("/group_snapshots", |_, _| {
-            ready(extras::nothing("group_snapshots"))
+            ready(call::nothing("group_snapshots"))
         })
         .about("Lists snapshots of groups: there are none.")
         .since(14)
         .shape(200, nothing),
         get("/group_snapshots/detail", |_, _| {
-            ready(extras::nothing("group_snapshots"))
+            ready(call::nothing("group_snapshots"))
         })
         .about("Lists snapshots of groups: there are none.")
         .since(14)
         .shape(200, nothing),
         get("/consistencygroups", |_, _| {
-            ready(extras::nothing("consistencygroups"))
+            ready(call::nothing("consistencygroups"))
         })
         .about("Lists consistency groups: there are none.")
         .shape(200, nothing),
         get("/consistencygroups/detail", |_, _| {
-            ready(extras::nothing("consistencygroups"))
+            ready(call::nothing("consistencygroups"))
         })
         .about("Lists consistency groups: there are none.")
         .shape(200, nothing),
-        get("/cgsnapshots", |_, _| ready(extras::nothing("cgsnapshots")))
+        get("/cgsnapshots", |_, _| ready(call::nothing("cgsnapshots")))
             .about("Lists snapshots of consistency groups: there are none.")
             .shape(200, nothing),
         get("/cgsnapshots/detail", |_, _| {
-            ready(extras::nothing("cgsnapshots"))
+            ready(call::nothing("cgsnapshots"))
         })
         .about("Lists snapshots of consistency groups: there are none.")
         .shape(200, nothing),

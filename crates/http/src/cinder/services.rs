@@ -9,7 +9,7 @@ use emberkeep_wire::cinder::{
 };
 use serde_json::{Map, Value};
 
-use super::call::{Answer, Call, json, keyed};
+use super::call::{Answer, Call, json, keyed, unknown};
 
 /// `GET /os-services`.
 pub(super) async fn list(call: &Call) -> Answer {
@@ -72,7 +72,7 @@ pub(super) async fn switch(call: &Call, verb: &str) -> Answer {
                 "Invalid input received: no host here replicates, so none can be frozen or thawed.";
             return Err(Fault::bad_request(words).into());
         }
-        _ => return Ok(super::unknown()),
+        _ => return Ok(unknown()),
     };
     let ServiceSwitch { binary, host, .. } = ServiceSwitch::read(&call.body)?;
     let state = call
