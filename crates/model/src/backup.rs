@@ -448,6 +448,46 @@ pub struct Backup {
 }
 
 impl Backup {
+    /// Makes a queued backup of which nothing else is known; `whose` are its project and its user.
+    pub fn new(
+        id: BackupId,
+        whose: (ProjectId, UserId),
+        volume_id: VolumeId,
+        created_at: Timestamp,
+    ) -> Self {
+        let (project_id, user_id) = whose;
+        Self {
+            id,
+            project_id,
+            user_id,
+            volume_id,
+            volume_name: None,
+            snapshot_id: None,
+            vault_id: None,
+            checkpoint_id: None,
+            parent_id: None,
+            name: None,
+            description: None,
+            container: None,
+            availability_zone: None,
+            metadata: BTreeMap::new(),
+            size: Gib(0),
+            automatic: false,
+            state: BackupState::Queued,
+            fail_reason: None,
+            restore_volume_id: None,
+            data_timestamp: created_at,
+            created_at,
+            updated_at: None,
+            deleted_at: None,
+            damage: None,
+            content: None,
+            cinder: CinderFacts::default(),
+            cbr: CbrFacts::default(),
+            revision: 0,
+        }
+    }
+
     /// Tells whether it was made from another one's map.
     pub fn is_incremental(&self) -> bool {
         self.parent_id.is_some()

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackupId, CheckpointId, Gib, ObjectType, PolicyId, ProjectId, ResourceId, SnapshotId, TaskId,
-    Timestamp, UserId, VaultId, VolumeId,
+    BackupId, Caller, CheckpointId, Gib, ObjectType, PolicyId, ProjectId, ResourceId, SnapshotId,
+    TaskId, Timestamp, UserId, VaultId, VolumeId,
 };
 
 /// What a task has to do. Stored whole with the task; each kind's steps may run twice.
@@ -319,4 +319,37 @@ pub struct Task {
     pub ended_at: Option<Timestamp>,
     /// See [`crate::Volume::revision`].
     pub revision: u64,
+}
+
+impl Task {
+    /// Makes a waiting task that is about nothing yet, asked for by `caller`.
+    pub fn new(id: TaskId, caller: &Caller, work: Work, now: Timestamp) -> Self {
+        Self {
+            id,
+            project_id: caller.project_id.clone(),
+            user_id: caller.user_id.clone(),
+            request_id: caller.request_id.clone(),
+            work,
+            state: TaskState::Waiting,
+            generation: 0,
+            progress: Progress::default(),
+            cancel_asked: false,
+            not_before: now,
+            object_type: ObjectType::Disk,
+            volume_id: None,
+            volume_name: None,
+            backup_id: None,
+            backup_name: None,
+            vault_id: None,
+            vault_name: None,
+            checkpoint_id: None,
+            policy_id: None,
+            notes: Vec::new(),
+            created_at: now,
+            started_at: None,
+            updated_at: now,
+            ended_at: None,
+            revision: 0,
+        }
+    }
 }

@@ -31,22 +31,20 @@ pub fn sum_with(resources: &[VaultResource], changed: ResourceId, size: Gib) -> 
 
 /// Grows a vault that may expand so that it holds resources of `need` GiB in all, or refuses.
 pub fn make_room(vault: &mut Vault, need: u64) -> Result<(), NoRoom> {
-    if need <= u64::from(vault.size.0) {
-        return Ok(());
+    vault.size = room_for(vault.size, vault.auto_expand, need)?;
+    Ok(())
+}
+
+/// Returns the size of a vault that holds resources of `need` GiB in all.
+fn room_for(size: Gib, may_grow: bool, need: u64) -> Result<Gib, NoRoom> {
+    if need <= u64::from(size.0) {
+        return Ok(size);
     }
     let grown = u32::try_from(need)
         .ok()
         .filter(|n| VAULT_SIZES.contains(&i64::from(*n)));
-    match grown.filter(|_| vault.auto_expand) {
-        Some(size) => {
-            vault.size = Gib(size);
-            Ok(())
-        }
-        None => Err(NoRoom {
-            need,
-            have: vault.size.0,
-        }),
-    }
+    let no_room = NoRoom { need, have: size.0 };
+    grown.filter(|_| may_grow).map(Gib).ok_or(no_room)
 }
 
 /// Returns the size of a vault in which so much is stored: a quarter more until it is not full,
@@ -72,5 +70,26 @@ mod tests {
         assert_eq!(expanded(Gib(10), gib(13)), Gib(17));
         assert_eq!(expanded(Gib(10), gib(100)), Gib(109));
         assert_eq!(expanded(Gib(10_485_760), gib(20_000_000)), Gib(10_485_760));
+    }
+    #[test]
+    fn a_vault_makes_room_only_if_it_may() {
+        for (size, may, need, want) in [
+            (10, false, 10, Ok(10)),
+            (10, false, 11, Err(NoRoom { need: 11, have: 10 })),
+            (10, true, 11, Ok(11)),
+            (10, true, 10_485_760, Ok(10_485_760)),
+            (
+                10,
+                true,
+                10_485_761,
+                Err(NoRoom {
+                    need: 10_485_761,
+                    have: 10,
+                }),
+            ),
+        ] {
+            let got = room_for(Gib(size), may, need).map(|size| size.0);
+            assert_eq!(got, want, "{size} {may} {need}");
+        }
     }
 }

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use emberkeep_catalog::{Catalog, Change, Row};
 use emberkeep_engine::{Repository, Run};
 use emberkeep_model::{
-    Backup, BackupId, Caller, Checkpoint, CheckpointId, ObjectType, ProjectId, Snapshot,
-    SnapshotId, Task, TaskId, TaskState, Timestamp, Vault, VaultId, Volume, VolumeId, Work,
-    WorkerStatus,
+    Backup, BackupId, Caller, Checkpoint, CheckpointId, ProjectId, Snapshot, SnapshotId, Task,
+    TaskId, Timestamp, Vault, VaultId, Volume, VolumeId, Work, WorkerStatus,
 };
 use emberkeep_volumes::VolumeProvider;
 use tokio::sync::Notify;
@@ -127,34 +126,7 @@ impl Service {
 
     /// Begins a task for `caller`; its references are filled in by the use case.
     pub(crate) fn new_task(&self, caller: &Caller, work: Work) -> Task {
-        let now = self.now();
-        Task {
-            id: TaskId(Uuid::new_v4()),
-            project_id: caller.project_id.clone(),
-            user_id: caller.user_id.clone(),
-            request_id: caller.request_id.clone(),
-            work,
-            state: TaskState::Waiting,
-            generation: 0,
-            progress: Default::default(),
-            cancel_asked: false,
-            not_before: now,
-            object_type: ObjectType::Disk,
-            volume_id: None,
-            volume_name: None,
-            backup_id: None,
-            backup_name: None,
-            vault_id: None,
-            vault_name: None,
-            checkpoint_id: None,
-            policy_id: None,
-            notes: Vec::new(),
-            created_at: now,
-            started_at: None,
-            updated_at: now,
-            ended_at: None,
-            revision: 0,
-        }
+        Task::new(TaskId(Uuid::new_v4()), caller, work, self.now())
     }
 
     /// Returns a volume the caller may know of.

@@ -72,36 +72,21 @@ impl Service {
             None
         };
         let now = self.now();
-        let backup = Backup {
-            id: BackupId(Uuid::new_v4()),
-            project_id: caller.project_id.clone(),
-            user_id: caller.user_id.clone(),
-            volume_id: volume.id,
-            volume_name: volume.name.clone(),
-            snapshot_id: new.snapshot_id,
-            vault_id: vault.as_ref().map(|v| v.id),
-            checkpoint_id: None,
-            parent_id,
-            name: new.name.clone(),
-            description: new.description.clone(),
-            container: new.container.clone(),
-            availability_zone: new.availability_zone.clone(),
-            metadata: new.metadata.clone(),
-            size: volume.size,
-            automatic: false,
-            state: BackupState::Queued,
-            fail_reason: None,
-            restore_volume_id: None,
-            data_timestamp: snapshot.as_ref().map_or(now, |s| s.created_at),
-            created_at: now,
-            updated_at: Some(now),
-            deleted_at: None,
-            damage: None,
-            content: None,
-            cinder: cinder_facts(&volume),
-            cbr: Default::default(),
-            revision: 0,
-        };
+        let whose = (caller.project_id.clone(), caller.user_id.clone());
+        let mut backup = Backup::new(BackupId(Uuid::new_v4()), whose, volume.id, now);
+        backup.volume_name.clone_from(&volume.name);
+        backup.snapshot_id = new.snapshot_id;
+        backup.vault_id = vault.as_ref().map(|v| v.id);
+        backup.parent_id = parent_id;
+        backup.name.clone_from(&new.name);
+        backup.description.clone_from(&new.description);
+        backup.container.clone_from(&new.container);
+        backup.availability_zone.clone_from(&new.availability_zone);
+        backup.metadata.clone_from(&new.metadata);
+        backup.size = volume.size;
+        backup.data_timestamp = snapshot.as_ref().map_or(now, |s| s.created_at);
+        backup.updated_at = Some(now);
+        backup.cinder = cinder_facts(&volume);
         if !self.is_on(Binary::Backup).await? {
             return self.no_one_backs_up(caller, backup, reserved).await;
         }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_chunked::Location;
 use emberkeep_model::{
-    Backup, BackupId, BackupState, Caller, CinderFacts, ContentOf, Foreign, ForeignPlace, Gib,
-    ProjectId, SnapshotId, Timestamp, VolumeId, Work,
+    Backup, BackupId, BackupState, Caller, ContentOf, Foreign, ForeignPlace, Gib, ProjectId,
+    SnapshotId, Timestamp, VolumeId, Work,
 };
 use emberkeep_objects::{
     Backup as Record, BackupStatus, DateTime, Dict, Json, Metadata, ObjectError, RecordError,
@@ -120,36 +120,12 @@ impl Service {
     /// Builds the row of an import that nothing is known of yet.
     fn blank(&self, caller: &Caller, id: BackupId, size: Gib) -> Backup {
         let now = self.now();
-        Backup {
-            id,
-            project_id: caller.project_id.clone(),
-            user_id: caller.user_id.clone(),
-            volume_id: VolumeId(Uuid::nil()),
-            volume_name: None,
-            snapshot_id: None,
-            vault_id: None,
-            checkpoint_id: None,
-            parent_id: None,
-            name: None,
-            description: None,
-            container: None,
-            availability_zone: Some(self.settings.availability_zone.clone()),
-            metadata: Default::default(),
-            size,
-            automatic: false,
-            state: BackupState::Queued,
-            fail_reason: None,
-            restore_volume_id: None,
-            data_timestamp: now,
-            created_at: now,
-            updated_at: Some(now),
-            deleted_at: None,
-            damage: None,
-            content: None,
-            cinder: CinderFacts::default(),
-            cbr: Default::default(),
-            revision: 0,
-        }
+        let whose = (caller.project_id.clone(), caller.user_id.clone());
+        let mut backup = Backup::new(id, whose, VolumeId(Uuid::nil()), now);
+        backup.availability_zone = Some(self.settings.availability_zone.clone());
+        backup.size = size;
+        backup.updated_at = Some(now);
+        backup
     }
 
     /// Returns the driver of Cinder's that a record means, if it is one whose backups can be read here.

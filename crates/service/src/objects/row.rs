@@ -63,11 +63,8 @@ pub(super) fn stored(
     let before = old.as_ref().map(seen);
     let is_new = old.is_none();
     let mut backup = old.unwrap_or_else(|| {
-        blank(
-            id(&row.id),
-            (project_id.clone(), user_id.clone()),
-            created_at,
-        )
+        let whose = (project_id.clone(), user_id.clone());
+        Backup::new(id(&row.id), whose, VolumeId(Uuid::nil()), created_at)
     });
     let differs = |name: &str| {
         let (Some(before), Some(column)) = (&before, Column::named(name)) else {
@@ -259,42 +256,4 @@ fn cell_of(column: Column, text: Option<&str>) -> Option<Cell> {
         Kind::Time => Cell::Time(Timestamp(text.parse().ok()?)),
         _ => Cell::Text(text.to_owned()),
     })
-}
-
-/// A row of which nothing is known yet but whose it is.
-fn blank(
-    id: BackupId,
-    (project_id, user_id): (ProjectId, UserId),
-    created_at: Timestamp,
-) -> Backup {
-    Backup {
-        id,
-        project_id,
-        user_id,
-        volume_id: VolumeId(Uuid::nil()),
-        volume_name: None,
-        snapshot_id: None,
-        vault_id: None,
-        checkpoint_id: None,
-        parent_id: None,
-        name: None,
-        description: None,
-        container: None,
-        availability_zone: None,
-        metadata: BTreeMap::new(),
-        size: Gib(0),
-        automatic: false,
-        state: BackupState::Queued,
-        fail_reason: None,
-        restore_volume_id: None,
-        data_timestamp: created_at,
-        created_at,
-        updated_at: None,
-        deleted_at: None,
-        damage: None,
-        content: None,
-        cinder: CinderFacts::default(),
-        cbr: CbrFacts::default(),
-        revision: 0,
-    }
 }

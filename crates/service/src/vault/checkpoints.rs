@@ -3,7 +3,7 @@
 use emberkeep_catalog::{BackupQuery, Change, Row};
 use emberkeep_model::{
     Backup, BackupId, BackupState, Caller, CbrFacts, Checkpoint, CheckpointId, CheckpointResource,
-    CheckpointStatus, Gib, ObjectType, Policy, ProtectStatus, ResourceId, Role, SkipReason,
+    CheckpointStatus, ObjectType, Policy, ProtectStatus, ResourceId, Role, SkipReason,
     SkippedResource, Task, TaskState, Vault, VaultResource, Volume, VolumeChoice, VolumeId, Work,
 };
 use emberkeep_plan::{backup_names, expiry, full_is_due, make_room};
@@ -412,36 +412,16 @@ fn room_needed(present: &[VaultResource], taken: &[Taken]) -> u64 {
 
 /// Builds a backup of a run, of something that is still to be said.
 fn run_backup(checkpoint: &Checkpoint, of: ResourceId, name: String, cbr: CbrFacts) -> Backup {
-    Backup {
-        id: BackupId(Uuid::new_v4()),
-        project_id: checkpoint.project_id.clone(),
-        user_id: checkpoint.user_id.clone(),
-        volume_id: of.into(),
-        volume_name: None,
-        snapshot_id: None,
-        vault_id: Some(checkpoint.vault_id),
-        checkpoint_id: Some(checkpoint.id),
-        parent_id: None,
-        name: Some(name),
-        description: checkpoint.description.clone(),
-        container: None,
-        availability_zone: None,
-        metadata: Default::default(),
-        size: Gib(0),
-        automatic: checkpoint.automatic,
-        state: BackupState::Queued,
-        fail_reason: None,
-        restore_volume_id: None,
-        data_timestamp: checkpoint.created_at,
-        created_at: checkpoint.created_at,
-        updated_at: None,
-        deleted_at: None,
-        damage: None,
-        content: None,
-        cinder: Default::default(),
-        cbr,
-        revision: 0,
-    }
+    let whose = (checkpoint.project_id.clone(), checkpoint.user_id.clone());
+    let id = BackupId(Uuid::new_v4());
+    let mut backup = Backup::new(id, whose, of.into(), checkpoint.created_at);
+    backup.vault_id = Some(checkpoint.vault_id);
+    backup.checkpoint_id = Some(checkpoint.id);
+    backup.name = Some(name);
+    backup.description.clone_from(&checkpoint.description);
+    backup.automatic = checkpoint.automatic;
+    backup.cbr = cbr;
+    backup
 }
 
 /// Names the backup of a server's volume (`cbr-v3.md §2.3`), in no more than a name may have.
