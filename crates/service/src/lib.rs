@@ -13,6 +13,7 @@ mod fault;
 mod foreign;
 mod identity;
 mod messages;
+#[cfg(feature = "versioned-objects")]
 mod objects;
 mod pairs;
 mod policy;
@@ -55,6 +56,7 @@ pub use identity::{
     IdentitySettings, Issued, Named, NewAppCredential, NewProject, NewUser, ProjectChange, Proof,
     Scope, TokenCredential, TokenInfo, UserChange, new_secret,
 };
+#[cfg(feature = "versioned-objects")]
 pub use objects::CatalogBackups;
 pub use pairs::MAX_PAIRS;
 pub use policy::commands::PolicyView;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use emberkeep_catalog::{Change, PolicyQuery, Row};
-use emberkeep_model::{Caller, OperationType, Policy, PolicyBinding, Vault};
+use emberkeep_model::{OperationType, Policy, PolicyBinding, Vault};
 use emberkeep_plan::Schedule;
 
 use crate::access::on_behalf;
