@@ -100,6 +100,40 @@ pub struct Volume {
     pub revision: u64,
 }
 
+impl Volume {
+    /// Makes a volume of which nothing else is known; `whose` are its project and its user.
+    pub fn new(
+        id: VolumeId,
+        whose: (ProjectId, UserId),
+        status: VolumeStatus,
+        created_at: Timestamp,
+    ) -> Self {
+        let (project_id, user_id) = whose;
+        Self {
+            id,
+            project_id,
+            user_id,
+            name: None,
+            description: None,
+            size: Gib(0),
+            status,
+            previous_status: None,
+            volume_type_id: None,
+            availability_zone: String::new(),
+            bootable: false,
+            metadata: BTreeMap::new(),
+            snapshot_id: None,
+            source_volume_id: None,
+            readonly: None,
+            image_metadata: BTreeMap::new(),
+            growing_to: None,
+            created_at,
+            updated_at: None,
+            revision: 0,
+        }
+    }
+}
+
 words! {
     /// Where a snapshot stands; Cinder's own words.
     SnapshotStatus as "snapshot status" {

@@ -270,49 +270,44 @@ fn refused(error: emberkeep_model::BackupRefused) -> ServiceError {
 fn row_of(manifest: &Manifest, facts: &BackupFacts, now: Timestamp) -> Option<Backup> {
     let created_at = Timestamp(manifest.created_at.0);
     let volume_id = manifest.source.volume_id;
-    Some(Backup {
-        id: manifest.backup_id,
-        project_id: manifest.project.parse().ok()?,
-        user_id: facts.user_id.clone()?,
-        volume_id: volume_id.unwrap_or(VolumeId(Uuid::nil())),
-        volume_name: manifest.source.volume_name.clone(),
-        snapshot_id: manifest.source.snapshot_id,
-        vault_id: manifest.vault_id,
-        checkpoint_id: manifest.checkpoint_id,
-        parent_id: manifest.parent,
-        name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
-        description: manifest.description.clone(),
-        container: facts.container.clone(),
-        // The row gets the only zone there is once its backup is complete.
-        availability_zone: Some(
-            facts
-                .availability_zone
-                .clone()
-                .unwrap_or_else(|| Settings::default().availability_zone),
-        ),
-        metadata: facts.metadata.clone(),
-        size: facts.size_gib.unwrap_or_else(|| gib(manifest.size.0)),
-        automatic: facts.automatic,
-        state: BackupState::Available(sealed(manifest)),
-        fail_reason: None,
-        restore_volume_id: None,
-        data_timestamp: facts.data_timestamp.unwrap_or(created_at),
+    let whose = (manifest.project.parse().ok()?, facts.user_id.clone()?);
+    let mut backup = Backup::new(
+        manifest.backup_id,
+        whose,
+        volume_id.unwrap_or(VolumeId(Uuid::nil())),
         created_at,
-        updated_at: Some(now),
-        deleted_at: None,
-        damage: None,
-        content: None,
-        cinder: facts.cinder.clone(),
-        cbr: CbrFacts {
-            kind: facts.kind,
-            part_of: facts.part_of,
-            server: None,
-            policy_id: facts.policy_id,
-            expires_at: facts.expires_at,
-            replica: None,
-        },
-        revision: 0,
-    })
+    );
+    backup.volume_name = manifest.source.volume_name.clone();
+    backup.snapshot_id = manifest.source.snapshot_id;
+    backup.vault_id = manifest.vault_id;
+    backup.checkpoint_id = manifest.checkpoint_id;
+    backup.parent_id = manifest.parent;
+    backup.name = Some(manifest.name.clone()).filter(|name| !name.is_empty());
+    backup.description = manifest.description.clone();
+    backup.container = facts.container.clone();
+    // The row gets the only zone there is once its backup is complete.
+    backup.availability_zone = Some(
+        facts
+            .availability_zone
+            .clone()
+            .unwrap_or_else(|| Settings::default().availability_zone),
+    );
+    backup.metadata = facts.metadata.clone();
+    backup.size = facts.size_gib.unwrap_or_else(|| gib(manifest.size.0));
+    backup.automatic = facts.automatic;
+    backup.state = BackupState::Available(sealed(manifest));
+    backup.data_timestamp = facts.data_timestamp.unwrap_or(created_at);
+    backup.updated_at = Some(now);
+    backup.cinder = facts.cinder.clone();
+    backup.cbr = CbrFacts {
+        kind: facts.kind,
+        part_of: facts.part_of,
+        server: None,
+        policy_id: facts.policy_id,
+        expires_at: facts.expires_at,
+        replica: None,
+    };
+    Some(backup)
 }
 
 /// Builds the row of a server's backup from the parts that were found, at least one, and those that
@@ -330,25 +325,24 @@ fn whole_row(id: BackupId, whole: WholeFacts, parts: &[Backup], known: &[Backup]
         },
         Some(_) | None => BackupState::Available(crate::server::work::sum(&sealed)),
     };
-    Backup {
-        id,
-        volume_id: whole.server_id,
-        volume_name: whole.server_name,
-        name: whole.name,
-        size: whole.size_gib,
-        snapshot_id: None,
-        parent_id: None,
-        state,
-        cinder: Default::default(),
-        cbr: CbrFacts {
-            kind: ObjectType::Server,
-            part_of: None,
-            server: whole.server,
-            replica: None,
-            ..first.cbr.clone()
-        },
-        ..first.clone()
-    }
+    let mut backup = first.clone();
+    backup.id = id;
+    backup.volume_id = whole.server_id;
+    backup.volume_name = whole.server_name;
+    backup.name = whole.name;
+    backup.size = whole.size_gib;
+    backup.snapshot_id = None;
+    backup.parent_id = None;
+    backup.state = state;
+    backup.cinder = Default::default();
+    backup.cbr = CbrFacts {
+        kind: ObjectType::Server,
+        part_of: None,
+        server: whole.server,
+        replica: None,
+        ..first.cbr.clone()
+    };
+    backup
 }
 
 fn sealed(manifest: &Manifest) -> Sealed {

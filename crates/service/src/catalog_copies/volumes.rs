@@ -73,29 +73,18 @@ pub async fn take_up_volumes(
 fn volume_of(latest: &Backup, file: &VolumeFile, now: Timestamp) -> Volume {
     let source = latest.cinder.source.clone().unwrap_or_default();
     let size = u32::try_from(file.size.div_ceil(1 << 30)).unwrap_or(u32::MAX);
-    Volume {
-        id: file.id,
-        project_id: latest.project_id.clone(),
-        user_id: latest.user_id.clone(),
-        name: latest.volume_name.clone().or(source.name),
-        description: source.description,
-        size: Gib(size.max(1)),
-        status: VolumeStatus::Available,
-        previous_status: None,
-        volume_type_id: None,
-        availability_zone: latest
-            .availability_zone
-            .clone()
-            .unwrap_or_else(|| "nova".to_owned()),
-        bootable: source.bootable,
-        metadata: source.metadata,
-        snapshot_id: None,
-        source_volume_id: None,
-        readonly: None,
-        image_metadata: source.image_metadata,
-        growing_to: None,
-        created_at: latest.created_at,
-        updated_at: Some(now),
-        revision: 0,
-    }
+    let whose = (latest.project_id.clone(), latest.user_id.clone());
+    let mut volume = Volume::new(file.id, whose, VolumeStatus::Available, latest.created_at);
+    volume.name = latest.volume_name.clone().or(source.name);
+    volume.description = source.description;
+    volume.size = Gib(size.max(1));
+    volume.availability_zone = latest
+        .availability_zone
+        .clone()
+        .unwrap_or_else(|| "nova".to_owned());
+    volume.bootable = source.bootable;
+    volume.metadata = source.metadata;
+    volume.image_metadata = source.image_metadata;
+    volume.updated_at = Some(now);
+    volume
 }

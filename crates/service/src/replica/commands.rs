@@ -370,44 +370,43 @@ impl Copied<'_> {
             project_id: content_project.clone(),
             backup_id: id,
         });
-        Backup {
-            id,
-            project_id: self.vault.project_id.clone(),
-            user_id: self.caller.user_id.clone(),
-            vault_id: Some(self.vault.id),
-            checkpoint_id: Some(self.checkpoint),
-            parent_id: None,
-            snapshot_id: None,
-            name: model.name.clone(),
-            description: model.description.clone(),
-            automatic: self.automatic,
-            state: BackupState::Queued,
-            fail_reason: None,
-            restore_volume_id: None,
-            created_at: self.now,
-            updated_at: None,
-            deleted_at: None,
-            damage: None,
-            content,
-            cbr: CbrFacts {
-                kind: source.cbr.kind,
-                part_of: whole,
-                server: source.cbr.server.clone(),
-                policy_id: self.policy.map(|policy| policy.id),
-                expires_at: expiry(self.policy, self.now),
-                replica: Some(Replica {
-                    region: self.to.region.clone(),
-                    source_region: self.own_region.to_owned(),
-                    source_project_id: source.project_id.clone(),
-                    source_backup_id: source.id,
-                    source_checkpoint_id: source.checkpoint_id,
-                    source_vault_id: source.vault_id,
-                    source_name: source.name.clone(),
-                }),
-            },
-            revision: 0,
-            ..source.clone()
-        }
+        let mut backup = source.clone();
+        backup.id = id;
+        backup.project_id = self.vault.project_id.clone();
+        backup.user_id = self.caller.user_id.clone();
+        backup.vault_id = Some(self.vault.id);
+        backup.checkpoint_id = Some(self.checkpoint);
+        backup.parent_id = None;
+        backup.snapshot_id = None;
+        backup.name = model.name.clone();
+        backup.description = model.description.clone();
+        backup.automatic = self.automatic;
+        backup.state = BackupState::Queued;
+        backup.fail_reason = None;
+        backup.restore_volume_id = None;
+        backup.created_at = self.now;
+        backup.updated_at = None;
+        backup.deleted_at = None;
+        backup.damage = None;
+        backup.content = content;
+        backup.cbr = CbrFacts {
+            kind: source.cbr.kind,
+            part_of: whole,
+            server: source.cbr.server.clone(),
+            policy_id: self.policy.map(|policy| policy.id),
+            expires_at: expiry(self.policy, self.now),
+            replica: Some(Replica {
+                region: self.to.region.clone(),
+                source_region: self.own_region.to_owned(),
+                source_project_id: source.project_id.clone(),
+                source_backup_id: source.id,
+                source_checkpoint_id: source.checkpoint_id,
+                source_vault_id: source.vault_id,
+                source_name: source.name.clone(),
+            }),
+        };
+        backup.revision = 0;
+        backup
     }
 }
 

@@ -292,43 +292,31 @@ impl Service {
                 backup_id: manifest.backup_id,
             });
         let created_at = Timestamp(manifest.created_at.0);
-        Ok(Some(Backup {
-            id: manifest.backup_id,
-            project_id: vault.project_id.clone(),
-            user_id: vault.user_id.clone(),
-            volume_id,
-            volume_name: manifest.source.volume_name.clone(),
-            snapshot_id: None,
-            vault_id: Some(vault.id),
-            checkpoint_id: None,
-            parent_id: None,
-            name: Some(manifest.name.clone()).filter(|name| !name.is_empty()),
-            description: manifest.description.clone(),
-            container: facts.container,
-            availability_zone: facts.availability_zone,
-            metadata: facts.metadata,
-            size: facts.size_gib.unwrap_or_else(|| gib(manifest.size.0)),
-            automatic: facts.automatic,
-            state: BackupState::Available(sealed(manifest)),
-            fail_reason: None,
-            restore_volume_id: None,
-            data_timestamp: facts.data_timestamp.unwrap_or(created_at),
-            created_at,
-            updated_at: Some(now),
-            deleted_at: None,
-            damage: None,
-            content,
-            cinder: facts.cinder,
-            cbr: CbrFacts {
-                kind,
-                part_of: facts.part_of,
-                server: None,
-                policy_id: facts.policy_id,
-                expires_at: facts.expires_at,
-                replica: Some(replica),
-            },
-            revision: 0,
-        }))
+        let whose = (vault.project_id.clone(), vault.user_id.clone());
+        let mut backup = Backup::new(manifest.backup_id, whose, volume_id, created_at);
+        backup.volume_name = manifest.source.volume_name.clone();
+        backup.vault_id = Some(vault.id);
+        backup.name = Some(manifest.name.clone()).filter(|name| !name.is_empty());
+        backup.description = manifest.description.clone();
+        backup.container = facts.container;
+        backup.availability_zone = facts.availability_zone;
+        backup.metadata = facts.metadata;
+        backup.size = facts.size_gib.unwrap_or_else(|| gib(manifest.size.0));
+        backup.automatic = facts.automatic;
+        backup.state = BackupState::Available(sealed(manifest));
+        backup.data_timestamp = facts.data_timestamp.unwrap_or(created_at);
+        backup.updated_at = Some(now);
+        backup.content = content;
+        backup.cinder = facts.cinder;
+        backup.cbr = CbrFacts {
+            kind,
+            part_of: facts.part_of,
+            server: None,
+            policy_id: facts.policy_id,
+            expires_at: facts.expires_at,
+            replica: Some(replica),
+        };
+        Ok(Some(backup))
     }
 }
 
@@ -347,24 +335,23 @@ fn whole_row(id: BackupId, whole: WholeFacts, parts: &[Backup], there: &[Backup]
         },
         Some(_) | None => BackupState::Available(sum(&known)),
     };
-    Backup {
-        id,
-        volume_id: whole.server_id,
-        volume_name: whole.server_name,
-        name: whole.name,
-        size: whole.size_gib,
-        state,
-        damage: None,
-        cinder: Default::default(),
-        cbr: CbrFacts {
-            kind: ObjectType::Server,
-            part_of: None,
-            server: whole.server,
-            replica: whole.replica,
-            ..first.cbr.clone()
-        },
-        ..first.clone()
-    }
+    let mut backup = first.clone();
+    backup.id = id;
+    backup.volume_id = whole.server_id;
+    backup.volume_name = whole.server_name;
+    backup.name = whole.name;
+    backup.size = whole.size_gib;
+    backup.state = state;
+    backup.damage = None;
+    backup.cinder = Default::default();
+    backup.cbr = CbrFacts {
+        kind: ObjectType::Server,
+        part_of: None,
+        server: whole.server,
+        replica: whole.replica,
+        ..first.cbr.clone()
+    };
+    backup
 }
 
 fn gib(bytes: u64) -> Gib {

@@ -129,28 +129,22 @@ impl Service {
             return Err(Refusal::NoSuchZone(zone.clone()).into());
         }
         let volume_type = self.type_wanted(caller, new.volume_type.as_deref()).await?;
-        Ok(Volume {
-            id: VolumeId(Uuid::new_v4()),
-            project_id: caller.project_id.clone(),
-            user_id: caller.user_id.clone(),
-            name: new.name.clone(),
-            description: new.description.clone(),
-            size,
-            status: VolumeStatus::Creating,
-            previous_status: None,
-            volume_type_id: Some(volume_type.id),
-            availability_zone: self.settings.availability_zone.clone(),
-            bootable: false,
-            metadata: new.metadata.clone(),
-            snapshot_id: new.snapshot_id,
-            source_volume_id: new.source_volume_id,
-            readonly: None,
-            image_metadata: Default::default(),
-            growing_to: None,
-            created_at: self.now(),
-            updated_at: None,
-            revision: 0,
-        })
+        let whose = (caller.project_id.clone(), caller.user_id.clone());
+        let mut volume = Volume::new(
+            VolumeId(Uuid::new_v4()),
+            whose,
+            VolumeStatus::Creating,
+            self.now(),
+        );
+        volume.name = new.name.clone();
+        volume.description = new.description.clone();
+        volume.size = size;
+        volume.volume_type_id = Some(volume_type.id);
+        volume.availability_zone = self.settings.availability_zone.clone();
+        volume.metadata = new.metadata.clone();
+        volume.snapshot_id = new.snapshot_id;
+        volume.source_volume_id = new.source_volume_id;
+        Ok(volume)
     }
 
     /// Builds a task about a volume.

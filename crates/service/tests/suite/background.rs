@@ -128,3 +128,52 @@ fn the_daemon_does_not_print() {
         }
     }
 }
+
+/// A field that is added to a row has one place that must know it: its constructor in `model`.
+#[test]
+fn rows_are_made_by_their_constructors() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&source, &mut files);
+    assert!(files.len() > 50);
+    let mut found = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for line in code.lines().map(str::trim) {
+            if makes_a_row(line) {
+                found.push(format!("{}: {line}", file.display()));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new(), "call the constructor");
+}
+
+/// Tells whether a line begins a struct literal of a row that has a constructor.
+fn makes_a_row(line: &str) -> bool {
+    ["Backup", "Task", "Volume"].iter().any(|row| {
+        let begin = format!("{row} {{");
+        let Some(before) = line.strip_suffix(begin.as_str()) else {
+            return false;
+        };
+        let named = before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        let declared = ["struct ", "impl ", "for ", "enum ", "-> "];
+        !named && !declared.iter().any(|word| before.ends_with(word))
+    })
+}
+
+#[test]
+fn struct_literals_of_rows_are_told_from_others() {
+    for (line, want) in [
+        ("Backup {", true),
+        ("Ok(Some(Backup {", true),
+        ("let task = Task {", true),
+        ("Work::Backup {", false),
+        ("NewVolume {", false),
+        ("impl Volume {", false),
+        ("pub(crate) fn row(&self) -> Backup {", false),
+        ("impl From<Row> for Task {", false),
+    ] {
+        assert_eq!(makes_a_row(line), want, "{line}");
+    }
+}
