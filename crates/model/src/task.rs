@@ -156,6 +156,26 @@ pub struct Emptied {
 }
 
 impl Work {
+    /// The words of all kinds of work; [`Work::word`] returns one of them.
+    pub const WORDS: [&'static str; 16] = [
+        "create_volume",
+        "extend_volume",
+        "delete_volume",
+        "create_snapshot",
+        "delete_snapshot",
+        "backup",
+        "restore",
+        "delete_backup",
+        "import_backup",
+        "adopt_backup",
+        "replicate",
+        "sync_replicas",
+        "remove_resources",
+        "delete_vault",
+        "move_expiry",
+        "sweep",
+    ];
+
     /// Returns the word for the kind of work, as the catalogue and the logs use it.
     pub fn word(&self) -> &'static str {
         match self {

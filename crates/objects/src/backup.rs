@@ -3,56 +3,12 @@
 use std::ops::{Deref, DerefMut};
 
 use crate::class::{BACKUP, BACKUP_FIELDS, BACKUP_IMPORT, place};
-use crate::context::Context;
+use crate::data::{Backup, BackupImport, Context, Core, Item, Metadata, Value};
 use crate::datetime::DateTime;
 use crate::error::ObjectError;
-use crate::field::{Item, Metadata};
 use crate::key::Key;
-use crate::object::{Core, VersionedObject};
-use crate::value::Value;
-
-/// Where a backup stands, in Cinder's words. There is no status for a failed restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the word it is named for")]
-pub enum BackupStatus {
-    Error,
-    ErrorDeleting,
-    Creating,
-    Available,
-    Deleting,
-    Deleted,
-    Restoring,
-}
-
-impl BackupStatus {
-    const ALL: [Self; 7] = [
-        Self::Error,
-        Self::ErrorDeleting,
-        Self::Creating,
-        Self::Available,
-        Self::Deleting,
-        Self::Deleted,
-        Self::Restoring,
-    ];
-
-    /// Returns the word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::ErrorDeleting => "error_deleting",
-            Self::Creating => "creating",
-            Self::Available => "available",
-            Self::Deleting => "deleting",
-            Self::Deleted => "deleted",
-            Self::Restoring => "restoring",
-        }
-    }
-
-    /// Finds the status of that word; case matters.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
-    }
-}
+use crate::object::VersionedObject;
+use crate::status::BackupStatus;
 
 /// How a name is made from an id: one `%s`, any number of `%%`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,12 +55,6 @@ impl Default for NameTemplate {
     fn default() -> Self {
         Self::prefix("backup-")
     }
-}
-
-/// One backup of a volume, versions 1.0 to 1.7.
-#[derive(Debug, Clone)]
-pub struct Backup {
-    core: Core,
 }
 
 const fn key<T>(name: &str) -> Key<Backup, T> {
@@ -196,12 +146,6 @@ impl VersionedObject for Backup {
         }
     }
 }
-
-/// A backup that is being imported: the same, but it may be created with an id of its own.
-///
-/// It is promoted to a [`Backup`] simply by being loaded as one later.
-#[derive(Debug, Clone)]
-pub struct BackupImport(Backup);
 
 impl BackupImport {
     /// Makes an object with nothing set, acting for a caller.

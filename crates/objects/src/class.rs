@@ -406,3 +406,11 @@ pub(crate) fn known_version(name: &str) -> Option<(&'static str, &'static str)> 
         .map(|class| (class.name, class.version))
         .or_else(|| FOREIGN.into_iter().find(|(known, _)| *known == name))
 }
+
+/// Tells whether a field of this kind holds objects.
+pub(crate) fn holds_objects(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Object(name) | Kind::Objects(name) => Some(name),
+        _ => None,
+    }
+}

@@ -1,19 +1,8 @@
 //! Who asks.
 
+use crate::data::{Context, ReadDeleted};
 use crate::error::ObjectError;
 use crate::row::BackupRow;
-
-/// Whether deleted rows are seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ReadDeleted {
-    /// Only rows that are not deleted.
-    #[default]
-    No,
-    /// All rows.
-    Yes,
-    /// Only deleted rows.
-    Only,
-}
 
 impl ReadDeleted {
     /// Tells whether a row is seen.
@@ -24,19 +13,6 @@ impl ReadDeleted {
             Self::Only => row.deleted == Some(true),
         }
     }
-}
-
-/// The caller on whose behalf an object acts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Context {
-    /// The user.
-    pub user_id: Option<String>,
-    /// The project.
-    pub project_id: Option<String>,
-    /// Whether the caller is an administrator.
-    pub is_admin: bool,
-    /// Whether deleted rows are seen.
-    pub read_deleted: ReadDeleted,
 }
 
 impl Context {

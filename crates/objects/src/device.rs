@@ -1,19 +1,11 @@
 //! What a volume service answers when asked for something to back up.
 
 use crate::class::{DEVICE, DEVICE_FIELDS, place};
-use crate::context::Context;
+use crate::data::{BackupDeviceInfo, Context, Core, Snapshot, Value, Volume};
 use crate::error::ObjectError;
 use crate::json::Dict;
 use crate::key::{Field, Key};
-use crate::object::{Core, VersionedObject};
-use crate::value::Value;
-use crate::volume::{Snapshot, Volume};
-
-/// The volume or snapshot to read a backup from, version 1.0.
-#[derive(Debug, Clone)]
-pub struct BackupDeviceInfo {
-    core: Core,
-}
+use crate::object::VersionedObject;
 
 /// The one that is set; nothing in it if it is set to null.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -3,9 +3,6 @@
 //! The class and module travel in failures over the message bus, so each error knows them.
 
 use crate::datetime::TimeError;
-use crate::record::RecordError;
-use crate::serializer::CapError;
-use crate::store::StoreError;
 
 /// The exception that Cinder would raise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,4 +320,47 @@ impl From<TimeError> for ObjectError {
     fn from(error: TimeError) -> Self {
         Self::Coerce(error.into())
     }
+}
+
+/// Why a text is not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It is not base64.
+    #[error("Invalid input received: Can't decode backup record.")]
+    Decode,
+    /// What it holds is not JSON in UTF-8.
+    #[error("Invalid input received: Can't parse backup record.")]
+    Parse,
+}
+
+/// The oldest service of the deployment has a version that we do not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Unrecoverable Error: Versioned Objects in DB are capped to unknown version {version}. Most likely your \
+     environment contains only new services and you're trying to start an older one. Use `cinder-manage service \
+     list` to check that and upgrade this service."
+)]
+pub struct CapError {
+    /// The version.
+    pub version: String,
+}
+
+/// What can go wrong in the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A row with that id exists, deleted or not.
+    #[error("a backup {id} exists already")]
+    Duplicate {
+        /// The id.
+        id: String,
+    },
+    /// The table does not take the value.
+    #[error("the database does not take {column} as it is")]
+    Rejected {
+        /// The column.
+        column: &'static str,
+    },
+    /// The database failed.
+    #[error("the database failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

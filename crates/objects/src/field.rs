@@ -3,16 +3,11 @@
 use std::collections::HashMap;
 
 use crate::class::{ClassInfo, FieldInfo, Kind};
+use crate::data::{AnyObject, Item, Metadata, Value};
 use crate::datetime::DateTime;
 use crate::error::CoerceError;
 use crate::json::{Dict, Json};
-use crate::object::AnyObject;
 use crate::python::{parse_int, text_repr};
-use crate::value::Value;
-
-/// Names and texts in order; equality ignores the order.
-#[derive(Debug, Clone, Default, Eq)]
-pub struct Metadata(Vec<(String, String)>);
 
 impl Metadata {
     /// Makes an empty one.
@@ -80,19 +75,6 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Metadata {
         }
         Self(entries)
     }
-}
-
-/// What a set field holds.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Item {
-    Null,
-    Text(String),
-    Int(i64),
-    Bool(bool),
-    Time(DateTime),
-    Dict(Metadata),
-    Object(Box<AnyObject>),
-    Objects(Vec<AnyObject>),
 }
 
 impl Item {

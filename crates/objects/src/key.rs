@@ -2,11 +2,9 @@
 
 use std::marker::PhantomData;
 
-use crate::backup::{Backup, BackupStatus};
+use crate::data::{AnyObject, Backup, Foreign, Item, Metadata, Snapshot, Volume};
 use crate::datetime::DateTime;
-use crate::field::{Item, Metadata};
-use crate::object::{AnyObject, Foreign};
-use crate::volume::{Snapshot, Volume};
+use crate::status::BackupStatus;
 
 /// What a field holds, if anything: null is a value too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +67,7 @@ pub trait FieldValue: Sized + sealed::Sealed {
 }
 
 pub(crate) mod sealed {
-    use crate::field::Item;
+    use crate::data::Item;
 
     /// Keeps other crates from implementing the trait.
     pub trait Sealed {}

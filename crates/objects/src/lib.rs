@@ -13,6 +13,7 @@ mod compatible;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod context;
+mod data;
 mod datetime;
 mod device;
 mod error;
@@ -29,30 +30,35 @@ mod query;
 mod record;
 mod row;
 mod serializer;
+mod status;
 mod store;
 mod value;
 #[cfg(feature = "vectors")]
 pub mod vectors;
+mod version;
 mod volume;
 
-pub use backup::{Backup, BackupImport, BackupStatus, NameTemplate};
+pub use backup::NameTemplate;
 pub use class::{ClassInfo, FieldInfo, Kind, class_named};
 pub use compatible::{CURRENT_CAP, Manifest};
-pub use context::{Context, ReadDeleted};
+pub use data::{
+    AnyObject, Backup, BackupDeviceInfo, BackupImport, BackupList, Context, Foreign, Metadata,
+    ReadDeleted, Snapshot, Value, Volume,
+};
 pub use datetime::{DateTime, TimeError};
-pub use device::{BackupDeviceInfo, Device, LegacyDevice, LegacyDeviceInfo};
-pub use error::{CoerceError, ErrorClass, ObjectError, PrimitiveError};
-pub use field::Metadata;
+pub use device::{Device, LegacyDevice, LegacyDeviceInfo};
+pub use error::{
+    CapError, CoerceError, ErrorClass, ObjectError, PrimitiveError, RecordError, StoreError,
+};
 pub use json::{Dict, Json, JsonError, MAX_DEPTH};
 pub use key::{Field, FieldValue, Key};
 pub use lifecycle::{Condition, ConditionalUpdate, ReadDeletedScope};
-pub use list::{BackupList, ListQuery};
+pub use list::ListQuery;
 pub use memory::MemoryBackups;
-pub use object::{AnyObject, Foreign, VersionedObject};
+pub use object::VersionedObject;
 pub use query::{BackupQuery, Direction, Filter, Selection};
-pub use record::{MAX_RECORD_BYTES, RecordError, decode_record};
+pub use record::{MAX_RECORD_BYTES, decode_record};
 pub use row::{BackupRow, Cell, Column};
-pub use serializer::{CapError, ObjectSerializer};
-pub use store::{BackupStore, StoreError};
-pub use value::Value;
-pub use volume::{Snapshot, Volume};
+pub use serializer::ObjectSerializer;
+pub use status::BackupStatus;
+pub use store::BackupStore;

@@ -2,17 +2,16 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::backup::{Backup, BackupImport};
 use crate::class::{FieldInfo, Kind};
-use crate::context::{Context, ReadDeleted};
+use crate::data::{Backup, BackupImport, Context, Core, Item, ReadDeleted, Value};
 use crate::datetime::DateTime;
+use crate::error::StoreError;
 use crate::error::{CoerceError, ObjectError};
-use crate::field::{Item, coerce};
-use crate::object::{Core, VersionedObject};
+use crate::field::coerce;
+use crate::object::VersionedObject;
 use crate::query::{Filter, Selection};
 use crate::row::{BackupRow, Cell, Column};
-use crate::store::{BackupStore, StoreError};
-use crate::value::Value;
+use crate::store::BackupStore;
 
 /// The database cuts reasons of failures at this many characters.
 const MAX_FAIL_REASON: usize = 255;

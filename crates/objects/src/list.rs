@@ -1,24 +1,17 @@
 //! Lists of backups, and the queries that make them (`cinder-backup.md §1.2`).
 
-use crate::backup::Backup;
 use crate::class::{BACKUP_LIST, LIST_FIELDS, place};
-use crate::context::{Context, ReadDeleted};
+use crate::data::{
+    AnyObject, Backup, BackupList, Context, Core, Item, Metadata, ReadDeleted, Value,
+};
 use crate::datetime::DateTime;
 use crate::error::ObjectError;
-use crate::field::{Item, Metadata};
 use crate::json::{Dict, Json};
 use crate::lifecycle::wanted;
-use crate::object::{AnyObject, Core, VersionedObject};
+use crate::object::VersionedObject;
 use crate::query::{BackupQuery, Direction, Filter, Selection};
 use crate::row::{BackupRow, Cell, Column};
 use crate::store::BackupStore;
-use crate::value::Value;
-
-/// A list of backups, version 1.0.
-#[derive(Debug, Clone)]
-pub struct BackupList {
-    core: Core,
-}
 
 const OBJECTS: usize = place(LIST_FIELDS, "objects");
 

@@ -6,10 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use emberkeep_model::Timestamp;
 
-use crate::field::Metadata;
+use crate::data::Metadata;
+use crate::error::StoreError;
 use crate::query::{BackupQuery, Selection};
 use crate::row::{BackupRow, Cell, Column};
-use crate::store::{BackupStore, StoreError};
+use crate::store::BackupStore;
 
 /// Rows in memory; time stands still until it is set.
 #[derive(Debug, Default)]

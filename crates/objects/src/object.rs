@@ -1,37 +1,17 @@
 //! What all objects share: fields that may be unset, and knowing which of them changed.
 
-use crate::backup::{Backup, BackupImport};
-use crate::class::{ClassInfo, Kind};
+use crate::class::ClassInfo;
 use crate::compatible::Manifest;
-use crate::context::Context;
-use crate::device::BackupDeviceInfo;
+use crate::data::{
+    AnyObject, Backup, BackupDeviceInfo, BackupImport, BackupList, Context, Core, Foreign, Item,
+    Metadata, Snapshot, Value, Volume,
+};
 use crate::error::{CoerceError, ObjectError, PrimitiveError};
-use crate::field::{Item, Metadata, coerce};
+use crate::field::coerce;
 use crate::json::Json;
 use crate::key::sealed::{Slot, Stored};
 use crate::key::{Field, FieldValue, Key};
-use crate::list::BackupList;
 use crate::primitive;
-use crate::value::Value;
-use crate::volume::{Snapshot, Volume};
-
-/// The inside of an object.
-#[derive(Debug, Clone)]
-pub struct Core {
-    pub(crate) class: &'static ClassInfo,
-    pub(crate) version: String,
-    pub(crate) context: Option<Context>,
-    slots: Vec<Option<Item>>,
-    /// One bit for each field: none of the classes has more than 64.
-    changed: u64,
-    /// The tracked dicts as they were when changes were last reset.
-    originals: Vec<(usize, Item)>,
-}
-
-const _: () = assert!(
-    crate::class::VOLUME_FIELDS.len() <= 64,
-    "a bit for each field"
-);
 
 impl Core {
     pub(crate) fn new(class: &'static ClassInfo, context: Option<Context>) -> Self {
@@ -397,15 +377,6 @@ pub trait VersionedObject: Sized {
     }
 }
 
-/// An object of a class whose fields we do not know; it passes through as it came.
-#[derive(Debug, Clone)]
-pub struct Foreign {
-    pub(crate) name: &'static str,
-    pub(crate) version: String,
-    pub(crate) data: Json,
-    pub(crate) changes: Vec<String>,
-}
-
 impl Foreign {
     /// Returns its class.
     pub fn name(&self) -> &'static str {
@@ -416,19 +387,6 @@ impl Foreign {
     pub fn data(&self) -> &Json {
         &self.data
     }
-}
-
-/// Any object that travels.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "each variant is the class it is named for")]
-pub enum AnyObject {
-    Backup(Backup),
-    BackupImport(BackupImport),
-    BackupList(BackupList),
-    BackupDeviceInfo(BackupDeviceInfo),
-    Volume(Volume),
-    Snapshot(Snapshot),
-    Foreign(Foreign),
 }
 
 impl AnyObject {
@@ -587,13 +545,5 @@ objects!(
 impl From<Foreign> for AnyObject {
     fn from(object: Foreign) -> Self {
         Self::Foreign(object)
-    }
-}
-
-/// Tells whether a field of this kind holds objects.
-pub(crate) fn holds_objects(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Object(name) | Kind::Objects(name) => Some(name),
-        _ => None,
     }
 }

@@ -1,18 +1,15 @@
 //! Objects as JSON: reading and writing (`cinder-backup.md §1.4`).
 
-use crate::backup::{Backup, BackupImport};
 use crate::class::{FieldInfo, Kind, known_version};
-use crate::compatible::Version;
-use crate::context::Context;
+use crate::data::{
+    AnyObject, Backup, BackupDeviceInfo, BackupImport, BackupList, Context, Core, Foreign, Item,
+    Snapshot, Value, Volume,
+};
 use crate::datetime::DateTime;
-use crate::device::BackupDeviceInfo;
 use crate::error::{CoerceError, ObjectError, PrimitiveError};
-use crate::field::{Item, metadata_json};
+use crate::field::metadata_json;
 use crate::json::{Dict, Json};
-use crate::list::BackupList;
-use crate::object::{AnyObject, Core, Foreign, VersionedObject};
-use crate::value::Value;
-use crate::volume::{Snapshot, Volume};
+use crate::version::Version;
 
 pub(crate) const NAME: &str = "versioned_object.name";
 pub(crate) const NAMESPACE: &str = "versioned_object.namespace";
@@ -54,34 +51,34 @@ fn read_at(json: &Json, context: Option<&Context>, depth: usize) -> Result<AnyOb
     let object = match name {
         "Backup" => {
             let mut object = Backup::orphan();
-            fill(object.core_mut(), context, version, data, &changes, depth)?;
+            fill(&mut object.core, context, version, data, &changes, depth)?;
             object.into()
         }
         "BackupImport" => {
             let mut object = BackupImport::orphan();
-            fill(object.core_mut(), context, version, data, &changes, depth)?;
+            fill(&mut object.0.core, context, version, data, &changes, depth)?;
             object.into()
         }
         "BackupList" => {
             let mut object = BackupList::new(None);
-            fill(object.core_mut(), context, version, data, &changes, depth)?;
+            fill(&mut object.core, context, version, data, &changes, depth)?;
             object.into()
         }
         "BackupDeviceInfo" => {
             let mut object = BackupDeviceInfo::new(None);
-            fill(object.core_mut(), context, version, data, &changes, depth)?;
+            fill(&mut object.core, context, version, data, &changes, depth)?;
             object.into()
         }
         "Volume" => {
             let mut object = Volume::new(None);
-            fill(object.core_mut(), context, version, data, &changes, depth)?;
+            fill(&mut object.core, context, version, data, &changes, depth)?;
             // A volume takes the metadata it came with for saved; a backup and a snapshot do not.
-            object.core_mut().start_tracking()?;
+            object.core.start_tracking()?;
             object.into()
         }
         "Snapshot" => {
             let mut object = Snapshot::new(None);
-            fill(object.core_mut(), context, version, data, &changes, depth)?;
+            fill(&mut object.core, context, version, data, &changes, depth)?;
             object.into()
         }
         foreign => Foreign {

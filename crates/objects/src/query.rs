@@ -4,8 +4,7 @@ use emberkeep_model::Timestamp;
 use std::cmp::Ordering;
 
 use crate::class::Kind;
-use crate::context::ReadDeleted;
-use crate::field::Metadata;
+use crate::data::{Metadata, ReadDeleted};
 use crate::row::{BackupRow, Cell, Column};
 
 /// One condition on a row.

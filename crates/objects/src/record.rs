@@ -3,25 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::backup::Backup;
-use crate::error::ObjectError;
+use crate::data::Backup;
+use crate::error::{ObjectError, RecordError};
 use crate::json::{Dict, Json};
 use crate::object::VersionedObject;
 use crate::primitive::item_json;
 
 /// A longer record is refused: a backup with a thousand pairs of metadata needs a tenth of this.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
-
-/// Why a text is not a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// It is not base64.
-    #[error("Invalid input received: Can't decode backup record.")]
-    Decode,
-    /// What it holds is not JSON in UTF-8.
-    #[error("Invalid input received: Can't parse backup record.")]
-    Parse,
-}
 
 impl Backup {
     /// Writes the backup as a record. `extra` goes first, but where names clash the backup wins.

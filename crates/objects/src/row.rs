@@ -3,8 +3,8 @@
 use emberkeep_model::Timestamp;
 
 use crate::class::{BACKUP, Kind};
+use crate::data::{Item, Metadata};
 use crate::datetime::{DateTime, TimeError};
-use crate::field::{Item, Metadata};
 
 /// What one column of a row holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

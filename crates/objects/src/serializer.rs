@@ -1,25 +1,12 @@
 //! Objects inside the arguments of messages.
 
 use crate::class::known_version;
-use crate::compatible::{CURRENT_CAP, Manifest, capped_version, is_above};
-use crate::context::Context;
-use crate::error::{ObjectError, PrimitiveError};
+use crate::compatible::{CURRENT_CAP, Manifest, capped_version};
+use crate::data::{AnyObject, Context, Value};
+use crate::error::{CapError, ObjectError, PrimitiveError};
 use crate::json::{Dict, Json};
-use crate::object::AnyObject;
 use crate::primitive::{NAME, VERSION};
-use crate::value::Value;
-
-/// The oldest service of the deployment has a version that we do not know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "Unrecoverable Error: Versioned Objects in DB are capped to unknown version {version}. Most likely your \
-     environment contains only new services and you're trying to start an older one. Use `cinder-manage service \
-     list` to check that and upgrade this service."
-)]
-pub struct CapError {
-    /// The version.
-    pub version: String,
-}
+use crate::version::is_above;
 
 /// Turns the arguments of messages into JSON and back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,29 +3,10 @@
 use async_trait::async_trait;
 use emberkeep_model::Timestamp;
 
-use crate::field::Metadata;
+use crate::data::Metadata;
+use crate::error::StoreError;
 use crate::query::{BackupQuery, Selection};
 use crate::row::{BackupRow, Cell, Column};
-
-/// What can go wrong in the database.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A row with that id exists, deleted or not.
-    #[error("a backup {id} exists already")]
-    Duplicate {
-        /// The id.
-        id: String,
-    },
-    /// The table does not take the value.
-    #[error("the database does not take {column} as it is")]
-    Rejected {
-        /// The column.
-        column: &'static str,
-    },
-    /// The database failed.
-    #[error("the database failed")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// A place that keeps rows of backups. Like a database it knows the time and makes ids.
 ///

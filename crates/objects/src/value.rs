@@ -1,34 +1,9 @@
 //! What can be assigned to a field or sent in a message: JSON, times and objects.
 
+use crate::data::{AnyObject, Value};
 use crate::datetime::DateTime;
 use crate::json::{Dict, Json};
-use crate::object::AnyObject;
 use crate::python::{float_repr, text_repr};
-
-/// A value as Python sees it, before a field makes it fit.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// `None`
-    Null,
-    /// `True` or `False`
-    Bool(bool),
-    /// An integer.
-    Int(i128),
-    /// A longer integer, in digits.
-    Huge(Box<str>),
-    /// A float.
-    Float(f64),
-    /// A string.
-    Text(String),
-    /// A list.
-    List(Vec<Value>),
-    /// A dict in order; nothing keeps its keys from being other than strings.
-    Dict(Vec<(Value, Value)>),
-    /// A time.
-    Time(DateTime),
-    /// An object.
-    Object(Box<AnyObject>),
-}
 
 impl Value {
     /// Returns the name of the type in Python.

@@ -4,26 +4,12 @@ use crate::backup::NameTemplate;
 use crate::class::{
     ClassInfo, FieldInfo, Kind, SNAPSHOT, SNAPSHOT_FIELDS, VOLUME, VOLUME_FIELDS, place,
 };
-use crate::context::Context;
+use crate::data::{Context, Core, Foreign, Item, Metadata, Snapshot, Value, Volume};
 use crate::datetime::DateTime;
 use crate::error::ObjectError;
-use crate::field::{Item, Metadata};
 use crate::json::Dict;
 use crate::key::Key;
-use crate::object::{Core, Foreign, VersionedObject};
-use crate::value::Value;
-
-/// A volume, versions 1.0 to 1.9.
-#[derive(Debug, Clone)]
-pub struct Volume {
-    core: Core,
-}
-
-/// A snapshot of a volume, versions 1.0 to 1.6.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    core: Core,
-}
+use crate::object::VersionedObject;
 
 const fn volume<T>(name: &str) -> Key<Volume, T> {
     Key::at(place(VOLUME_FIELDS, name))

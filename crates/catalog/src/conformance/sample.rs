@@ -823,3 +823,15 @@ fn damage(sealed: Sealed) -> BackupDamage {
         seen_at: sealed.at,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_work_has_a_sample() {
+        let works = Dice(1).works();
+        let words: Vec<_> = works.iter().map(Work::word).collect();
+        assert_eq!(words, Work::WORDS);
+    }
+}

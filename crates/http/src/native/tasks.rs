@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use emberkeep_model::{BackupId, CheckpointId, TaskId, VaultId, VolumeId};
+use emberkeep_model::{BackupId, CheckpointId, TaskId, VaultId, VolumeId, Work};
 use emberkeep_service::ServiceError;
 use emberkeep_service::query::{Paging, TaskQuery};
 use emberkeep_wire::native::{PAGE_LIMIT, Task, TaskBegun, TaskPage};
@@ -12,26 +12,6 @@ use serde::Deserialize;
 use super::edge::{Call, CallFor, CallOn, Refusal, invalid};
 use crate::App;
 use crate::param::{Kind, Param, may};
-
-/// The kinds of work, by our own words.
-const KINDS: [&str; 16] = [
-    "create_volume",
-    "extend_volume",
-    "delete_volume",
-    "create_snapshot",
-    "delete_snapshot",
-    "backup",
-    "restore",
-    "delete_backup",
-    "import_backup",
-    "adopt_backup",
-    "replicate",
-    "sync_replicas",
-    "remove_resources",
-    "delete_vault",
-    "move_expiry",
-    "sweep",
-];
 
 /// The states of a task, by our own words.
 const STATES: [&str; 7] = [
@@ -46,7 +26,7 @@ const STATES: [&str; 7] = [
 
 /// What the query may hold.
 pub(super) const PARAMS: &[Param] = &[
-    may("kind", Kind::List(&KINDS)),
+    may("kind", Kind::List(&Work::WORDS)),
     may("status", Kind::List(&STATES)),
     may("volume_id", Kind::Uuid),
     may("backup_id", Kind::Uuid),
@@ -75,7 +55,7 @@ pub(super) struct Asked {
 impl Asked {
     fn query(self) -> Result<TaskQuery, ServiceError> {
         Ok(TaskQuery {
-            work: words("kind", self.kind.as_deref(), &KINDS)?,
+            work: words("kind", self.kind.as_deref(), &Work::WORDS)?,
             states: words("status", self.status.as_deref(), &STATES)?,
             volume: self.volume_id,
             backup: self.backup_id,

@@ -3,13 +3,12 @@
 use std::pin::pin;
 use std::task::{Context as Task, Poll, Waker};
 
-use crate::context::Context;
+use crate::data::{Context, Value};
 use crate::datetime::DateTime;
 use crate::error::ObjectError;
 use crate::json::{Dict, Json};
 use crate::object::VersionedObject;
 use crate::primitive::same;
-use crate::value::Value;
 
 /// Fine, or what is wrong.
 pub(super) type Outcome = Result<(), String>;

@@ -2,8 +2,8 @@
 
 use emberkeep_model::Timestamp;
 
-use crate::backup::{Backup, BackupImport};
 use crate::conformance::Subject;
+use crate::data::{Backup, BackupImport};
 use crate::error::ObjectError;
 use crate::json::{Dict, Json};
 use crate::memory::MemoryBackups;

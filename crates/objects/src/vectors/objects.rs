@@ -1,16 +1,13 @@
 //! `objects.json`: fields, coercion, primitives in every direction.
 
-use crate::backup::{Backup, BackupImport};
 use crate::class::{ClassInfo, FieldInfo, Kind, class_named, known_version};
 use crate::compatible::{CURRENT_CAP, Manifest, capped_version};
-use crate::device::BackupDeviceInfo;
+use crate::data::{AnyObject, Backup, BackupDeviceInfo, BackupImport, Snapshot, Value, Volume};
 use crate::error::ObjectError;
 use crate::json::{Dict, Json};
-use crate::object::{AnyObject, VersionedObject};
+use crate::object::VersionedObject;
 use crate::primitive::{DATA, NAME, VERSION};
 use crate::serializer::ObjectSerializer;
-use crate::value::Value;
-use crate::volume::{Snapshot, Volume};
 
 use super::entry::{
     Outcome, admin, assign_all, dict, equal, expect, input, part, same_error, same_names, text,

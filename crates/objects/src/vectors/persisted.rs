@@ -1,11 +1,9 @@
 //! `objects.json`: a backup through its whole life in the database.
 
-use crate::backup::{Backup, BackupImport};
 use crate::conformance::Subject;
-use crate::context::{Context, ReadDeleted};
+use crate::data::{Backup, BackupImport, Context, Metadata, ReadDeleted};
 use crate::datetime::DateTime;
 use crate::error::ObjectError;
-use crate::field::Metadata;
 use crate::json::{Dict, Json};
 use crate::memory::MemoryBackups;
 use crate::object::VersionedObject;

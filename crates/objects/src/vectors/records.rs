@@ -1,6 +1,6 @@
 //! `records.json`: records made and read.
 
-use crate::backup::Backup;
+use crate::data::Backup;
 use crate::error::ObjectError;
 use crate::json::Json;
 use crate::record::decode_record;

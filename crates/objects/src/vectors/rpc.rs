@@ -1,13 +1,11 @@
 //! `rpc.json`: objects as they travel on the message bus, in requests and in replies.
 
-use crate::backup::Backup;
-use crate::context::{Context, ReadDeleted};
+use crate::data::{Backup, Context, ReadDeleted, Value};
 use crate::json::{Dict, Json};
 use crate::object::VersionedObject;
 use crate::primitive::{CHANGES, NAME};
 use crate::record::decode_record;
 use crate::serializer::ObjectSerializer;
-use crate::value::Value;
 
 use super::Check;
 use super::entry::{Outcome, dict, equal, part, text};

@@ -1,11 +1,10 @@
 //! One backup as our row and as Cinder's: pure, total one way, and without loss both ways.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use emberkeep_model::{
-    Backup, BackupEvent, BackupId, BackupState, CbrFacts, CinderFacts, Gib, KeptColumn, ProjectId,
-    SnapshotId, Timestamp, UserId, VolumeId,
+    Backup, BackupEvent, BackupId, BackupState, Gib, KeptColumn, ProjectId, SnapshotId, Timestamp,
+    UserId, VolumeId,
 };
 use emberkeep_objects::{BackupRow, BackupStatus, Cell, Column, Kind, Metadata, StoreError};
 use uuid::Uuid;
