@@ -10,8 +10,8 @@ mod lists;
 
 use emberkeep_model::Timestamp;
 
-use crate::memory::MemoryBackups;
-use crate::store::BackupStore;
+use crate::database::memory::MemoryBackups;
+use crate::database::store::BackupStore;
 
 /// A database whose clock the suite sets.
 pub trait Subject: BackupStore {

@@ -2,10 +2,13 @@
 //!
 //! Objects behave as Cinder's do to the letter, coercions and error texts included, because both ends of
 //! the message bus and of a record must agree. No I/O here, no clock, no random numbers: what needs a
-//! database goes through the port in `store.rs`, whose adapter also says what time it is.
+//! database goes through the port in `database/store.rs`, whose adapter also says what time it is.
+//!
+//! Two halves: records and primitives, which the product needs, and `database`, which makes objects live in
+//! rows and is a feature.
 //!
 //! Start at `class.rs`, the tables of fields; `object.rs` is what all objects share,
-//! `backup.rs` and `lifecycle.rs` are the object this is about.
+//! `backup.rs` and `database/lifecycle.rs` are the object this is about.
 
 mod backup;
 mod class;
@@ -14,24 +17,21 @@ mod compatible;
 pub mod conformance;
 mod context;
 mod data;
+#[cfg(feature = "database")]
+mod database;
 mod datetime;
 mod device;
 mod error;
 mod field;
 mod json;
 mod key;
-mod lifecycle;
 mod list;
-mod memory;
 mod object;
 mod primitive;
 mod python;
-mod query;
 mod record;
-mod row;
 mod serializer;
 mod status;
-mod store;
 mod value;
 #[cfg(feature = "vectors")]
 pub mod vectors;
@@ -45,6 +45,15 @@ pub use data::{
     AnyObject, Backup, BackupDeviceInfo, BackupImport, BackupList, Context, Foreign, Metadata,
     ReadDeleted, Snapshot, Value, Volume,
 };
+#[cfg(feature = "database")]
+pub use database::{
+    lifecycle::{Condition, ConditionalUpdate, ReadDeletedScope},
+    list::ListQuery,
+    memory::MemoryBackups,
+    query::{BackupQuery, Direction, Filter, Selection},
+    row::{BackupRow, Cell, Column},
+    store::BackupStore,
+};
 pub use datetime::{DateTime, TimeError};
 pub use device::{Device, LegacyDevice, LegacyDeviceInfo};
 pub use error::{
@@ -52,13 +61,7 @@ pub use error::{
 };
 pub use json::{Dict, Json, JsonError, MAX_DEPTH};
 pub use key::{Field, FieldValue, Key};
-pub use lifecycle::{Condition, ConditionalUpdate, ReadDeletedScope};
-pub use list::ListQuery;
-pub use memory::MemoryBackups;
 pub use object::VersionedObject;
-pub use query::{BackupQuery, Direction, Filter, Selection};
 pub use record::{MAX_RECORD_BYTES, decode_record};
-pub use row::{BackupRow, Cell, Column};
 pub use serializer::ObjectSerializer;
 pub use status::BackupStatus;
-pub use store::BackupStore;

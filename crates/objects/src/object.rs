@@ -138,6 +138,7 @@ impl Core {
     }
 
     /// Forgets the changes of some fields only.
+    #[cfg(feature = "database")]
     pub(crate) fn reset_changes_of(&mut self, names: &[&str]) {
         for name in names {
             let Some(place) = self.class.position(name) else {

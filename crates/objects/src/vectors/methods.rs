@@ -4,9 +4,9 @@ use emberkeep_model::Timestamp;
 
 use crate::conformance::Subject;
 use crate::data::{Backup, BackupImport};
+use crate::database::memory::MemoryBackups;
 use crate::error::ObjectError;
 use crate::json::{Dict, Json};
-use crate::memory::MemoryBackups;
 use crate::object::VersionedObject;
 
 use super::entry::{Outcome, admin, expect, now, text};

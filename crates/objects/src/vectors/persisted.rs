@@ -2,10 +2,10 @@
 
 use crate::conformance::Subject;
 use crate::data::{Backup, BackupImport, Context, Metadata, ReadDeleted};
+use crate::database::memory::MemoryBackups;
 use crate::datetime::DateTime;
 use crate::error::ObjectError;
 use crate::json::{Dict, Json};
-use crate::memory::MemoryBackups;
 use crate::object::VersionedObject;
 use crate::primitive::DATA;
 

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use emberkeep_model::Timestamp;
 
 use crate::data::Metadata;
+use crate::database::query::{BackupQuery, Selection};
+use crate::database::row::{BackupRow, Cell, Column};
 use crate::error::StoreError;
-use crate::query::{BackupQuery, Selection};
-use crate::row::{BackupRow, Cell, Column};
 
 /// A place that keeps rows of backups. Like a database it knows the time and makes ids.
 ///

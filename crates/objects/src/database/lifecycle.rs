@@ -4,14 +4,14 @@ use std::ops::{Deref, DerefMut};
 
 use crate::class::{FieldInfo, Kind};
 use crate::data::{Backup, BackupImport, Context, Core, Item, ReadDeleted, Value};
+use crate::database::query::{Filter, Selection};
+use crate::database::row::{BackupRow, Cell, Column};
+use crate::database::store::BackupStore;
 use crate::datetime::DateTime;
 use crate::error::StoreError;
 use crate::error::{CoerceError, ObjectError};
 use crate::field::coerce;
 use crate::object::VersionedObject;
-use crate::query::{Filter, Selection};
-use crate::row::{BackupRow, Cell, Column};
-use crate::store::BackupStore;
 
 /// The database cuts reasons of failures at this many characters.
 const MAX_FAIL_REASON: usize = 255;

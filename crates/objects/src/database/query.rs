@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use crate::class::Kind;
 use crate::data::{Metadata, ReadDeleted};
-use crate::row::{BackupRow, Cell, Column};
+use crate::database::row::{BackupRow, Cell, Column};
 
 /// One condition on a row.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use emberkeep_model::Timestamp;
 
 use crate::data::Metadata;
+use crate::database::query::{BackupQuery, Selection};
+use crate::database::row::{BackupRow, Cell, Column};
+use crate::database::store::BackupStore;
 use crate::error::StoreError;
-use crate::query::{BackupQuery, Selection};
-use crate::row::{BackupRow, Cell, Column};
-use crate::store::BackupStore;
 
 /// Rows in memory; time stands still until it is set.
 #[derive(Debug, Default)]
