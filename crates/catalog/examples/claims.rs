@@ -31,6 +31,7 @@ async fn measure() {
             task.not_before = Timestamp(0);
             task.state = TaskState::Waiting;
             task.ended_at = None;
+            task.generation = 0;
             if n < held {
                 task.state = TaskState::Running(Lease {
                     worker: "other".into(),
