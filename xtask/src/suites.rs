@@ -73,6 +73,7 @@ const END_TO_END: &[Suite] = &[
     suite("damage", "cli", 30),
     suite("catalog", "cli", 240),
     suite("power_loss", "cli", 60),
+    suite("syscall_faults", "cli", 110),
     suite("full_disk", "cli", 30).sharing(DEVICES),
 ];
 
