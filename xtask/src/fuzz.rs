@@ -22,7 +22,10 @@ const TARGETS: [(&str, bool); 6] = [
     ("nbd_server", false),
     ("nbd_client", false),
 ];
-const DECODERS: [&str; 23] = [
+const DECODERS: [&str; 26] = [
+    "catalog_copy",
+    "catalog_head",
+    "catalog_section",
     "page",
     "node",
     "index_run",
