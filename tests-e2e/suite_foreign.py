@@ -385,7 +385,7 @@ class OursAsCinders(Foreign):
             catalogue.execute("DELETE FROM tasks WHERE backup_id = (SELECT id FROM backups WHERE name = 'monday')")
             catalogue.execute("DELETE FROM backups WHERE name = 'monday'")
         catalogue.close()
-        self.service.start()
+        self.service.start(flags=["--accept"])
         self.env.update(self.service.client_environment())
         type(self).client = self.service.client()
         self.assertIsNone(self.client.backup(self.backup))
@@ -401,7 +401,7 @@ class OursAsCinders(Foreign):
         other = self.room / "other"
         shutil.copytree(self.room / "data" / "repository", other / "repository")
         shutil.copy(self.room / "data" / "master.key", other)
-        service = Service(other).start()
+        service = Service(other).start(flags=["--accept"])
         self.addCleanup(service.kill)
         env = service.client_environment()
         client = service.client()

@@ -89,15 +89,15 @@ class Service:
         self.url = None
         self.urls = []
 
-    def spawn(self, prefix=(), **popen):
-        """Starts the process, behind the words of `prefix`, and returns at once."""
+    def spawn(self, prefix=(), flags=(), **popen):
+        """Starts the process, behind the words of `prefix` and with more `flags`, and returns at once."""
         log = open(self.log_path, "ab")
         env = clean_environment()
         env["EMBERKEEP_LOG"] = os.environ.get("EMBERKEEP_LOG", "info")
         env.update(self.settings)
         try:
             self.process = subprocess.Popen(
-                [*prefix, binary(), "serve", "--data-dir", str(self.data_dir), *(f"--listen={one}" for one in self.listen)],
+                [*prefix, binary(), "serve", "--data-dir", str(self.data_dir), *(f"--listen={one}" for one in self.listen), *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 env=env,
