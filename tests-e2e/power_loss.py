@@ -22,7 +22,7 @@ CALLS = (
 )
 LINE = re.compile(rb"(\d+) +(\d+\.\d+) (.*)", re.DOTALL)
 RESUMED = re.compile(rb"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
-CALL = re.compile(rb"(\w+)\((.*)\) += (-?\d+|\?)(<[^>]*>)?[^<]*<(\d+\.\d+)>$", re.DOTALL)
+CALL = re.compile(rb"(\w+)\((.*)\) += (-?\d+|\?)(?:<[^>]*>)?[^<]*<(\d+\.\d+)>$", re.DOTALL)
 FD = re.compile(rb"(\d+|AT_FDCWD)<([^>]*)>(?:\(deleted\))?")
 STRING = re.compile(rb'"((?:\\x[0-9a-f]{2})*)"')
 LONGEST_STRING = 1 << 28
@@ -170,13 +170,13 @@ class History:
                 rest = first + resumed[2]
             call = CALL.fullmatch(rest)
             if call:
-                took = float(call[5])
-                calls.append((moment + took, moment, call[1].decode(), call[2], call[3], (call[4] or b"")[1:-1]))
+                took = float(call[4])
+                calls.append((moment + took, moment, call[1].decode(), call[2], call[3]))
             elif not rest.startswith((b"+++", b"---")) and b") = ?" not in rest:
                 raise Unknown(f"not understood: {rest[:120]!r}")
-        for end, start, name, arguments, result, path in sorted(calls, key=lambda call: call[0]):
+        for end, start, name, arguments, result in sorted(calls, key=lambda call: call[0]):
             if result != b"?" and int(result) >= 0:
-                self.apply(name, arguments, int(result), path, start, end)
+                self.apply(name, arguments, int(result), start, end)
 
     def place(self, base, name):
         """The path below the root that `name` means in a folder, or nothing."""
@@ -209,7 +209,7 @@ class History:
         node.size = offset if data is None else max(node.size, offset + len(data))
         self.moments += [start, end]
 
-    def apply(self, name, arguments, result, path, start, end):
+    def apply(self, name, arguments, result, start, end):
         """Makes one call's change. Calls about files elsewhere change nothing here."""
         fds = FD.findall(arguments)
         strings = [text(one) for one in STRING.findall(arguments)]

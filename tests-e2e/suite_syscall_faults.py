@@ -127,7 +127,7 @@ class SyscallFaults(unittest.TestCase):
         with self.failing(call, fault, count):
             backup = self.attempt(self.back_up, client)
             known = [one for one in self.content if one != backup]
-            new = self.attempt(client.restore, known[-1])
+            self.attempt(client.restore, known[-1])
             if len(known) > 3:
                 self.attempt(lambda: client.cinder("DELETE", f"/backups/{known[0]}").expect(202))
             self.attempt(lambda: client.native("POST", "/sweep"))
@@ -142,7 +142,6 @@ class SyscallFaults(unittest.TestCase):
         client.backup_settled(again, {"available"})
         self.tidy(client)
         self.compare(again)
-        del new
 
     def tidy(self, client):
         """Forgets what is gone or failed, removes restored volumes, and checks that the rest is available or in error."""

@@ -1,4 +1,4 @@
-//! Counts changes, so that whoever copies a catalog knows when there is something new.
+//! Counts changes, so that the writer of catalog copies knows when a copy is due.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

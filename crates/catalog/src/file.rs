@@ -205,7 +205,7 @@ impl CatalogFile {
         self.path.exists()
     }
 
-    /// Returns the file's size in bytes; 0 if there is none.
+    /// Returns the file's size in bytes; 0 if the file is missing.
     pub fn size(&self) -> u64 {
         self.path.metadata().map_or(0, |facts| facts.len())
     }

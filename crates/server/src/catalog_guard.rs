@@ -71,7 +71,7 @@ struct Behind {
 }
 
 impl Behind {
-    /// Compares a catalog, `None` if there is none yet, with the store.
+    /// Compares a catalog with the store; `None` is a catalog that does not exist yet.
     async fn find(file: Option<&CatalogFile>, repository: &Repository) -> Result<Self, StartError> {
         let (file, repository) = (file.cloned(), repository.clone());
         let found = tokio::task::spawn_blocking(move || {

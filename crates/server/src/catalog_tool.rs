@@ -106,7 +106,7 @@ pub struct ListedCopy {
 /// What a catalog is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RebuildFrom {
-    /// The latest copy that can be read; the manifests alone where there is none.
+    /// The latest readable copy; the manifests alone if no copy is readable.
     LatestCopy,
     /// This copy and nothing else.
     Copy(CatalogCopyName),
@@ -209,7 +209,7 @@ impl CatalogTool {
     }
 
     /// Makes the catalog anew and puts it in the place of the one there is, which is moved aside.
-    /// `tell` is told what is being done.
+    /// `tell` receives a line of progress for each step.
     pub async fn rebuild(
         &self,
         from: RebuildFrom,

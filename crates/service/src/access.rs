@@ -199,7 +199,7 @@ pub(crate) fn require(caller: &Caller, role: Role, rule: &'static str) -> Result
     }
 }
 
-/// Acts for whoever set up what runs by itself, in the project of the vault.
+/// Acts for the user who set up a scheduled operation, in the project of the vault.
 pub(crate) fn on_behalf(user: &UserId, vault: &Vault) -> Caller {
     Caller {
         user_id: user.clone(),

@@ -141,7 +141,7 @@ pub(super) fn project_id(text: &str) -> Result<ProjectId, Fault> {
         .map_err(|_| Fault::not_found(format!("Project {text} could not be found.")))
 }
 
-/// Answers a list of what there is none of here.
+/// Answers an empty list, for kinds of resources that do not exist here.
 pub(super) fn nothing(key: &'static str) -> Answer {
     let none: [(); 0] = [];
     Ok(json(StatusCode::OK, &BTreeMap::from([(key, none)])))

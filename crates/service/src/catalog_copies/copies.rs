@@ -61,7 +61,7 @@ impl CatalogCopies {
         let known = known.and_then(|text| text.parse::<CatalogCopyName>().ok());
         let highest = there.last().map(|copy| copy.name).max(known);
         let name = CatalogCopyName::after(highest.map_or(0, |name| name.number));
-        // Before the copy is there: an older catalog is told by not knowing it.
+        // Before the copy exists: an older catalog is recognized by not knowing the name.
         self.file
             .set_state(StateName::LastCopy, &name.to_string())?;
         let exported = self.file.export()?;

@@ -1,4 +1,4 @@
-//! What a manifest is told of where its backup belongs.
+//! Collects what a manifest remembers of the vault, policies and project of its backup.
 
 use emberkeep_catalog::CatalogError;
 use emberkeep_engine::{CheckpointFacts, ContextFacts, PolicyFacts, VaultFacts};

@@ -266,7 +266,7 @@ fn refused(error: emberkeep_model::BackupRefused) -> ServiceError {
     ServiceError::Inner("settling a backup", Box::new(error))
 }
 
-/// Builds the row of a backup from its manifest; `None` if its ids are none of ours.
+/// Builds the row of a backup from its manifest; `None` if its ids are not valid ids of this service.
 fn row_of(manifest: &Manifest, facts: &BackupFacts, now: Timestamp) -> Option<Backup> {
     let created_at = Timestamp(manifest.created_at.0);
     let volume_id = manifest.source.volume_id;
